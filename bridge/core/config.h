@@ -1,0 +1,100 @@
+/*
+ * config.h - the configuration file (libconfig) as one immutable struct, made
+ * by one table of options: name, type, default, range, help. The table is the
+ * only place that knows an option; the man page is compared with it by a test.
+ */
+#ifndef POOLBRIDGE_CORE_CONFIG_H
+#define POOLBRIDGE_CORE_CONFIG_H
+
+#include "bridge/core/base.h"
+#include "bridge/core/log.h"
+
+#define CONFIG_LIST_MAX 32
+
+struct config_list {
+	const char *item[CONFIG_LIST_MAX];
+	size_t count;
+};
+
+struct config {
+	const char *file; /* where it was read from */
+	/* top level */
+	const char *registry;       /* path; relative to the configuration file's folder */
+	const char *control_socket; /* path; default: the registry's path + ".sock" */
+	enum log_level log_level;
+	/* external: faces partners */
+	struct {
+		struct config_list
+			listen; /* "ADDRESS:PORT"; default "0.0.0.0:5269" and "[::]:5269"?  see the table */
+		const char *certificate, *key; /* PEM; "" for none: then no TLS is offered */
+		const char *bind;              /* source address of connections to partners; "" for any */
+	} external;
+	/* internal: faces the legacy gateway only */
+	struct {
+		struct config_list listen; /* empty: no internal edge */
+		struct config_list allow;  /* source addresses allowed to connect; empty: any */
+		const char *gateway;       /* "HOST:PORT" of the legacy gateway; "" for none */
+		const char *bind;
+		int tls; /* enum requirement's order: 0 none, 1 optional, 2 required */
+	} internal;
+	struct {
+		const char *secret; /* dialback; "": random at start */
+	} dialback;
+	struct {
+		const char *resolver; /* "ADDRESS[@PORT]"; "": /etc/resolv.conf */
+		struct config_list transparent_zones;
+		int64_t timeout_ms;
+	} dns;
+	struct {
+		struct config_list listen; /* "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT"; empty: no SIP */
+		struct config_list
+			allow; /* source addresses of pools; empty: the hosts of new_pool and legacy_pool */
+		const char *new_pool; /* "sip:HOST:PORT;transport=tcp" */
+		const char *legacy_pool;
+		int64_t message_bytes;  /* largest SIP message */
+		int64_t answer_ms;      /* a MESSAGE from a pool is answered within this */
+		int64_t queue_messages; /* waiting per (from, to) */
+		int64_t queue_total;
+	} sip;
+	struct {
+		int64_t stanza_bytes, depth, elements, attributes;
+		int64_t streams; /* in all */
+		int64_t streams_per_partner;
+		int64_t pairs_per_stream;
+		int64_t connect_ms;
+		int64_t establish_ms;
+		int64_t inactivity_ms;
+		int64_t keepalive_ms;
+		int64_t queue_stanzas, queue_bytes; /* per link */
+		int64_t queue_ms;   /* how long a stanza waits for its link before it is bounced */
+		int64_t confirm_ms; /* how long to wait for the proof that the peer has it */
+		int64_t backoff_min_ms, backoff_max_ms;
+	} s2s;
+};
+
+/*
+ * Read and check a file. On failure *why (static buffer) is
+ * "FILE:LINE: option 's2s.queue_time': ..." with what is wrong and how to mend it.
+ * Unknown options are errors and name the nearest known one.
+ * A file with only `registry = "PATH";` is complete.
+ */
+MUST_CHECK enum err config_read(const char *file, struct config **out, const char **why);
+void config_free(struct config *c);
+
+/* What the daemon needs beyond what poolbridgectl needs: addresses that parse, files that open. */
+MUST_CHECK enum err config_check_daemon(const struct config *c, const char **why);
+
+enum config_type { CONFIG_STRING, CONFIG_STRINGS, CONFIG_INT, CONFIG_SECONDS, CONFIG_CHOICE };
+struct config_option {
+	const char *name; /* "s2s.queue_time" */
+	enum config_type type;
+	const char *fallback; /* as text */
+	double min, max;      /* CONFIG_INT; CONFIG_SECONDS in seconds */
+	const char *choices;  /* "none optional required" */
+	const char *help;     /* one sentence */
+	size_t offset;        /* in struct config */
+};
+/* The table, for the man page test and --help. */
+const struct config_option *config_options(size_t *count);
+
+#endif

@@ -1,0 +1,25 @@
+/*
+ * gateway.h - our own XMPP gateway: XMPP messages become SIP MESSAGE requests
+ * to a pool, and back (RFC 7572, pager mode).
+ *
+ * Order per (from, to) is kept by having one request under way for each pair.
+ */
+#ifndef POOLBRIDGE_GATEWAY_GATEWAY_H
+#define POOLBRIDGE_GATEWAY_GATEWAY_H
+
+#include <jansson.h>
+
+#include "bridge/core/config.h"
+#include "bridge/route/router.h"
+#include "bridge/sip/endpoint.h"
+
+struct gateway;
+
+/* Opens the SIP endpoint and registers with the router. */
+MUST_CHECK enum err gateway_create(struct loop *loop, const struct config *config, struct router *router,
+				   struct db *db, struct gateway **out, const char **why);
+void gateway_stop(struct gateway *g); /* queued messages fail, waiting SIP requests are answered 503 */
+void gateway_destroy(struct gateway *g);
+json_t *gateway_status(const struct gateway *g);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * map.h - XMPP <-> SIP mapping: pure functions (RFC 7247, RFC 7572, XEP-0106).
+ */
+#ifndef POOLBRIDGE_GATEWAY_MAP_H
+#define POOLBRIDGE_GATEWAY_MAP_H
+
+#include "bridge/sip/address.h"
+#include "bridge/xmpp/jid.h"
+#include "bridge/xmpp/stanza.h"
+
+/* Addresses: RFC 7247 section 6. A sips: URI is ERR_REFUSED (section 8). */
+MUST_CHECK enum err map_jid_to_sip(const struct jid *jid, struct sip_address *out);
+MUST_CHECK enum err map_sip_to_jid(const struct sip_address *a, struct jid *out);
+
+/* XEP-0106, all ten sequences. ERR_SYNTAX: the result would begin or end with \20. */
+MUST_CHECK enum err map_escape_local(const char *text, char *out, size_t size);
+MUST_CHECK enum err map_unescape_local(const char *local, char *out, size_t size);
+
+/* Errors: RFC 7247 section 7, tables 2 and 3. */
+unsigned map_condition_to_status(enum condition c, bool to_full_jid, bool has_uri);
+enum condition map_status_to_condition(unsigned status, bool has_uri);
+
+/* Call-ID from a thread and back (RFC 7572 section 5): false when the thread is no valid Call-ID. */
+bool map_thread_to_call_id(const char *thread, char *out, size_t size);
+/* Content-Language from xml:lang: false when it is no language tag (RFC 5646's shape). */
+bool map_lang_valid(const char *lang);
+
+/*
+ * The XMPP message for a SIP MESSAGE's parts (RFC 7572 section 6). ERR_SYNTAX:
+ * the body is not UTF-8 or holds characters that XML cannot carry.
+ */
+struct map_message {
+	const char *from, *to, *id;          /* JIDs as text */
+	const char *subject, *thread, *lang; /* may be NULL */
+	const char *body;
+	size_t body_size;
+};
+MUST_CHECK enum err map_message_to_stanza(const struct map_message *m, struct stanza **out);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * s2s.h - the s2s edges: listeners, streams, dialback in its three roles, and
+ * one outbound link for each (edge, local domain, remote domain).
+ *
+ * External edge: local is a local domain, remote a partner, found by SRV or the
+ * partner's proxy. Internal edge: local is a partner domain for which we speak,
+ * remote a local domain, found at the configured legacy gateway.
+ *
+ * A stanza given to s2s_send() is answered exactly once by its delivery
+ * callback: confirmed (the peer has it) or failed, with the condition to tell
+ * its sender. Order is kept within a link.
+ */
+#ifndef POOLBRIDGE_XMPP_S2S_H
+#define POOLBRIDGE_XMPP_S2S_H
+
+#include <jansson.h>
+
+#include "bridge/core/config.h"
+#include "bridge/core/loop.h"
+#include "bridge/xmpp/dns.h"
+#include "bridge/xmpp/stanza.h"
+#include "bridge/xmpp/tls.h"
+#include "db/registry.h"
+
+struct s2s;
+
+enum edge { EDGE_EXTERNAL, EDGE_INTERNAL, EDGES };
+const char *edge_name(enum edge edge);
+
+/* What became of a stanza. */
+struct outcome {
+	bool confirmed;
+	enum condition condition; /* when not confirmed */
+	const char *text;         /* words for <text/>; static or valid during the callback */
+};
+typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
+
+/*
+ * Upwards: a stanza from an authenticated pair, from and to checked against it.
+ * The callback borrows the stanza.
+ */
+typedef void s2s_stanza_fn(void *ctx, enum edge edge, struct stanza *stanza);
+
+struct s2s_setup {
+	struct loop *loop;
+	struct dns *dns;
+	struct db *db;
+	const struct config *config;
+	struct tls *tls; /* NULL: no TLS */
+	s2s_stanza_fn *on_stanza;
+	void *ctx;
+};
+
+/* Opens the listeners. On failure *why (static buffer) says which and why. */
+MUST_CHECK enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char **why);
+
+/*
+ * Send over the link of (edge, local, remote), opening it where needed. Takes a
+ * reference to the stanza. deadline_ms: how long it may wait to be confirmed
+ * (0: the configured queue time). done is never called from inside this call.
+ */
+void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
+	      int64_t deadline_ms, delivery_fn *done, void *ctx);
+
+/*
+ * Stop: no new streams, what is queued fails (done is called), what is written
+ * leaves, streams close with </stream:stream>. finished is called once.
+ */
+void s2s_stop(struct s2s *s2s, void (*finished)(void *ctx), void *ctx);
+void s2s_destroy(struct s2s *s2s);
+
+/* For status: listeners and links, as JSON arrays the caller owns. */
+json_t *s2s_listeners(const struct s2s *s2s);
+json_t *s2s_links(const struct s2s *s2s);
+
+#endif

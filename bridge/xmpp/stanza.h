@@ -1,0 +1,85 @@
+/*
+ * stanza.h - a message, presence or iq: its bytes and the few attributes that
+ * routing needs. Lazy: a stanza that passes through is never built into a tree.
+ *
+ * Immutable and reference-counted; every holder has its own reference. This
+ * file's .c is the only one that sees libstrophe's stanza API (the tree).
+ */
+#ifndef POOLBRIDGE_XMPP_STANZA_H
+#define POOLBRIDGE_XMPP_STANZA_H
+
+#include "bridge/core/base.h"
+#include "bridge/xmpp/xmlstream.h"
+
+enum stanza_kind { STANZA_MESSAGE, STANZA_PRESENCE, STANZA_IQ };
+
+struct stanza {
+	unsigned refs;
+	enum stanza_kind kind;
+	const char *from, *to, *id, *type, *lang; /* unescaped; NULL when absent */
+	const char *bytes;
+	size_t size;
+};
+
+/* ERR_SYNTAX when the element is no jabber:server stanza. */
+MUST_CHECK enum err stanza_from_element(const struct xml_element *element, struct stanza **out);
+
+/* A stanza of ours; inner is XML already escaped, or NULL. Attributes may be NULL. */
+struct stanza *stanza_make(enum stanza_kind kind, const char *from, const char *to, const char *id,
+			   const char *type, const char *lang, const struct strbuf *inner);
+
+struct stanza *stanza_ref(struct stanza *s);
+void stanza_unref(struct stanza *s); /* NULL is allowed */
+
+const char *stanza_kind_name(enum stanza_kind kind);
+bool stanza_has_type(const struct stanza *s, const char *type); /* NULL: no type attribute */
+
+/* The stanza error conditions of RFC 6120 section 8.3.3, in its order. */
+enum condition {
+	COND_BAD_REQUEST,
+	COND_CONFLICT,
+	COND_FEATURE_NOT_IMPLEMENTED,
+	COND_FORBIDDEN,
+	COND_GONE,
+	COND_INTERNAL_SERVER_ERROR,
+	COND_ITEM_NOT_FOUND,
+	COND_JID_MALFORMED,
+	COND_NOT_ACCEPTABLE,
+	COND_NOT_ALLOWED,
+	COND_NOT_AUTHORIZED,
+	COND_POLICY_VIOLATION,
+	COND_RECIPIENT_UNAVAILABLE,
+	COND_REDIRECT,
+	COND_REGISTRATION_REQUIRED,
+	COND_REMOTE_SERVER_NOT_FOUND,
+	COND_REMOTE_SERVER_TIMEOUT,
+	COND_RESOURCE_CONSTRAINT,
+	COND_SERVICE_UNAVAILABLE,
+	COND_SUBSCRIPTION_REQUIRED,
+	COND_UNDEFINED_CONDITION,
+	COND_UNEXPECTED_REQUEST,
+	CONDITIONS
+};
+const char *condition_name(enum condition c);
+const char *condition_type(enum condition c); /* the error type: auth, cancel, modify, wait */
+MUST_CHECK enum err condition_parse(const char *name, enum condition *out);
+
+/*
+ * The error answer to a stanza (RFC 6120 section 8.3): addresses exchanged, id
+ * mirrored. NULL where none may be sent: to an error, to an iq result, to a
+ * stanza without 'from'. text (may be NULL) is plain UTF-8 text; uri (may be
+ * NULL) is the content of <gone/> or <redirect/>.
+ */
+struct stanza *stanza_error(const struct stanza *s, enum condition c, const char *text, const char *uri);
+
+/* The tree, for the gateway alone. Strings belong to the tree. */
+struct stanza_tree;
+MUST_CHECK enum err stanza_tree_build(const struct stanza *s, struct stanza_tree **out);
+void stanza_tree_free(struct stanza_tree *t); /* NULL is allowed */
+/* Text of the first child of that name and namespace (NULL ns: jabber:server); NULL when there is none. */
+const char *stanza_tree_text(struct stanza_tree *t, const char *name, const char *ns);
+bool stanza_tree_has(struct stanza_tree *t, const char *name, const char *ns);
+/* For type='error': the condition in <error/> (undefined-condition when none) and <text/> (NULL when none). */
+enum condition stanza_tree_error(struct stanza_tree *t, const char **text);
+
+#endif

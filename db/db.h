@@ -1,0 +1,40 @@
+/*
+ * db.h - one SQLite connection to the registry file: opening, migrating,
+ * transactions. db/ is the only caller of SQLite; its types stay there.
+ *
+ * The file is in WAL mode, so the daemon reads while poolbridgectl writes.
+ * Migrations are the numbered files of schema/, compiled in; PRAGMA
+ * user_version says how far a file has come.
+ */
+#ifndef POOLBRIDGE_DB_DB_H
+#define POOLBRIDGE_DB_DB_H
+
+#include "bridge/core/base.h"
+
+struct db;
+
+/*
+ * Open, making and migrating the file where needed, each migration in one
+ * transaction. ERR_VERSION: the file is from a newer program. ERR_IO: it cannot
+ * be opened, is no database, is corrupt or read-only. *why (static buffer)
+ * names the file and says in words what is wrong and how to mend it.
+ */
+MUST_CHECK enum err db_open(const char *path, struct db **out, const char **why);
+void db_close(struct db *db); /* NULL is allowed */
+
+/* The words for the last failure on this connection. */
+const char *db_error(const struct db *db);
+
+/*
+ * Writing: BEGIN IMMEDIATE, with the actor that the audit triggers record
+ * until the transaction ends. ERR_BUSY after the busy time-out (5 s).
+ */
+MUST_CHECK enum err db_begin(struct db *db, const char *actor);
+MUST_CHECK enum err db_commit(struct db *db);
+void db_rollback(struct db *db);
+
+/* Changes whenever another connection has committed (PRAGMA data_version). */
+MUST_CHECK enum err db_data_version(struct db *db, int64_t *out);
+int db_schema_version(const struct db *db);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * control.h - the daemon's side of the control socket: a Unix stream socket on
+ * which poolbridgectl asks for the daemon's state.
+ *
+ * One request a connection, one line of JSON: {"command": "status"}. The answer
+ * is the one JSON document that the command's provider made, and the end of the
+ * stream; for a request that is not understood, {"error": "..."}.
+ */
+#ifndef POOLBRIDGE_CTL_CONTROL_H
+#define POOLBRIDGE_CTL_CONTROL_H
+
+#include <jansson.h>
+
+#include "bridge/core/base.h"
+#include "bridge/core/loop.h"
+
+#define CONTROL_REQUEST_MAX 4096  /* bytes of a request line */
+#define CONTROL_CLIENTS_MAX 16    /* connections at the same time; further ones wait */
+#define CONTROL_IDLE_MS     10000 /* a client that neither asks nor reads for so long is dropped */
+
+struct control;
+
+/* A command and what answers it: a new reference that the control socket releases; never NULL. */
+struct control_provider {
+	const char *name;
+	json_t *(*fn)(void *ctx);
+};
+
+/*
+ * Listen at path (mode 0660). A socket file that nobody answers is replaced;
+ * one that a living daemon answers is ERR_EXISTS, anything else in the way ERR_IO:
+ * *why (static buffer) says which, and how to mend it. The table is borrowed.
+ */
+MUST_CHECK enum err control_create(struct loop *loop, const char *path,
+				   const struct control_provider *providers, size_t count, void *ctx,
+				   struct control **out, const char **why);
+/* Removes the socket file; NULL is allowed. */
+void control_destroy(struct control *c);
+
+#endif

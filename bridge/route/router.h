@@ -18,14 +18,18 @@ enum origin { ORIGIN_PARTNER, ORIGIN_LEGACY, ORIGIN_POOL };
 
 struct submission {
 	enum origin origin;
-	struct stanza *stanza; /* borrowed */
-	/* Called once with what became of it; NULL: a failure is answered with an error stanza to the sender. */
+	struct stanza *stanza;       /* borrowed, like the next two */
+	const struct jid *from, *to; /* its addresses, parsed */
+	/*
+	 * Called once with what became of it, perhaps before router_submit() returns. NULL: a failure
+	 * is answered with an error stanza to the sender.
+	 */
 	delivery_fn *done;
 	void *ctx;
 	int64_t deadline_ms; /* 0: the configured queue time */
 };
 
-/* The gateway's side of the door: take a stanza for a user of that pool. Must call done once. */
+/* The gateway's side of the door: take a stanza for a user of that pool. Calls done once, perhaps at once. */
 typedef void router_egress_fn(void *ctx, struct stanza *stanza, enum pool pool, delivery_fn *done,
 			      void *done_ctx);
 
@@ -34,10 +38,6 @@ void router_destroy(struct router *r);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
 void router_submit(struct router *r, const struct submission *s);
-
-/* The facts and the verdict for one (local user, partner domain), read now. */
-MUST_CHECK enum err router_lookup(struct db *db, const struct jid *local, const char *partner,
-				  struct verdict *out);
 
 json_t *router_status(const struct router *r); /* counters */
 

@@ -18,6 +18,7 @@
 #include "bridge/core/config.h"
 #include "bridge/core/loop.h"
 #include "bridge/xmpp/dns.h"
+#include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/stanza.h"
 #include "bridge/xmpp/tls.h"
 #include "db/registry.h"
@@ -36,10 +37,11 @@ struct outcome {
 typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 
 /*
- * Upwards: a stanza from an authenticated pair, from and to checked against it.
- * The callback borrows the stanza.
+ * Upwards: a stanza from an authenticated pair; from and to are its parsed
+ * addresses, checked against the pair. The callback borrows all three.
  */
-typedef void s2s_stanza_fn(void *ctx, enum edge edge, struct stanza *stanza);
+typedef void s2s_stanza_fn(void *ctx, enum edge edge, struct stanza *stanza, const struct jid *from,
+			   const struct jid *to);
 
 struct s2s_setup {
 	struct loop *loop;

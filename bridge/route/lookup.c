@@ -1,0 +1,52 @@
+/*
+ * lookup.c - three indexed reads that turn (local user, partner domain) into the
+ * facts of a decision.
+ *
+ * It keeps nothing between calls: what the registry says now is what counts. A
+ * registry that cannot be read is an error to the caller, never a default.
+ */
+#include "bridge/route/lookup.h"
+
+/* "Not there" is a fact; only a failing registry is an error. */
+static enum err as_fact(enum err e, bool *known)
+{
+	*known = e == OK;
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err route_lookup_rows(struct db *db, const struct jid *local, const char *partner,
+			   struct route_rows *out)
+{
+	char address[JID_BARE_SIZE];
+	enum err e = as_fact(registry_find_domain(db, local->domain, &out->domain), &out->domain_known);
+
+	out->user_known = false;
+	if (e == OK)
+		e = as_fact(registry_find_partner(db, partner, &out->partner), &out->partner_known);
+	if (e == OK && local->local[0]) {
+		jid_bare(local, address);
+		e = as_fact(registry_find_user(db, address, &out->user), &out->user_known);
+	}
+	return e;
+}
+
+struct route_facts route_facts_of(const struct route_rows *rows)
+{
+	return (struct route_facts){
+		.domain = rows->domain_known ? &rows->domain : NULL,
+		.partner = rows->partner_known ? &rows->partner : NULL,
+		.user = rows->user_known ? &rows->user : NULL,
+	};
+}
+
+enum err route_lookup(struct db *db, const struct jid *local, const char *partner, struct verdict *out)
+{
+	struct route_rows rows;
+	enum err e = route_lookup_rows(db, local, partner, &rows);
+
+	if (e == OK) {
+		struct route_facts facts = route_facts_of(&rows);
+		*out = route_decide(&facts);
+	}
+	return e;
+}

@@ -1,0 +1,234 @@
+/*
+ * router.c - what arrives is decided and handed to its next hop; what cannot be
+ * delivered is answered.
+ *
+ * router_submit() looks the facts up, asks route_decide(), and gives the stanza
+ * to one of three next hops: the partner (external edge), the legacy gateway
+ * (internal edge), or our own gateway. Each of them answers exactly once. A
+ * submission without its own delivery callback is bounced here on failure: the
+ * sender gets an error stanza on the way back, and an error is never answered
+ * with an error (stanza_error() returns nothing then).
+ *
+ * The router keeps no stanza and owns no timer. A registry that cannot be read
+ * is an error to the sender, never a default route.
+ */
+#include "bridge/route/router.h"
+
+#include <stdlib.h>
+
+#include "bridge/core/log.h"
+#include "bridge/route/lookup.h"
+
+struct router {
+	struct s2s *s2s;
+	struct db *db;
+	router_egress_fn *egress;
+	void *egress_ctx;
+	/* Counters for status. */
+	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
+};
+
+/* One submission on its way; lives until its next hop has answered. */
+struct passage {
+	struct router *router;
+	enum origin origin;
+	delivery_fn *done;
+	void *ctx;
+};
+
+static const char *const origin_names[] = {
+	[ORIGIN_PARTNER] = "partner",
+	[ORIGIN_LEGACY] = "legacy",
+	[ORIGIN_POOL] = "pool",
+};
+
+struct router *router_create(struct s2s *s2s, struct db *db)
+{
+	struct router *r = xcalloc(1, sizeof(*r));
+
+	r->s2s = s2s;
+	r->db = db;
+	return r;
+}
+
+void router_destroy(struct router *r)
+{
+	free(r);
+}
+
+void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
+{
+	r->egress = egress;
+	r->egress_ctx = ctx;
+}
+
+/* The end of an error stanza's way: if even that fails, the log is all that is left. */
+static void bounce_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
+{
+	struct router *r = ctx;
+
+	if (outcome->confirmed)
+		return;
+	r->unanswerable++;
+	log_event(LOG_WARNING, "error-undeliverable", NULL, "to=%s condition=%s why=%s",
+		  log_value(stanza->to), condition_name(outcome->condition), log_value(outcome->text));
+}
+
+/*
+ * Presence that only tells a state is superseded by the next one and gets no
+ * error; a subscription request or answer that went nowhere must be known.
+ */
+static bool wants_error(const struct stanza *stanza)
+{
+	return stanza->kind != STANZA_PRESENCE ||
+	       (stanza->type && !stanza_has_type(stanza, "unavailable") && !stanza_has_type(stanza, "probe"));
+}
+
+/*
+ * Send the error back to where the stanza came from. Its addresses are the
+ * stanza's, exchanged, so the link is the opposite of the one that it came by.
+ */
+static void bounce(struct router *r, enum origin origin, const struct stanza *stanza,
+		   const struct outcome *outcome)
+{
+	struct stanza *error =
+		wants_error(stanza) ? stanza_error(stanza, outcome->condition, outcome->text, NULL) : NULL;
+	enum edge edge = origin == ORIGIN_PARTNER ? EDGE_EXTERNAL : EDGE_INTERNAL;
+	struct jid from, to;
+
+	if (!error)
+		return;
+	r->bounced++;
+	if (jid_parse(error->from, &from) == OK && jid_parse(error->to, &to) == OK)
+		s2s_send(r->s2s, edge, from.domain, to.domain, error, 0, bounce_done, r);
+	stanza_unref(error);
+}
+
+static void log_outcome(enum origin origin, const struct stanza *stanza, const struct outcome *outcome)
+{
+	if (outcome->confirmed)
+		log_event(LOG_DEBUG, "delivered", NULL, "from=%s to=%s", log_value(stanza->from),
+			  log_value(stanza->to));
+	else
+		log_event(LOG_NOTICE, "undelivered", NULL,
+			  "kind=%s origin=%s from=%s to=%s condition=%s why=%s",
+			  stanza_kind_name(stanza->kind), origin_names[origin], log_value(stanza->from),
+			  log_value(stanza->to), condition_name(outcome->condition),
+			  log_value(outcome->text));
+}
+
+/* The answer of the next hop, and the only end of a passage. */
+static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
+{
+	struct passage *p = ctx;
+
+	log_outcome(p->origin, stanza, outcome);
+	if (p->done)
+		p->done(p->ctx, stanza, outcome);
+	else if (!outcome->confirmed)
+		bounce(p->router, p->origin, stanza, outcome);
+	free(p);
+}
+
+static void fail(struct passage *p, struct stanza *stanza, enum condition condition, const char *text)
+{
+	struct outcome outcome = { .condition = condition, .text = text };
+
+	passage_done(p, stanza, &outcome);
+}
+
+/*
+ * To the local domain itself, where we stand for it: nothing is served there
+ * yet, and any iq is answered so (RFC 6120 section 8.2.3).
+ */
+static bool is_for_bare_domain(const struct submission *s, enum route route)
+{
+	return s->origin == ORIGIN_PARTNER && !s->to->local[0] && route != ROUTE_LEGACY &&
+	       route != ROUTE_REJECT;
+}
+
+static void reject(struct passage *p, struct stanza *stanza, const struct verdict *v)
+{
+	static const struct {
+		enum condition condition;
+		const char *text;
+	} rows[] = {
+		[1] = { COND_ITEM_NOT_FOUND, "this domain is not served here" },
+		[2] = { COND_NOT_ALLOWED, "federation between these domains is not allowed" },
+		[3] = { COND_NOT_ALLOWED, "this user may not use XMPP federation" },
+		[11] = { COND_ITEM_NOT_FOUND, "no such user" },
+	};
+
+	fail(p, stanza, rows[v->row].condition, rows[v->row].text);
+}
+
+/* A stanza of the legacy gateway for a user who has moved: carried all the same, and counted. */
+static void note_drift(struct router *r, const struct submission *s, const struct verdict *v)
+{
+	if (s->origin != ORIGIN_LEGACY || v->route == ROUTE_LEGACY || v->route == ROUTE_REJECT)
+		return;
+	r->drift++;
+	log_event(LOG_NOTICE, "drift", NULL, "from=%s to=%s route=%s reason=\"%s\"",
+		  log_value(s->stanza->from), log_value(s->stanza->to), route_name(v->route), v->reason);
+}
+
+static void to_s2s(struct router *r, const struct submission *s, enum edge edge, struct passage *p)
+{
+	s2s_send(r->s2s, edge, s->from->domain, s->to->domain, s->stanza, s->deadline_ms, passage_done, p);
+}
+
+/* What a verdict means for each origin: the second table of docs/architecture.md, "The decision". */
+static void carry_out(struct router *r, const struct submission *s, const struct verdict *v,
+		      struct passage *p)
+{
+	if (v->route == ROUTE_REJECT) {
+		reject(p, s->stanza, v);
+	} else if (s->origin == ORIGIN_LEGACY) {
+		to_s2s(r, s, EDGE_EXTERNAL, p);
+	} else if (v->route == ROUTE_HOLD) {
+		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
+		     "this user is being moved; send it again in a few minutes");
+	} else if (v->route == ROUTE_LEGACY && s->origin == ORIGIN_POOL) {
+		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
+		     "this user's messages go through the legacy pool");
+	} else if (s->origin == ORIGIN_POOL) {
+		to_s2s(r, s, EDGE_EXTERNAL, p);
+	} else if (v->route == ROUTE_LEGACY) {
+		to_s2s(r, s, EDGE_INTERNAL, p);
+	} else if (is_for_bare_domain(s, v->route) || !r->egress) {
+		fail(p, s->stanza, COND_SERVICE_UNAVAILABLE, NULL);
+	} else {
+		r->egress(r->egress_ctx, s->stanza, v->pool, passage_done, p);
+	}
+}
+
+void router_submit(struct router *r, const struct submission *s)
+{
+	const struct jid *local = s->origin == ORIGIN_PARTNER ? s->to : s->from;
+	const struct jid *partner = s->origin == ORIGIN_PARTNER ? s->from : s->to;
+	struct passage *p = xcalloc(1, sizeof(*p));
+	struct verdict v;
+
+	*p = (struct passage){ .router = r, .origin = s->origin, .done = s->done, .ctx = s->ctx };
+	r->submitted++;
+	if (route_lookup(r->db, local, partner->domain, &v) != OK) {
+		log_event(LOG_ERROR, "registry-unreadable", NULL, "why=%s", log_value(db_error(r->db)));
+		fail(p, s->stanza, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
+		return;
+	}
+	r->routed[v.route]++;
+	note_drift(r, s, &v);
+	log_event(LOG_DEBUG, "route", NULL, "kind=%s origin=%s from=%s to=%s route=%s row=%u",
+		  stanza_kind_name(s->stanza->kind), origin_names[s->origin], log_value(s->stanza->from),
+		  log_value(s->stanza->to), route_name(v.route), v.row);
+	carry_out(r, s, &v, p);
+}
+
+json_t *router_status(const struct router *r)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted", (json_int_t)r->submitted,
+			 "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
+			 (json_int_t)r->routed[ROUTE_GATEWAY], "hold", (json_int_t)r->routed[ROUTE_HOLD],
+			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced", (json_int_t)r->bounced,
+			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift);
+}

@@ -163,7 +163,7 @@ const char *log_value(const char *value)
 	static size_t next;
 	char *out = slots[next++ % ARRAY_SIZE(slots)];
 	const unsigned char *s = (const unsigned char *)(value != NULL ? value : "");
-	size_t at = 0, len = 0;
+	size_t at = 0, len = 0, limit;
 
 	while (at < VALUE_MAX && is_plain(s[at]))
 		at++;
@@ -172,8 +172,9 @@ const char *log_value(const char *value)
 		return out;
 	}
 	out[len++] = '"';
-	/* A character is at most 4 bytes: it is shown whole or not at all. */
-	for (at = 0; s[at] != '\0' && at <= VALUE_MAX - 4;)
+	/* Where it is cut, a character, at most 4 bytes, is shown whole or not at all. */
+	limit = strnlen((const char *)s, VALUE_MAX + 1) <= VALUE_MAX ? VALUE_MAX : VALUE_MAX - 4;
+	for (at = 0; s[at] != '\0' && at <= limit;)
 		at += escape(s + at, out, &len);
 	out[len++] = '"';
 	strcpy(out + len, s[at] != '\0' ? "..." : "");

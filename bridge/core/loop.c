@@ -4,6 +4,8 @@
  * A turn: wait; let su_root dispatch what is ready, in several steps, since one
  * step of sofia-sip 1.12.11 handles at most four descriptors and one commit
  * should serve many; run the timers that are due; the phases; free the retired.
+ * A descriptor has one call in a turn: epoll hands the ready ones round, so one
+ * that comes again says that all have been served.
  *
  * Timers are not su_timer_t: those follow the wall clock, so that setting the
  * clock back an hour would stop every time-out for an hour, and su_root_step()
@@ -46,6 +48,7 @@ struct loop_fd {
 	int fd;
 	int index; /* su_root's; -1 after loop_fd_remove() */
 	unsigned events;
+	uint64_t turn; /* the last one that called fn */
 	loop_fd_fn *fn;
 	void *ctx;
 };
@@ -76,6 +79,8 @@ struct phase_hook {
 struct loop {
 	su_root_t *root;
 	int64_t now;
+	uint64_t turn;
+	bool all_served; /* a descriptor came for the second time in this turn */
 	bool stopping;
 	struct timerheap timers;
 	struct retired *retired;
@@ -143,12 +148,18 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-/* How long the next wait may be: root_wait is what su_root_step() last asked for, below 0 for nothing. */
+/*
+ * How long the next wait may be. root_wait is what su_root_step() last asked
+ * for, below 0 for nothing; 0 may be the rounded-down rest of a millisecond,
+ * which would be spent in a thousand idle turns.
+ */
 static su_duration_t next_wait(const struct loop *loop, su_duration_t root_wait)
 {
 	const struct timer_entry *first = timerheap_first(&loop->timers);
 	int64_t wait = root_wait >= 0 && root_wait < WAIT_MAX ? root_wait : WAIT_MAX;
 
+	if (wait < 1)
+		wait = 1;
 	if (first != NULL && first->when - clock_ms() < wait)
 		wait = first->when - clock_ms();
 	return wait > 0 ? (su_duration_t)wait : 0;
@@ -183,9 +194,11 @@ void loop_run(struct loop *loop)
 
 	loop->stopping = false;
 	while (!loop->stopping) {
+		loop->turn++;
+		loop->all_served = false;
 		/* su_root_step() answers 0 when it had events: there may be more. */
 		root_wait = su_root_step(loop->root, next_wait(loop, root_wait));
-		for (int i = 1; i < STEPS_MAX && root_wait == 0; i++)
+		for (int i = 1; i < STEPS_MAX && root_wait == 0 && !loop->all_served; i++)
 			root_wait = su_root_step(loop->root, 0);
 		loop->now = clock_ms();
 		run_timers(loop);
@@ -211,9 +224,11 @@ int64_t loop_now(const struct loop *loop)
 
 /* --- descriptors --- */
 
+/* Never 0, which su_wait_create() refuses; epoll reports errors in any case. */
 static int su_events(unsigned events)
 {
-	return ((events & LOOP_READ) != 0 ? SU_WAIT_IN : 0) | ((events & LOOP_WRITE) != 0 ? SU_WAIT_OUT : 0);
+	return SU_WAIT_ERR | ((events & LOOP_READ) != 0 ? SU_WAIT_IN : 0) |
+	       ((events & LOOP_WRITE) != 0 ? SU_WAIT_OUT : 0);
 }
 
 static int on_ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *arg)
@@ -226,8 +241,14 @@ static int on_ready(su_root_magic_t *magic, su_wait_t *wait, su_wakeup_arg_t *ar
 		events |= LOOP_READ;
 	if ((wait->revents & SU_WAIT_OUT) != 0)
 		events |= LOOP_WRITE;
-	if (w->index >= 0 && events != 0)
-		w->fn(w->ctx, events);
+	if (w->index < 0 || events == 0)
+		return 0;
+	if (w->turn == w->loop->turn) {
+		w->loop->all_served = true;
+		return 0;
+	}
+	w->turn = w->loop->turn;
+	w->fn(w->ctx, events);
 	return 0;
 }
 

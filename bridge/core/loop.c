@@ -148,18 +148,12 @@ void loop_destroy(struct loop *loop)
 	free(loop);
 }
 
-/*
- * How long the next wait may be. root_wait is what su_root_step() last asked
- * for, below 0 for nothing; 0 may be the rounded-down rest of a millisecond,
- * which would be spent in a thousand idle turns.
- */
+/* How long the next wait may be: root_wait is what su_root_step() last asked for, below 0 for nothing. */
 static su_duration_t next_wait(const struct loop *loop, su_duration_t root_wait)
 {
 	const struct timer_entry *first = timerheap_first(&loop->timers);
 	int64_t wait = root_wait >= 0 && root_wait < WAIT_MAX ? root_wait : WAIT_MAX;
 
-	if (wait < 1)
-		wait = 1;
 	if (first != NULL && first->when - clock_ms() < wait)
 		wait = first->when - clock_ms();
 	return wait > 0 ? (su_duration_t)wait : 0;

@@ -1,0 +1,115 @@
+"""ejabberd: another partner's server.
+
+The Erlang virtual machine is started directly, without distribution: no epmd,
+no second port, no change of user. SRV records come from the lab's DNS, but the
+addresses of their targets from libc, which knows neither the DNS server nor its
+port: nss_wrapper gives this one process a hosts file of its own.
+"""
+
+import glob
+import os
+
+from lab import certificates
+from lab.process import Process
+
+CONFIG = """\
+hosts:
+{hosts}
+loglevel: info
+certfiles:
+  - "{pem}"
+s2s_use_starttls: {tls}
+s2s_access: all
+s2s_max_retry_delay: 2
+outgoing_s2s_families: [ipv4]
+auth_method: anonymous
+anonymous_protocol: login_anon
+allow_multiple_connections: true
+acme:
+  auto: false
+listen:
+  -
+    port: 5222
+    ip: "{address}"
+    module: ejabberd_c2s
+    starttls: false
+  -
+    port: 5269
+    ip: "{address}"
+    module: ejabberd_s2s_in
+    backlog: 128
+    max_stanza_size: 524288
+modules:
+  mod_disco: {{}}
+  mod_ping: {{}}
+  mod_roster: {{}}
+  mod_s2s_dialback: {{}}
+"""
+
+INETRC = """\
+{{lookup, [file, dns]}}.
+{{resolv_conf, ""}}.
+{{hosts_file, ""}}.
+{{host, {{127,0,0,1}}, ["localhost"]}}.
+{{nameserver, {{{nameserver}}}, {port}}}.
+"""
+
+
+class Ejabberd:
+    """Anybody may log in with any password; users are known while they are logged in."""
+
+    def __init__(self, lab, role, domains, hosts, dns, tls):
+        """hosts: {name: address} of the SRV records' targets. tls: "required", "optional" or "none"."""
+        self.lab, self.role, self.address = lab, role, lab.block.address(role)
+        self.folder = os.path.join(lab.folder, role)
+        os.makedirs(os.path.join(self.folder, "spool"), exist_ok=True)
+        certificate, key = certificates.make(self.folder, domains[0])
+        pem = os.path.join(self.folder, "both.pem")
+        write(pem, read(certificate) + read(key))
+        write(self._path("ejabberd.yml"), CONFIG.format(
+            hosts="\n".join(f'  - "{domain}"' for domain in domains), pem=pem,
+            tls="false" if tls == "none" else tls, address=self.address))
+        write(self._path("inetrc"), INETRC.format(nameserver=dns.address.replace(".", ","), port=dns.port))
+        write(self._path("hosts"), "".join(f"{address} {name}\n" for name, address in hosts.items()))
+        self.start()
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def start(self):
+        libraries = glob.glob("/usr/lib/*/ejabberd-*")
+        if not libraries:
+            raise FileNotFoundError("ejabberd is not installed: apt-get install ejabberd")
+        env = {
+            "EJABBERD_CONFIG_PATH": self._path("ejabberd.yml"),
+            "EJABBERD_LOG_PATH": self._path("ejabberd.log"),
+            "ERL_INETRC": self._path("inetrc"),
+            "ERL_LIBS": os.path.dirname(libraries[0]),
+            "ERL_CRASH_DUMP": self._path("erl_crash.dump"),
+            "LD_PRELOAD": "libnss_wrapper.so",
+            "NSS_WRAPPER_HOSTS": self._path("hosts"),
+            "HOME": self.folder,
+        }
+        # No busy waiting: other processes of the lab want the processor too.
+        argv = ["erl", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-noinput",
+                "-mnesia", "dir", f'"{self._path("spool")}"', "-s", "ejabberd"]
+        self.process = Process(self.role, argv, self.lab.folder, self.lab.guard, env=env, cwd=self.folder)
+        self.process.wait_line(r"Start accepting TCP connections at .*:5222")
+        self.process.wait_line(r"Start accepting TCP connections at .*:5269")
+
+    def stop(self):
+        return self.process.stop()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()

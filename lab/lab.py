@@ -1,0 +1,155 @@
+"""The lab as a whole: which servers, which users, which wiring."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+
+from lab.block import Block
+from lab.bridge import Bridge
+from lab.chaos import Chaos
+from lab.dns import Dns, Zone
+from lab.ejabberd import Ejabberd
+from lab.guard import Guard
+from lab.kamailio import Kamailio
+from lab.loop import Loop
+from lab.process import Process
+from lab.prosody import PASSWORD, Prosody
+from lab.sip_user import PORT as SIP_PORT
+from lab.sip_user import SipUser
+from lab.xmpp_user import XmppUser
+
+XMPP_PORT = 5269
+
+# The local domains, and the users that the legacy gateway knows in each.
+LOCAL = ("corp.test", "branch.test")
+LEGACY_USERS = ("romeo", "tybalt", "mercutio", "benvolio", "nurse")
+# The partner's domains. The legacy gateway reaches direct.test without us, whatever the wiring.
+PARTNERS = ("partner.test", "direct.test", "blocked.test", "stranger.test")
+PARTNER_USERS = ("juliet", "rosaline")
+
+
+class Lab:
+    """
+    partner: "prosody" or "ejabberd"; partner_tls: "required", "optional" or "none".
+    wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners).
+    chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
+    bridge: False leaves poolbridge out: the partner and the legacy gateway federate directly.
+    pool: False leaves Kamailio out.
+    settings: further options for poolbridge's configuration, {"s2s.queue_time": 5}.
+    """
+
+    def __init__(self, partner="prosody", partner_tls="required", wiring="relay", chaos=False, bridge=True, pool=True,
+                 settings=None):
+        self._ends = contextlib.ExitStack()
+        try:
+            self._begin()
+            self._start_dns(bridge, wiring)
+            self._start_servers(partner, partner_tls, pool)
+            if chaos:
+                self._start_proxies()
+            if bridge:
+                self.bridge = Bridge(self, wiring, chaos, settings or {})
+        except BaseException:
+            self._ends.close()
+            raise
+
+    def _begin(self):
+        self.block = Block()
+        self._ends.callback(self.block.release)
+        self.folder = tempfile.mkdtemp(prefix="poolbridge-lab-")
+        self._ends.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        self.guard = Guard(self.folder)
+        self._ends.callback(self.guard.close)
+        self.loop = Loop()
+        self._ends.callback(self.loop.close)
+        self.bridge = self.pool = self.legacy_proxy = self.pool_proxy = None
+        self._users = []
+
+    def _start_dns(self, bridge, wiring):
+        address = self.block.address
+        outside, inside = Zone(), Zone()
+        for domain in LOCAL:
+            outside.service(domain, address("external" if bridge else "legacy"))
+            inside.service(domain, address("legacy"))
+        for domain in PARTNERS:
+            direct = not bridge or wiring == "direct" or domain == "direct.test"
+            outside.service(domain, address("partner"))
+            inside.service(domain, address("partner" if direct else "internal"))
+        for zone in (outside, inside):
+            zone.service("down.test", address("nobody"))
+            zone.no_service("without.test")
+        self.outside = Dns(self, "dns-outside", outside)
+        self.inside = Dns(self, "dns-inside", inside)
+        self._ends.callback(lambda: [dns.process.kill() for dns in (self.outside, self.inside)])
+        self._local_host = address("external" if bridge else "legacy")
+
+    def _start_servers(self, partner, partner_tls, pool):
+        if partner == "ejabberd":
+            hosts = {f"xmpp.{domain}": self._local_host for domain in LOCAL}
+            self.partner = Ejabberd(self, "partner", PARTNERS, hosts, self.outside, partner_tls)
+        else:
+            users = [f"{user}@{domain}" for domain in PARTNERS for user in PARTNER_USERS]
+            self.partner = Prosody(self, "partner", PARTNERS, users, self.outside, partner_tls)
+        self._ends.callback(lambda: self.partner.stop())
+        users = [f"{user}@{domain}" for domain in LOCAL for user in LEGACY_USERS]
+        self.legacy = Prosody(self, "legacy", LOCAL, users, self.inside, tls="optional")
+        self._ends.callback(lambda: self.legacy.stop())
+        if pool:
+            self.pool = Kamailio(self, LOCAL)
+            self._ends.callback(lambda: self.pool.stop())
+
+    def _start_proxies(self):
+        address = self.block.address
+        self.legacy_proxy = Chaos(self.loop, address("legacy-proxy"), XMPP_PORT, (address("legacy"), XMPP_PORT))
+        self._ends.callback(self.legacy_proxy.close)
+        self.pool_proxy = Chaos(self.loop, address("pool-proxy"), SIP_PORT, (address("pool"), SIP_PORT))
+        self._ends.callback(self.pool_proxy.close)
+
+    # ---- users
+
+    def partner_user(self, address="juliet@partner.test"):
+        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD))
+
+    def legacy_user(self, address="romeo@corp.test"):
+        return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD))
+
+    def sip_user(self, address="tybalt@corp.test", transport="udp"):
+        return self._keep(SipUser(self.loop, self.block, address, (self.pool.address, SIP_PORT), transport))
+
+    def _keep(self, user):
+        self._users.append(user)
+        return user
+
+    def run(self, name, argv, **options):
+        """A further program, such as sipp, that ends with the lab at the latest."""
+        process = Process(name, argv, self.folder, self.guard, **options)
+        self._ends.callback(process.kill)
+        return process
+
+    # ---- the end
+
+    def logs(self, count=60):
+        """The last lines of every log, for a failure's report."""
+        parts = []
+        for name in sorted(os.listdir(self.folder)):
+            if name.endswith(".log"):
+                with open(os.path.join(self.folder, name), encoding="utf-8", errors="replace") as log:
+                    lines = log.read().splitlines()[-count:]
+                parts.append(f"---- {name}\n" + "\n".join(lines))
+        return "\n".join(parts)
+
+    def close(self):
+        """End everything. Raises BridgeError when poolbridge did not end cleanly."""
+        with self._ends:
+            for user in self._users:
+                with contextlib.suppress(Exception):
+                    user.close()
+            if self.bridge:
+                self.bridge.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()

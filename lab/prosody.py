@@ -1,0 +1,90 @@
+"""Prosody: the partner's server, and the legacy gateway.
+
+Facts that shape the configuration: it refuses to run as root unless told so;
+its resolver, libunbound, answers for "test." by itself unless the zone is made
+transparent; Debian's default limits and Nagle's algorithm would slow a stream
+with small writes.
+"""
+
+import os
+
+from lab import certificates
+from lab.process import Process
+
+PASSWORD = "secret"
+
+CONFIG = """\
+run_as_root = true
+pidfile = "{folder}/pid"
+data_path = "{folder}/data"
+log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
+interfaces = {{ "{address}" }}; use_ipv6 = false
+c2s_ports = {{ 5222 }}; s2s_ports = {{ 5269 }}
+c2s_direct_tls_ports = {{}}; s2s_direct_tls_ports = {{}}
+unbound = {{
+    resolvconf = false; hoststxt = false; forward = "{dns_address}@{dns_port}";
+    options = {{ ["do-not-query-localhost:"] = "no"; ["local-zone:"] = "test. transparent" }};
+}}
+network_settings = {{ nagle = false }}
+limits = {{}}
+modules_enabled = {{
+    "roster", "saslauth", "tls", "dialback", "disco", "ping", "presence", "message", "iq",
+    "version", "vcard", "offline"
+}}
+modules_disabled = {{ "s2s_bidi", "smacks" }}
+authentication = "internal_plain"; storage = "internal"
+c2s_require_encryption = false; allow_unencrypted_plain_auth = true
+s2s_secure_auth = false
+s2s_require_encryption = {require}; s2s_allow_encryption = {allow}
+ssl = {{ certificate = "{certificate}"; key = "{key}" }}
+"""
+
+
+class Prosody:
+    def __init__(self, lab, role, domains, users, dns, tls):
+        """
+        domains: the first names the certificate. users: addresses; all have PASSWORD.
+        tls: "required", "optional" or "none" towards other servers.
+        """
+        self.lab, self.role, self.address = lab, role, lab.block.address(role)
+        self.folder = os.path.join(lab.folder, role)
+        os.makedirs(os.path.join(self.folder, "data"), exist_ok=True)
+        for user in users:
+            self._add_user(user)
+        certificate, key = certificates.make(self.folder, domains[0])
+        self.config = os.path.join(self.folder, "prosody.cfg.lua")
+        with open(self.config, "w", encoding="utf-8") as out:
+            out.write(CONFIG.format(
+                folder=self.folder, address=self.address, dns_address=dns.address, dns_port=dns.port,
+                require=lua(tls == "required"), allow=lua(tls != "none"), certificate=certificate, key=key))
+            out.writelines(f'VirtualHost "{domain}"\n' for domain in domains)
+        self.start()
+
+    def _add_user(self, address):
+        # The file that "prosodyctl register" would write; writing it takes no second.
+        local, domain = address.split("@")
+        folder = os.path.join(self.folder, "data", encode(domain), "accounts")
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, encode(local) + ".dat"), "w", encoding="utf-8") as out:
+            out.write(f'return {{ ["password"] = "{PASSWORD}"; }};\n')
+
+    def start(self):
+        self.process = Process(self.role, ["prosody", "-F", "--config", self.config], self.lab.folder, self.lab.guard)
+        self.process.wait_line("Activated service 'c2s'")
+        self.process.wait_line("Activated service 's2s'")
+
+    def stop(self):
+        return self.process.stop()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+
+def encode(name):
+    """Prosody's names of files: all but letters and digits as %xx."""
+    return "".join(c if c.isascii() and c.isalnum() else "".join(f"%{b:02x}" for b in c.encode()) for c in name)
+
+
+def lua(truth):
+    return "true" if truth else "false"

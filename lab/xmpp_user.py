@@ -1,0 +1,163 @@
+"""An XMPP user: a slixmpp client that logs in, sends, and keeps what it receives."""
+
+import asyncio
+import itertools
+import logging
+import time
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
+
+logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
+
+import slixmpp  # noqa: E402  (its import logs)
+from slixmpp.xmlstream.handler import Callback  # noqa: E402
+from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
+
+from lab.inbox import Inbox  # noqa: E402
+
+CLIENT = "{jabber:client}"
+STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+_numbers = itertools.count(1)
+
+
+class Stanza:
+    """A received stanza, read from its XML; None where there is nothing."""
+
+    def __init__(self, element):
+        self.at = time.monotonic()
+        self.xml = element
+        self.kind = element.tag.rpartition("}")[2]
+        self.sender, self.to = element.get("from"), element.get("to")
+        self.id, self.type = element.get("id"), element.get("type")
+        self.lang = element.get("{http://www.w3.org/XML/1998/namespace}lang")
+        self.body = element.findtext(CLIENT + "body")
+        self.subject = element.findtext(CLIENT + "subject")
+        self.thread = element.findtext(CLIENT + "thread")
+
+    @property
+    def bare(self):
+        return (self.sender or "").partition("/")[0]
+
+    @property
+    def error(self):
+        """The error condition, such as "item-not-found"."""
+        error = self.xml.find(CLIENT + "error")
+        for child in error if error is not None else ():
+            if child.tag.startswith(STANZAS) and not child.tag.endswith("}text"):
+                return child.tag[len(STANZAS):]
+        return None
+
+    @property
+    def error_text(self):
+        return self.xml.findtext(f"{CLIENT}error/{STANZAS}text")
+
+    def __str__(self):
+        return ElementTree.tostring(self.xml, encoding="unicode")[:400]
+
+
+class Client(slixmpp.ClientXMPP):
+    """slixmpp, told where the server is: no DNS, no TLS on this leg."""
+
+    def __init__(self, jid, password):
+        super().__init__(jid, password)
+        self.roster.auto_authorize, self.roster.auto_subscribe = None, False
+        self.plugin["feature_mechanisms"].unencrypted_plain = True
+        self.plugin["feature_mechanisms"].unencrypted_scram = True
+        for plugin in ("xep_0030", "xep_0199"):
+            self.register_plugin(plugin)
+
+    async def get_dns_records(self, domain, port=None):
+        return []
+
+
+class XmppUser:
+    def __init__(self, loop, address, host, password="secret"):
+        """Logs in and returns when the server shows the user as available."""
+        self.address, self._loop = address, loop
+        self.inbox = Inbox(address)
+        self._loop.call(self._open(host, password))
+
+    async def _open(self, host, password):
+        self.client = Client(self.address, password)
+        for kind in ("message", "presence", "iq"):
+            self.client.register_handler(
+                Callback("lab " + kind, MatchXPath(CLIENT + kind), lambda s: self.inbox.put(Stanza(s.xml))))
+        started, failed = asyncio.Event(), asyncio.get_running_loop().create_future()
+        self.client.add_event_handler("session_start", lambda event: started.set())
+        self.client.add_event_handler(
+            "failed_all_auth", lambda event: failed.set_exception(PermissionError(f"{self.address}: login refused")))
+        self.client.connect((host, 5222), force_starttls=False, disable_starttls=True)
+        waits = [asyncio.ensure_future(started.wait()), failed]
+        done, _ = await asyncio.wait(waits, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            raise TimeoutError(f"{self.address}: no login at {host}")
+        done.pop().result()
+        failed.cancel()
+        await self._show_presence()
+
+    async def _show_presence(self):
+        # The server reflects one's own presence once it has taken it.
+        shown = asyncio.get_running_loop().create_future()
+
+        def reflected(presence):
+            if presence["from"] == self.client.boundjid and not shown.done():
+                shown.set_result(True)
+
+        self.client.add_event_handler("presence_available", reflected)
+        self.client.send_presence()
+        await asyncio.wait_for(shown, 20)
+        self.client.del_event_handler("presence_available", reflected)
+        self.inbox.clear()
+
+    @property
+    def full(self):
+        return str(self.client.boundjid)
+
+    def send_xml(self, xml):
+        """Raw XML, in jabber:client."""
+
+        async def send():
+            self.client.send_raw(xml)
+
+        self._loop.call(send())
+
+    def send(self, to, body, kind="chat", subject=None, thread=None, lang=None, extra=""):
+        """Send a message; returns its id."""
+        number = f"lab-{next(_numbers)}"
+        parts = [("subject", subject), ("body", body), ("thread", thread)]
+        inner = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in parts if text is not None)
+        language = f" xml:lang={quoteattr(lang)}" if lang else ""
+        self.send_xml(f"<message to={quoteattr(to)} type={quoteattr(kind)} id='{number}'{language}>{inner}{extra}</message>")
+        return number
+
+    def presence(self, to, kind=None):
+        """Send a presence stanza: subscribe, subscribed, unsubscribe, ... or availability."""
+        kind = f" type={quoteattr(kind)}" if kind else ""
+        self.send_xml(f"<presence to={quoteattr(to)}{kind}/>")
+
+    def ask(self, to, query, timeout=15, kind="get"):
+        """Send an iq and wait for its result or error."""
+        number = f"lab-{next(_numbers)}"
+        self.send_xml(f"<iq to={quoteattr(to)} type='{kind}' id='{number}'>{query}</iq>")
+        return self.inbox.wait(
+            lambda s: s.kind == "iq" and s.id == number and s.type in ("result", "error"), timeout)
+
+    def wait_message(self, body, timeout=15):
+        """The message with this body that is not an error."""
+        return self.inbox.wait(
+            lambda s: s.kind == "message" and s.type != "error" and s.body == body, timeout)
+
+    def wait_error(self, number, timeout=15):
+        """The error for the stanza sent with this id."""
+        return self.inbox.wait(lambda s: s.type == "error" and s.id == number, timeout)
+
+    def wait_presence(self, sender, kind=None, timeout=15):
+        """A presence from this bare address."""
+        return self.inbox.wait(
+            lambda s: s.kind == "presence" and s.bare == sender and s.type == kind, timeout)
+
+    def close(self):
+        async def end():
+            await self.client.disconnect(wait=5.0)
+
+        self._loop.call(end())

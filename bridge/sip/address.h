@@ -16,7 +16,7 @@
 struct sip_address {
 	bool secure; /* sips: */
 	char user[SIP_PART_MAX + 1];
-	char host[254];            /* lower case */
+	char host[254];            /* lower case; an IPv6 address with its brackets */
 	uint16_t port;             /* 0: none given */
 	char gr[SIP_PART_MAX + 1]; /* the gr parameter, decoded; "" when absent */
 };
@@ -27,7 +27,7 @@ struct sip_address {
  * without controls.
  */
 MUST_CHECK enum err sip_address_parse(const char *uri, struct sip_address *out);
-/* ERR_LIMIT when it does not fit. */
+/* ERR_SYNTAX: a part holds controls or is not UTF-8, or the host is none. Every other address fits. */
 MUST_CHECK enum err sip_address_format(const struct sip_address *a, char out[SIP_URI_SIZE]);
 
 /*

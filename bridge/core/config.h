@@ -24,8 +24,7 @@ struct config {
 	enum log_level log_level;
 	/* external: faces partners */
 	struct {
-		struct config_list
-			listen; /* "ADDRESS:PORT"; default "0.0.0.0:5269" and "[::]:5269"?  see the table */
+		struct config_list listen;     /* "ADDRESS:PORT" */
 		const char *certificate, *key; /* PEM; "" for none: then no TLS is offered */
 		const char *bind;              /* source address of connections to partners; "" for any */
 	} external;
@@ -73,22 +72,22 @@ struct config {
 };
 
 /*
- * Read and check a file. On failure *why (static buffer) is
+ * Read and check a file (config_read is libconfig's name). On failure *why (static buffer) is
  * "FILE:LINE: option 's2s.queue_time': ..." with what is wrong and how to mend it.
  * Unknown options are errors and name the nearest known one.
  * A file with only `registry = "PATH";` is complete.
  */
-MUST_CHECK enum err config_read(const char *file, struct config **out, const char **why);
+MUST_CHECK enum err config_load(const char *file, struct config **out, const char **why);
 void config_free(struct config *c);
 
 /* What the daemon needs beyond what poolbridgectl needs: addresses that parse, files that open. */
 MUST_CHECK enum err config_check_daemon(const struct config *c, const char **why);
 
-enum config_type { CONFIG_STRING, CONFIG_STRINGS, CONFIG_INT, CONFIG_SECONDS, CONFIG_CHOICE };
+enum config_type { CONFIG_STRING, CONFIG_PATH, CONFIG_STRINGS, CONFIG_INT, CONFIG_SECONDS, CONFIG_CHOICE };
 struct config_option {
 	const char *name; /* "s2s.queue_time" */
 	enum config_type type;
-	const char *fallback; /* as text */
+	const char *fallback; /* as text, the items of a list with spaces between; NULL: must be given */
 	double min, max;      /* CONFIG_INT; CONFIG_SECONDS in seconds */
 	const char *choices;  /* "none optional required" */
 	const char *help;     /* one sentence */
@@ -96,5 +95,6 @@ struct config_option {
 };
 /* The table, for the man page test and --help. */
 const struct config_option *config_options(size_t *count);
+const char *config_type_name(enum config_type type); /* "seconds" */
 
 #endif

@@ -72,7 +72,7 @@ void sock_tls_describe(const struct sock *s, char *out,
  * Both hold after closed() too, a reset included; under TLS acked counts whole records.
  */
 uint64_t sock_offset(const struct sock *s);
-uint64_t sock_acked(const struct sock *s);
+uint64_t sock_acked(struct sock *s); /* a system call */
 
 /* Stop reading: back-pressure. While paused, the end of the connection shows only when a write fails. */
 void sock_pause(struct sock *s, bool paused);

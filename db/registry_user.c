@@ -1,0 +1,137 @@
+/*
+ * registry_user.c - the table user: one row for each address that has a mark.
+ *
+ * A look-up is one descent of the primary key's b-tree; lists walk it in order
+ * of address. That the address is normalised, and its domain in the registry, is
+ * checked by the schema; that it is not is told apart here, after the refusal,
+ * so that loading a million users does not pay for it.
+ */
+#include "db/registry.h"
+
+#include <string.h>
+
+#include "db/row.h"
+
+#define USER_COLUMNS "address, domain, mark, " ROW_IS_TRUE("xmpp_access")
+/* ?1 domain, ?2 the address to start after, ?3 mark; NULL means any. */
+#define USER_FILTER                                                                                          \
+	" FROM user WHERE address > ?2 AND (?1 IS NULL OR domain = ?1) AND (?3 IS NULL OR mark = ?3)"
+
+static enum err read_user(struct db *db, struct statement *st, struct user *out)
+{
+	struct user u = { 0 };
+
+	if (!str_copy(u.address, sizeof(u.address), statement_text(st, 0)) || !statement_text(st, 1) ||
+	    !str_copy(u.domain, sizeof(u.domain), statement_text(st, 1)) ||
+	    mark_parse(statement_text(st, 2), &u.mark) != OK)
+		return row_damaged(db, "user", statement_text(st, 0));
+	u.xmpp_access = statement_int(st, 3) != 0;
+	*out = u;
+	return OK;
+}
+
+enum err registry_find_user(struct db *db, const char *address, struct user *out)
+{
+	struct statement *st = statement_open(db, "SELECT " USER_COLUMNS " FROM user WHERE address = ?1");
+	enum err e = ERR_NOT_FOUND;
+
+	statement_bind_text(st, 1, address);
+	if (statement_step(st))
+		e = read_user(db, st, out);
+	return statement_close_with(st, e);
+}
+
+static const char *domain_of(const char *address)
+{
+	const char *at = strchr(address, '@');
+
+	return at ? at + 1 : NULL;
+}
+
+/* Why an insert was refused: most often the domain is not there. */
+static enum err told_apart(struct db *db, const char *address)
+{
+	struct domain d;
+
+	if (domain_of(address) && registry_find_domain(db, domain_of(address), &d) == ERR_NOT_FOUND)
+		return ERR_NOT_FOUND;
+	return ERR_REFUSED;
+}
+
+enum err registry_mark_user(struct db *db, const char *address, enum mark mark, bool *changed)
+{
+	struct statement *st =
+		statement_open(db, "INSERT INTO user (address, domain, mark) VALUES (?1, ?2, ?3) "
+				   "ON CONFLICT (address) DO UPDATE SET mark = excluded.mark "
+				   "WHERE mark <> excluded.mark");
+	int64_t changes = 0;
+	enum err e;
+
+	statement_bind_text(st, 1, address);
+	statement_bind_text(st, 2, domain_of(address));
+	statement_bind_text(st, 3, mark_name(mark));
+	e = statement_run(st, &changes);
+	if (e == ERR_REFUSED)
+		e = told_apart(db, address);
+	if (e == OK && changed)
+		*changed = changes > 0;
+	return e;
+}
+
+enum err registry_set_user_access(struct db *db, const char *address, bool access)
+{
+	struct statement *st = statement_open(db, "UPDATE user SET xmpp_access = ?2 WHERE address = ?1");
+
+	statement_bind_text(st, 1, address);
+	statement_bind_int(st, 2, access);
+	return statement_run_on_row(st);
+}
+
+enum err registry_remove_user(struct db *db, const char *address)
+{
+	struct statement *st = statement_open(db, "DELETE FROM user WHERE address = ?1");
+
+	statement_bind_text(st, 1, address);
+	return statement_run_on_row(st);
+}
+
+static struct statement *open_filter(struct db *db, const char *sql, const struct user_filter *filter)
+{
+	struct statement *st = statement_open(db, sql);
+
+	statement_bind_text(st, 1, filter->domain);
+	statement_bind_text(st, 2, filter->after ? filter->after : "");
+	statement_bind_text(st, 3, filter->has_mark ? mark_name(filter->mark) : NULL);
+	return st;
+}
+
+enum err registry_each_user(struct db *db, const struct user_filter *filter,
+			    bool (*fn)(void *ctx, const struct user *u), void *ctx)
+{
+	struct statement *st =
+		open_filter(db, "SELECT " USER_COLUMNS USER_FILTER " ORDER BY address LIMIT ?4", filter);
+	struct user u;
+	enum err e = OK;
+
+	statement_bind_int(st, 4, filter->limit ? (int64_t)filter->limit : -1);
+	while (e == OK && statement_step(st)) {
+		e = read_user(db, st, &u);
+		if (e == OK && !fn(ctx, &u))
+			break;
+	}
+	return statement_close_with(st, e);
+}
+
+enum err registry_count_users(struct db *db, const struct user_filter *filter, int64_t *out)
+{
+	struct statement *st = open_filter(db, "SELECT count(*)" USER_FILTER, filter);
+	int64_t count = 0;
+	enum err e;
+
+	if (statement_step(st))
+		count = statement_int(st, 0);
+	e = statement_close(st);
+	if (e == OK)
+		*out = count;
+	return e;
+}

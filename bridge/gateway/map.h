@@ -8,7 +8,10 @@
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/stanza.h"
 
-/* Addresses: RFC 7247 section 6. A sips: URI is ERR_REFUSED (section 8). */
+/*
+ * Addresses: RFC 7247 section 6. A sips: URI is ERR_REFUSED (section 8). ERR_SYNTAX also for an
+ * address that would map onto the one that another address maps to.
+ */
 MUST_CHECK enum err map_jid_to_sip(const struct jid *jid, struct sip_address *out);
 MUST_CHECK enum err map_sip_to_jid(const struct sip_address *a, struct jid *out);
 
@@ -20,13 +23,13 @@ MUST_CHECK enum err map_unescape_local(const char *local, char *out, size_t size
 unsigned map_condition_to_status(enum condition c, bool to_full_jid, bool has_uri);
 enum condition map_status_to_condition(unsigned status, bool has_uri);
 
-/* Call-ID from a thread and back (RFC 7572 section 5): false when the thread is no valid Call-ID. */
+/* Call-ID from a thread (RFC 7572 section 4): false when the thread is no valid Call-ID. */
 bool map_thread_to_call_id(const char *thread, char *out, size_t size);
 /* Content-Language from xml:lang: false when it is no language tag (RFC 5646's shape). */
 bool map_lang_valid(const char *lang);
 
 /*
- * The XMPP message for a SIP MESSAGE's parts (RFC 7572 section 6). ERR_SYNTAX:
+ * The XMPP message for a SIP MESSAGE's parts (RFC 7572 section 5). ERR_SYNTAX:
  * the body is not UTF-8 or holds characters that XML cannot carry.
  */
 struct map_message {

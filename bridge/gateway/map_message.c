@@ -1,0 +1,99 @@
+/*
+ * map_message.c - the parts of one instant message that have their own form on
+ * each side (RFC 7572): thread and Call-ID, language, and the stanza for a SIP
+ * MESSAGE.
+ *
+ * Pure: from and to are JIDs that jid_parse() has made. Nothing is fatal.
+ */
+#include "bridge/gateway/map.h"
+
+#include <string.h>
+
+#include "bridge/xmpp/xml.h"
+
+#define ALPHA "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#define DIGIT "0123456789"
+
+enum { LANG_MAX = 64 };
+
+/* callid = word [ "@" word ] (RFC 3261 section 25.1). */
+static bool is_call_id(const char *s)
+{
+	static const char word[] = ALPHA DIGIT "-.!%*_+`'~()<>:\\\"/[]?{}";
+	size_t n = strspn(s, word);
+
+	if (n == 0)
+		return false;
+	if (s[n] == '@') {
+		s += n + 1;
+		n = strspn(s, word);
+	}
+	return n > 0 && s[n] == '\0';
+}
+
+bool map_thread_to_call_id(const char *thread, char *out, size_t size)
+{
+	return is_call_id(thread) && str_copy(out, size, thread);
+}
+
+/* 1*8ALPHA *( "-" 1*8alphanum ): the shape of RFC 5646, which has the registry for the rest. */
+bool map_lang_valid(const char *lang)
+{
+	size_t n = strspn(lang, ALPHA);
+
+	if (strlen(lang) > LANG_MAX)
+		return false;
+	while (n >= 1 && n <= 8 && lang[n] == '-') {
+		lang += n + 1;
+		n = strspn(lang, ALPHA DIGIT);
+	}
+	return n >= 1 && n <= 8 && lang[n] == '\0';
+}
+
+/* Line breaks are LF in XML (XML 1.0 section 2.11) and CRLF in text/plain (RFC 2046 section 4.1.1). */
+static void put_text(struct strbuf *inner, const char *text, size_t size)
+{
+	const char *end = text + size, *break_at;
+
+	while ((break_at = memmem(text, (size_t)(end - text), "\r\n", 2)) != NULL) {
+		xml_text(inner, text, (size_t)(break_at - text));
+		text = break_at + 1;
+	}
+	xml_text(inner, text, (size_t)(end - text));
+}
+
+/* Nothing where there is no value; false when XML cannot carry it. */
+static bool put_element(struct strbuf *inner, const char *name, const char *value, size_t size)
+{
+	if (value == NULL)
+		return true;
+	if (!utf8_is_xml(value, size))
+		return false;
+	strbuf_printf(inner, "<%s>", name);
+	put_text(inner, value, size);
+	strbuf_printf(inner, "</%s>", name);
+	return true;
+}
+
+static size_t length(const char *s)
+{
+	return s != NULL ? strlen(s) : 0;
+}
+
+/* No type: a single message is of type normal, which is the default (RFC 7572 section 5). */
+enum err map_message_to_stanza(const struct map_message *m, struct stanza **out)
+{
+	struct strbuf inner = { .s = NULL };
+	enum err e = ERR_SYNTAX;
+
+	if (put_element(&inner, "subject", m->subject, length(m->subject)) &&
+	    put_element(&inner, "body", m->body, m->body_size) &&
+	    put_element(&inner, "thread", m->thread, length(m->thread))) {
+		const char *lang = m->lang != NULL && map_lang_valid(m->lang) ? m->lang : NULL;
+
+		*out = stanza_make(STANZA_MESSAGE, m->from, m->to, m->id, NULL, lang, &inner);
+		e = OK;
+	}
+	strbuf_free(&inner);
+	return e;
+}

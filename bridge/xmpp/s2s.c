@@ -1,0 +1,360 @@
+/*
+ * s2s.c - the s2s edges as a whole: set-up, whose domain is whose, the delivery
+ * callbacks at the end of each turn, stopping, and what status shows.
+ *
+ * Streams and links are owned by the two tables here. Whose domain is whose is
+ * read from the registry each time: a change is in force at once.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+
+#define STOP_TICK_MS 50
+#define STOP_STEP_MS 2000 /* how long each step of stopping may take */
+
+const char *edge_name(enum edge edge)
+{
+	return edge == EDGE_INTERNAL ? "internal" : "external";
+}
+
+int64_t s2s_now(const struct s2s *s2s)
+{
+	return loop_now(s2s->setup.loop);
+}
+
+struct stream *s2s_find_stream(struct s2s *s2s, uint64_t number)
+{
+	struct stream *st;
+
+	HASH_FIND(hh, s2s->streams, &number, sizeof(number), st);
+	return st;
+}
+
+static enum err is_local_domain(struct s2s *s2s, const char *name, bool *out)
+{
+	struct domain domain;
+	enum err e = registry_find_domain(s2s->setup.db, name, &domain);
+
+	if (e != OK && e != ERR_NOT_FOUND)
+		return e;
+	*out = e == OK;
+	return OK;
+}
+
+enum err s2s_is_ours(struct s2s *s2s, enum edge edge, const char *domain, bool *out)
+{
+	struct partner partner;
+	bool local;
+	enum err e = is_local_domain(s2s, domain, &local);
+
+	if (e == OK && edge == EDGE_INTERNAL && !local) {
+		e = registry_find_partner(s2s->setup.db, domain, &partner);
+		if (e == OK || e == ERR_NOT_FOUND) {
+			*out = e == OK;
+			return OK;
+		}
+	}
+	if (e == OK)
+		*out = local && edge == EDGE_EXTERNAL;
+	return e;
+}
+
+/* The legacy gateway is configured, not registered; it never uses SASL (OCS 2007 R2: TCP dialback). */
+static struct stream_policy internal_policy(const struct s2s *s2s, bool is_local)
+{
+	enum requirement tls = (enum requirement)s2s->setup.config->internal.tls;
+
+	return (struct stream_policy){
+		.tls = tls,
+		.methods = policy_methods(tls, REQUIRE_NONE, true),
+		.keepalive = true,
+		.allowed = is_local,
+	};
+}
+
+/*
+ * An unknown partner gets the defaults of a new one, but is not allowed in; a
+ * domain of our own is never a partner, whoever claims it from outside.
+ */
+enum err s2s_policy_for(struct s2s *s2s, enum edge edge, const char *remote, struct stream_policy *out)
+{
+	struct partner partner;
+	bool is_local, known;
+	enum err e = is_local_domain(s2s, remote, &is_local);
+
+	if (e != OK)
+		return e;
+	if (edge == EDGE_INTERNAL) {
+		*out = internal_policy(s2s, is_local);
+		return OK;
+	}
+	e = registry_find_partner(s2s->setup.db, remote, &partner);
+	if (e != OK && e != ERR_NOT_FOUND)
+		return e;
+	known = e == OK;
+	if (!known)
+		partner_init(&partner, remote);
+	*out = (struct stream_policy){
+		.tls = partner.tls,
+		.methods = policy_methods(partner.tls, partner.sasl, partner.dialback),
+		.keepalive = partner.keepalive,
+		.allowed = known && partner.gateway != GATEWAY_BLOCKED && !is_local,
+		.connections = partner.connections,
+	};
+	str_copy(out->proxy, sizeof(out->proxy), partner.proxy);
+	return OK;
+}
+
+void s2s_finish(struct s2s *s2s, struct outgoing *o)
+{
+	DL_APPEND(s2s->finished, o);
+}
+
+/* A callback may send again, and that may finish at once: until nothing is left. */
+static void deliver_finished(void *ctx)
+{
+	struct s2s *s2s = ctx;
+	struct outgoing *o;
+
+	while ((o = s2s->finished)) {
+		struct outcome outcome = { .confirmed = o->confirmed,
+					   .condition = o->condition,
+					   .text = o->text };
+
+		DL_DELETE(s2s->finished, o);
+		o->done(o->ctx, o->stanza, &outcome);
+		stanza_unref(o->stanza);
+		free(o);
+	}
+}
+
+void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
+	      int64_t deadline_ms, delivery_fn *done, void *ctx)
+{
+	struct outgoing *o = xcalloc(1, sizeof(*o));
+
+	o->stanza = stanza_ref(stanza);
+	o->done = done;
+	o->ctx = ctx;
+	o->deadline = s2s_now(s2s) + (deadline_ms ? deadline_ms : s2s->setup.config->s2s.queue_ms);
+	link_enqueue(link_get(s2s, edge, local, remote), o);
+}
+
+/* The secret of the configuration is shared by several bridges; else one of our own for this run. */
+static enum err make_secret(struct s2s *s2s)
+{
+	char random[65];
+	enum err e = OK;
+
+	if (s2s->setup.config->dialback.secret[0]) {
+		s2s->secret = xstrdup(s2s->setup.config->dialback.secret);
+	} else {
+		e = random_hex(random, sizeof(random));
+		if (e == OK)
+			s2s->secret = xstrdup(random);
+	}
+	return e;
+}
+
+static void on_stop_tick(void *ctx);
+
+enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char **why)
+{
+	const struct config *config = setup->config;
+	struct s2s *s2s = xcalloc(1, sizeof(*s2s));
+	enum err e;
+
+	s2s->setup = *setup;
+	s2s->limits = (struct xmlstream_limits){
+		.stanza_bytes = (size_t)config->s2s.stanza_bytes,
+		.depth = (unsigned)config->s2s.depth,
+		.elements = (unsigned)config->s2s.elements,
+		.attributes = (unsigned)config->s2s.attributes,
+	};
+	e = make_secret(s2s);
+	if (e != OK)
+		*why = "the system gives no random numbers for the dialback secret";
+	else
+		e = listeners_open(s2s, why);
+	if (e != OK) {
+		free(s2s->secret);
+		free(s2s);
+		return e;
+	}
+	loop_phase_add(setup->loop, LOOP_COMMIT, deliver_finished, s2s);
+	s2s->stop_timer = loop_timer_create(setup->loop, on_stop_tick, s2s);
+	*out = s2s;
+	return OK;
+}
+
+static unsigned count_streams(const struct s2s *s2s, enum direction direction)
+{
+	const struct stream *st, *next;
+	unsigned count = 0;
+
+	HASH_ITER(hh, s2s->streams, st, next)
+	if (st->direction == direction)
+		count++;
+	return count;
+}
+
+static bool has_custody(const struct s2s *s2s)
+{
+	const struct link *link, *next;
+
+	HASH_ITER(hh, s2s->links, link, next)
+	if (link->count > 0)
+		return true;
+	return s2s->finished != NULL;
+}
+
+static void finish_streams(struct s2s *s2s, enum direction direction)
+{
+	struct stream *st, *next;
+
+	HASH_ITER(hh, s2s->streams, st, next)
+	if (st->direction == direction)
+		stream_finish(st);
+}
+
+static void fail_waiting(struct s2s *s2s)
+{
+	struct link *link, *next;
+
+	HASH_ITER(hh, s2s->links, link, next)
+	if (link->state != LINK_STREAM || link->stream->state != S2S_TRUSTED)
+		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+}
+
+static void begin_step(struct s2s *s2s, enum stop_step step)
+{
+	s2s->stop_step = step;
+	s2s->stop_deadline = s2s_now(s2s) + STOP_STEP_MS;
+}
+
+/*
+ * Stopping goes in steps, each with its time. What waits for a link goes back to
+ * its sender, and what is in custody is confirmed: the proofs come in by the
+ * inbound streams, which is why these close after it. What peers had still sent
+ * on them leaves by the outbound streams, which close last.
+ */
+static void on_stop_tick(void *ctx)
+{
+	struct s2s *s2s = ctx;
+	bool late = s2s_now(s2s) >= s2s->stop_deadline;
+
+	fail_waiting(s2s);
+	if (s2s->stop_step == STOP_CUSTODY && (late || !has_custody(s2s))) {
+		finish_streams(s2s, DIRECTION_IN);
+		begin_step(s2s, STOP_INBOUND);
+	} else if (s2s->stop_step == STOP_INBOUND && (late || count_streams(s2s, DIRECTION_IN) == 0)) {
+		finish_streams(s2s, DIRECTION_OUT);
+		begin_step(s2s, STOP_OUTBOUND);
+	} else if (s2s->stop_step == STOP_OUTBOUND && (late || count_streams(s2s, DIRECTION_OUT) == 0)) {
+		s2s->stopped(s2s->stopped_ctx);
+		return;
+	}
+	loop_timer_set(s2s->stop_timer, STOP_TICK_MS);
+}
+
+void s2s_stop(struct s2s *s2s, void (*finished)(void *ctx), void *ctx)
+{
+	s2s->stopping = true;
+	s2s->stopped = finished;
+	s2s->stopped_ctx = ctx;
+	begin_step(s2s, STOP_CUSTODY);
+	listeners_close(s2s);
+	loop_timer_set(s2s->stop_timer, 0);
+}
+
+void s2s_destroy(struct s2s *s2s)
+{
+	struct stream *st, *next_stream;
+	struct link *link, *next_link;
+
+	if (!s2s)
+		return;
+	s2s->stopping = true;
+	listeners_close(s2s);
+	HASH_ITER(hh, s2s->streams, st, next_stream)
+	stream_destroy_now(st);
+	HASH_ITER(hh, s2s->links, link, next_link)
+	{
+		verify_fail_all(link);
+		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	}
+	deliver_finished(s2s);
+	HASH_ITER(hh, s2s->links, link, next_link)
+	link_destroy(link);
+	loop_timer_destroy(s2s->stop_timer);
+	free(s2s->secret);
+	free(s2s);
+}
+
+/* What a stream and a link have in common for status. */
+static json_t *describe(const struct s2s *s2s, const struct stream *st)
+{
+	char tls[64] = "";
+
+	if (!st)
+		return json_object();
+	sock_tls_describe(st->sock, tls, sizeof(tls));
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "id", st->name, "state",
+			 stream_state_name(st->state), "address", sock_peer(st->sock), "tls", tls,
+			 "age_seconds", (json_int_t)((s2s_now(s2s) - st->opened_at) / 1000), "idle_seconds",
+			 (json_int_t)((s2s_now(s2s) - st->active_at) / 1000));
+}
+
+static void add_outbound(const struct s2s *s2s, json_t *list)
+{
+	const struct link *link, *next;
+
+	HASH_ITER(hh, s2s->links, link, next)
+	{
+		size_t unconfirmed = 0;
+		const struct outgoing *o;
+		json_t *row = describe(s2s, link->stream);
+
+		DL_FOREACH(link->sent, o)
+		unconfirmed++;
+		json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge",
+						      edge_name(link->edge), "direction", "out", "local",
+						      link->local, "remote", link->remote, "queued",
+						      (json_int_t)(link->count - unconfirmed), "unconfirmed",
+						      (json_int_t)unconfirmed, "last_error", link->why));
+		if (!link->stream)
+			json_object_set_new(
+				row, "state",
+				json_string(link->state == LINK_BACKOFF ? "waiting" : "resolving"));
+		json_array_append_new(list, row);
+	}
+}
+
+json_t *s2s_links(const struct s2s *s2s)
+{
+	json_t *list = json_array();
+	const struct stream *st, *next;
+	const struct pair *pair;
+
+	add_outbound(s2s, list);
+	HASH_ITER(hh, s2s->streams, st, next)
+	{
+		if (st->direction != DIRECTION_IN)
+			continue;
+		DL_FOREACH(st->pairs, pair)
+		{
+			json_t *row = describe(s2s, st);
+
+			json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b}", "edge",
+							      edge_name(st->edge), "direction", "in", "local",
+							      pair->local, "remote", pair->remote,
+							      "authenticated", pair->valid));
+			json_array_append_new(list, row);
+		}
+	}
+	return list;
+}

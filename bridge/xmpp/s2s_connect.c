@@ -1,0 +1,144 @@
+/*
+ * s2s_connect.c - a link's way to its next hop: what must be done now, finding
+ * the addresses, trying one after the other, and waiting after failure.
+ *
+ * The next hop is the configured legacy gateway on the internal edge; on the
+ * external edge the partner's proxy, else its SRV records. Waiting doubles from
+ * backoff_min to backoff_max, with jitter, but never so long that a stanza's
+ * time runs out without another try. A domain that does not exist fails its
+ * stanzas at once; anything temporary lets them wait for their time.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/hostport.h"
+#include "bridge/core/log.h"
+
+#define S2S_PORT 5269
+
+/* Between half of ms and the whole: many links do not come back in step. */
+static int64_t jitter(int64_t ms)
+{
+	return ms / 2 + (int64_t)((double)rand() / RAND_MAX * (double)(ms - ms / 2));
+}
+
+void link_back_off(struct link *link, enum condition failure, const char *why)
+{
+	const struct config *config = link->s2s->setup.config;
+	int64_t delay = config->s2s.backoff_min_ms, most = config->s2s.backoff_max_ms;
+
+	if (most > config->s2s.queue_ms / 3)
+		most = config->s2s.queue_ms / 3;
+	for (unsigned i = 0; i < link->failures && delay < most; i++)
+		delay *= 2;
+	delay = jitter(delay < most ? delay : most);
+	link->failures++;
+	link->failure = failure;
+	str_copy(link->why, sizeof(link->why), why);
+	link->state = LINK_BACKOFF;
+	link->retry_at = s2s_now(link->s2s) + delay;
+	log_event(LOG_NOTICE, "link-down", NULL,
+		  "edge=%s local=%s remote=%s waiting=%zu retry_ms=%lld why=%s", edge_name(link->edge),
+		  link->local, link->remote, link->count, (long long)delay, log_value(why));
+	verify_fail_all(link);
+	link_arm(link);
+}
+
+/* The configured source address; false: any. */
+static bool bind_address(const struct link *link, struct sockaddr_storage *out, socklen_t *len)
+{
+	const struct config *config = link->s2s->setup.config;
+	const char *host = link->edge == EDGE_INTERNAL ? config->internal.bind : config->external.bind;
+
+	return host[0] && numeric_address(host, 0, out, len) == OK;
+}
+
+void link_next_target(struct link *link, const char *why)
+{
+	struct sockaddr_storage bind;
+	socklen_t bind_len = 0;
+	bool bound;
+
+	if (link->target_next >= link->target_count) {
+		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
+		return;
+	}
+	bound = bind_address(link, &bind, &bind_len);
+	link->state = LINK_STREAM;
+	link->stream = stream_connect(link, &link->targets[link->target_next++],
+				      bound ? (struct sockaddr *)&bind : NULL, bind_len);
+}
+
+static void on_resolved(void *ctx, enum dns_status status, const struct dns_target *targets, size_t count)
+{
+	struct link *link = ctx;
+	char why[WHY_SIZE];
+
+	link->query = NULL;
+	if (status == DNS_OK) {
+		link->target_count = count < ARRAY_SIZE(link->targets) ? count : ARRAY_SIZE(link->targets);
+		memcpy(link->targets, targets, link->target_count * sizeof(*targets));
+		link->target_next = 0;
+		link_next_target(link, "no address");
+		return;
+	}
+	snprintf(why, sizeof(why), "%s: %s", link->remote,
+		 status == DNS_NONE ? "no such domain, or it has no XMPP service" : "the DNS did not answer");
+	if (status == DNS_NONE)
+		link_fail(link, COND_REMOTE_SERVER_NOT_FOUND, why);
+	link_back_off(link, COND_REMOTE_SERVER_NOT_FOUND, why);
+}
+
+static void resolve(struct link *link)
+{
+	struct s2s *s2s = link->s2s;
+	const char *fixed =
+		link->edge == EDGE_INTERNAL ? s2s->setup.config->internal.gateway : link->policy.proxy;
+	struct hostport hop;
+
+	link->without_tls = false;
+	link->state = LINK_RESOLVING;
+	if (!fixed[0] && link->edge == EDGE_INTERNAL) {
+		link_fail(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");
+		link_back_off(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");
+	} else if (!fixed[0]) {
+		link->query = dns_srv(s2s->setup.dns, "_xmpp-server._tcp", link->remote, S2S_PORT,
+				      on_resolved, link);
+	} else if (hostport_parse(fixed, S2S_PORT, &hop) == OK) {
+		link->query = dns_host(s2s->setup.dns, hop.host, hop.port, on_resolved, link);
+	} else {
+		link_fail(link, COND_REMOTE_SERVER_NOT_FOUND, "the partner's proxy is not HOST[:PORT]");
+		link_back_off(link, COND_REMOTE_SERVER_NOT_FOUND, "the partner's proxy is not HOST[:PORT]");
+	}
+}
+
+/* The policy of now counts for the streams opened now. */
+static void begin(struct link *link)
+{
+	struct s2s *s2s = link->s2s;
+
+	if (s2s_policy_for(s2s, link->edge, link->remote, &link->policy) != OK) {
+		link_fail(link, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
+		link_back_off(link, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
+	} else if (HASH_COUNT(s2s->streams) >= (unsigned)s2s->setup.config->s2s.streams) {
+		link_back_off(link, COND_RESOURCE_CONSTRAINT, "too many streams");
+	} else {
+		resolve(link);
+	}
+}
+
+void link_work(struct link *link)
+{
+	link_arm(link);
+	if (link->s2s->stopping && link->state != LINK_STREAM) {
+		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+		verify_fail_all(link);
+	} else if (link->state == LINK_IDLE && !link_is_empty(link)) {
+		begin(link);
+	} else if (link->state == LINK_STREAM && link->stream->state >= S2S_NEGOTIATING) {
+		s2s_out_negotiate(link->stream);
+	}
+}

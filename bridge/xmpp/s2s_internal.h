@@ -1,0 +1,274 @@
+/*
+ * s2s_internal.h - what the files of the s2s edge share. Private to them.
+ *
+ *   s2s.c          set-up, whose domain is whose, stopping, status
+ *   s2s_listen.c   the listening sockets
+ *   s2s_stream.c   one stream: bytes in, table of steps, bytes out
+ *   s2s_in.c       the steps of the receiving server
+ *   s2s_out.c      the steps of the originating server
+ *   s2s_verify.c   asking the authoritative server, for us or relayed
+ *   s2s_link.c     one outbound link: queue, custody, deadlines
+ *   s2s_connect.c  finding and reaching the link's next hop, back-off
+ */
+#ifndef POOLBRIDGE_XMPP_S2S_INTERNAL_H
+#define POOLBRIDGE_XMPP_S2S_INTERNAL_H
+
+#include <uthash.h>
+#include <utlist.h>
+
+#include "bridge/xmpp/dialback.h"
+#include "bridge/xmpp/policy.h"
+#include "bridge/xmpp/s2s.h"
+#include "bridge/xmpp/sock.h"
+
+#define DOMAIN_SIZE (JID_DOMAIN_MAX + 1)
+#define WHY_SIZE    320
+#define LINGER_MS   2000
+
+enum direction { DIRECTION_IN, DIRECTION_OUT };
+
+/* The life of a stream, in order. SASL's state will stand between NEGOTIATING and TRUSTED. */
+enum stream_state {
+	S2S_CONNECTING,  /* out: TCP on its way */
+	S2S_OPENING,     /* waiting for the peer's stream header */
+	S2S_FEATURES,    /* out: waiting for its features */
+	S2S_STARTTLS,    /* out: asked, waiting for <proceed/> */
+	S2S_SECURING,    /* TLS handshake; no XML */
+	S2S_NEGOTIATING, /* authentication may begin */
+	S2S_TRUSTED,     /* a domain pair is authenticated */
+	S2S_CLOSING,     /* </stream:stream> sent, released to the loop */
+	S2S_STATES
+};
+
+enum stream_event {
+	EV_FEATURES,
+	EV_STARTTLS,
+	EV_PROCEED,
+	EV_TLS_FAILURE,
+	EV_DB_RESULT,
+	EV_DB_VERIFY,
+	EV_STANZA,
+	EV_STREAM_ERROR,
+	EV_OTHER,
+	EV_EVENTS
+};
+
+struct stream;
+struct link;
+
+typedef void stream_step(struct stream *st, const struct xml_element *el);
+typedef stream_step *const stream_steps[S2S_STATES][EV_EVENTS];
+
+extern stream_steps s2s_in_steps, s2s_out_steps;
+
+/* A (local, remote) pair on an inbound stream: asked for, then perhaps valid. */
+struct pair {
+	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
+	bool valid;
+	struct pair *prev, *next;
+};
+
+/* What a partner's row, or the configuration of the internal edge, asks of a stream. */
+struct stream_policy {
+	enum requirement tls;
+	unsigned methods; /* METHOD_ bits */
+	bool keepalive;
+	bool allowed; /* known and not blocked */
+	unsigned connections;
+	char proxy[REGISTRY_TEXT_SIZE];
+};
+
+struct stream {
+	struct s2s *s2s;
+	UT_hash_handle hh; /* s2s->streams, by number */
+	uint64_t number;
+	char name[24]; /* "i17", "o18": the id in the log */
+	enum direction direction;
+	enum edge edge;
+	enum stream_state state;
+	struct sock *sock;
+	struct xmlstream *xml;
+	struct loop_timer *timer; /* establishment, then idleness and keep-alive */
+	char *id;                 /* the stream id: ours inbound, the peer's outbound */
+	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
+	struct stream_policy policy;
+	bool is_v1;       /* the peer's header said version 1.0 */
+	bool header_sent; /* on the present XML stream */
+	bool start_tls;   /* as soon as the present input is dealt with */
+	bool peer_closed; /* </stream:stream> received */
+	bool close_sent;  /* </stream:stream> sent, still reading */
+	bool established; /* the idle rules hold, no longer the establishment time */
+	bool feeding;     /* inside xmlstream_feed() */
+	int64_t opened_at, active_at;
+	/* inbound */
+	struct pair *pairs;
+	unsigned pair_count;
+	/* outbound */
+	struct link *link;
+	bool result_sent; /* our db:result waits for its verdict */
+};
+
+/* A stanza in a link's custody. */
+struct outgoing {
+	struct stanza *stanza;
+	delivery_fn *done;
+	void *ctx;
+	int64_t deadline;
+	uint64_t number; /* in the order of sending, per link */
+	uint64_t end;    /* sock_offset() behind its last byte */
+	/* once it is over */
+	bool confirmed;
+	enum condition condition;
+	char text[WHY_SIZE];
+	struct outgoing *prev, *next;
+};
+
+/* A question to the authoritative server: is this key yours? */
+struct verify {
+	uint64_t requester; /* number of the inbound stream that waits for the verdict */
+	bool relayed;       /* the requester sent db:verify itself; else db:result */
+	bool sent;
+	char *id, *key;
+	int64_t deadline;
+	struct verify *prev, *next;
+};
+
+enum verdict_kind { VERDICT_VALID, VERDICT_INVALID, VERDICT_ERROR };
+
+enum link_state {
+	LINK_IDLE,
+	LINK_RESOLVING,
+	LINK_STREAM, /* there is a stream, in whatever state */
+	LINK_BACKOFF
+};
+
+/* (edge, local, remote): everything that leaves for remote in local's name. */
+struct link {
+	struct s2s *s2s;
+	UT_hash_handle hh; /* s2s->links, by key */
+	char *key;
+	enum edge edge;
+	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
+	enum link_state state;
+	struct stream *stream;
+	struct stream_policy policy;
+	/* custody, oldest first: written but not confirmed, then not yet written */
+	struct outgoing *sent, *queue;
+	size_t count, bytes;
+	uint64_t last_number;
+	struct verify *verifies;
+	/* next hop */
+	struct dns_query *query;
+	struct dns_target targets[DNS_TARGETS_MAX];
+	size_t target_count, target_next;
+	bool without_tls; /* STARTTLS failed where it is optional: this round goes without */
+	unsigned failures;
+	int64_t retry_at;
+	/* proof of delivery: an XMPP ping behind the stanzas; its answer proves that they were read */
+	char ping_id[40];
+	bool ping_out;
+	bool answers_pings; /* was seen to: then silence means trouble */
+	uint64_t ping_number;
+	int64_t ping_at, unproved_since;
+	struct loop_timer *tick;
+	/* for status and error texts */
+	enum condition failure;
+	char why[WHY_SIZE];
+};
+
+struct listener;
+
+/* Stopping: what we have in custody, then the streams that bring, then those that carry away. */
+enum stop_step { STOP_CUSTODY, STOP_INBOUND, STOP_OUTBOUND };
+
+struct s2s {
+	struct s2s_setup setup;
+	char *secret; /* dialback */
+	struct xmlstream_limits limits;
+	struct listener *listeners;
+	struct stream *streams;
+	uint64_t last_stream;
+	struct link *links;
+	struct outgoing *finished; /* their callbacks are due at the end of the turn */
+	bool stopping;
+	enum stop_step stop_step;
+	int64_t stop_deadline;
+	struct loop_timer *stop_timer;
+	void (*stopped)(void *ctx);
+	void *stopped_ctx;
+};
+
+/* s2s.c */
+int64_t s2s_now(const struct s2s *s2s);
+/* Is this a domain in whose name we speak on this edge, and one that we may speak to? ERR_IO: the registry fails. */
+MUST_CHECK enum err s2s_is_ours(struct s2s *s2s, enum edge edge, const char *domain, bool *out);
+MUST_CHECK enum err s2s_policy_for(struct s2s *s2s, enum edge edge, const char *remote,
+				   struct stream_policy *out);
+struct stream *s2s_find_stream(struct s2s *s2s, uint64_t number); /* NULL: it is gone */
+void s2s_finish(struct s2s *s2s,
+		struct outgoing *o); /* takes it; its callback comes at the end of the turn */
+
+/* s2s_listen.c */
+MUST_CHECK enum err listeners_open(struct s2s *s2s, const char **why);
+void listeners_close(struct s2s *s2s);
+/* A numeric host as a socket address. */
+MUST_CHECK enum err numeric_address(const char *host, uint16_t port, struct sockaddr_storage *out,
+				    socklen_t *len);
+
+/* s2s_stream.c */
+const char *stream_state_name(enum stream_state state);
+struct stream *stream_accept(struct s2s *s2s, enum edge edge, int fd);
+struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
+			      socklen_t bind_len);
+void stream_set_state(struct stream *st, enum stream_state state);
+void stream_send_header(struct stream *st);
+/* False: the stream was closed, because its output is full. */
+bool stream_write(struct stream *st, const struct strbuf *b);
+void stream_set_established(struct stream *st, bool established);
+/* Say </stream:stream> but read on until the peer says it too, for a short time. */
+void stream_finish(struct stream *st);
+/* Close with a stream error (condition of RFC 6120 section 4.9.3) or without (NULL); text may be NULL. */
+void stream_close(struct stream *st, const char *condition, const char *text);
+void stream_destroy_now(struct stream *st); /* without a word, at the very end */
+
+/* s2s_in.c */
+void s2s_in_header(struct stream *st, const struct xml_header *header);
+void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remote, enum verdict_kind verdict);
+void s2s_in_verify_verdict(struct stream *st, const struct verify *v, const char *local, const char *remote,
+			   enum verdict_kind verdict);
+
+/* s2s_out.c */
+void s2s_out_connected(struct stream *st);
+void s2s_out_header(struct stream *st, const struct xml_header *header);
+/* Send what authentication or verification still needs on a negotiated stream. */
+void s2s_out_negotiate(struct stream *st);
+
+/* s2s_verify.c */
+void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key);
+void verify_send_pending(struct link *link);
+void verify_on_verdict(struct link *link, const struct xml_element *el);
+void verify_fail_all(struct link *link);
+void verify_expire(struct link *link, int64_t now);
+
+/* s2s_link.c */
+struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote);
+struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const char *remote);
+void link_enqueue(struct link *link, struct outgoing *o);
+void link_trusted(struct link *link);
+/* orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged. */
+void link_stream_ended(struct link *link, bool orderly, const char *why);
+/* Everything in custody fails with this condition. */
+void link_fail(struct link *link, enum condition condition, const char *text);
+/* True when the stanza was the answer to our ping, which goes no further. */
+bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
+		  const struct jid *to);
+bool link_is_empty(const struct link *link);
+void link_arm(struct link *link);
+void link_destroy(struct link *link);
+
+/* s2s_connect.c */
+void link_work(struct link *link); /* do what the queue and the state ask for */
+void link_next_target(struct link *link, const char *why);
+void link_back_off(struct link *link, enum condition failure, const char *why);
+
+#endif

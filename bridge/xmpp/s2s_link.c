@@ -1,0 +1,341 @@
+/*
+ * s2s_link.c - one outbound link: the stanzas in its custody, from s2s_send()
+ * until each has been answered by its delivery callback, exactly once.
+ *
+ * Custody. A stanza waits in `queue`, is written and moves to `sent`, and leaves
+ * when there is proof that the peer has it. TCP's acknowledgement is no such
+ * proof: a server that dies has acknowledged what it never read. So an XMPP ping
+ * (XEP-0199) follows the stanzas, one under way at a time; whatever answers it,
+ * a result or an error, proves that all before it was read, since a stream is
+ * read in order. A peer that never answers pings is believed on its TCP's word
+ * (SIOCOUTQ). When a stream breaks, what TCP never acknowledged goes out again on
+ * the next one, in order; what was acknowledged but not proved goes back to its
+ * sender with an error, because sending it again might double it.
+ *
+ * Every end goes through s2s_finish(), so callbacks come at the end of the turn
+ * and never from inside a loop over these lists.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+
+#define PING_PREFIX    "poolbridge-ping-"
+#define PROOF_DELAY_MS 20  /* stanzas of this time share a ping */
+#define PROOF_STANZAS  256 /* this many do not wait for it */
+#define TICK_BUSY_MS   20
+#define TICK_QUIET_MS  250
+#define DEAD_FACTOR    4 /* times confirm_ms: a peer that answered pings and is silent for so long is dead */
+
+static void on_tick(void *ctx);
+
+static char *make_key(enum edge edge, const char *local, const char *remote)
+{
+	/* A domain holds no blank, so no two triples share a key. */
+	return xasprintf("%d %s %s", (int)edge, local, remote);
+}
+
+struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
+{
+	char *key = make_key(edge, local, remote);
+	struct link *link;
+
+	HASH_FIND_STR(s2s->links, key, link);
+	free(key);
+	return link;
+}
+
+struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
+{
+	struct link *link = link_find(s2s, edge, local, remote);
+
+	if (link)
+		return link;
+	link = xcalloc(1, sizeof(*link));
+	link->s2s = s2s;
+	link->key = make_key(edge, local, remote);
+	link->edge = edge;
+	str_copy(link->local, sizeof(link->local), local);
+	str_copy(link->remote, sizeof(link->remote), remote);
+	link->failure = COND_REMOTE_SERVER_TIMEOUT;
+	link->tick = loop_timer_create(s2s->setup.loop, on_tick, link);
+	HASH_ADD_KEYPTR(hh, s2s->links, link->key, strlen(link->key), link);
+	return link;
+}
+
+void link_destroy(struct link *link)
+{
+	HASH_DEL(link->s2s->links, link);
+	dns_cancel(link->query);
+	loop_timer_destroy(link->tick);
+	free(link->key);
+	free(link);
+}
+
+bool link_is_empty(const struct link *link)
+{
+	return !link->queue && !link->sent && !link->verifies;
+}
+
+void link_arm(struct link *link)
+{
+	if (!loop_timer_pending(link->tick))
+		loop_timer_set(link->tick, link->sent ? TICK_BUSY_MS : TICK_QUIET_MS);
+}
+
+/* Takes o out of the custody of the list's link. */
+static void finish(struct link *link, struct outgoing *o, bool confirmed, enum condition condition,
+		   const char *text)
+{
+	link->count--;
+	link->bytes -= o->stanza->size;
+	o->confirmed = confirmed;
+	o->condition = condition;
+	snprintf(o->text, sizeof(o->text), "%s", text ? text : "");
+	s2s_finish(link->s2s, o);
+}
+
+static void fail_list(struct link *link, struct outgoing **list, enum condition condition, const char *text)
+{
+	struct outgoing *o;
+
+	while ((o = *list)) {
+		DL_DELETE(*list, o);
+		finish(link, o, false, condition, text);
+	}
+}
+
+void link_fail(struct link *link, enum condition condition, const char *text)
+{
+	log_event(LOG_NOTICE, "link-failed", NULL,
+		  "edge=%s local=%s remote=%s stanzas=%zu condition=%s why=%s", edge_name(link->edge),
+		  link->local, link->remote, link->count, condition_name(condition), log_value(text));
+	str_copy(link->why, sizeof(link->why), text);
+	fail_list(link, &link->sent, condition, text);
+	fail_list(link, &link->queue, condition, text);
+}
+
+static bool is_writable(const struct link *link)
+{
+	return link->stream && link->stream->state == S2S_TRUSTED && !link->stream->close_sent;
+}
+
+static void send_ping(struct link *link)
+{
+	struct strbuf b = { 0 };
+	char random[17];
+
+	if (random_hex(random, sizeof(random)) != OK)
+		return;
+	snprintf(link->ping_id, sizeof(link->ping_id), PING_PREFIX "%s", random);
+	strbuf_printf(&b, "<iq type='get' id='%s' from='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>",
+		      link->ping_id, link->local, link->remote);
+	if (sock_write(link->stream->sock, b.s, b.len) == OK) {
+		link->ping_out = true;
+		link->ping_number = link->last_number;
+		link->ping_at = s2s_now(link->s2s);
+	}
+	strbuf_free(&b);
+}
+
+/* Write what the stream takes; a full output buffer is tried again on the next tick. */
+static void pump(struct link *link)
+{
+	struct outgoing *o;
+
+	while (is_writable(link) && (o = link->queue)) {
+		if (sock_write(link->stream->sock, o->stanza->bytes, o->stanza->size) != OK)
+			break;
+		DL_DELETE(link->queue, o);
+		o->number = ++link->last_number;
+		o->end = sock_offset(link->stream->sock);
+		if (!link->sent)
+			link->unproved_since = s2s_now(link->s2s);
+		DL_APPEND(link->sent, o);
+		link->stream->active_at = s2s_now(link->s2s);
+		if (!link->ping_out && link->last_number - link->sent->number >= PROOF_STANZAS)
+			send_ping(link);
+	}
+	if (link->sent)
+		loop_timer_set(link->tick, TICK_BUSY_MS);
+	else
+		link_arm(link);
+}
+
+void link_trusted(struct link *link)
+{
+	link->failures = 0;
+	link->without_tls = false;
+	link->why[0] = '\0';
+	pump(link);
+}
+
+void link_enqueue(struct link *link, struct outgoing *o)
+{
+	const struct config *config = link->s2s->setup.config;
+
+	link->count++;
+	link->bytes += o->stanza->size;
+	if (link->count > (size_t)config->s2s.queue_stanzas ||
+	    link->bytes > (size_t)config->s2s.queue_bytes) {
+		finish(link, o, false, COND_RESOURCE_CONSTRAINT, "too much is waiting for this server");
+		return;
+	}
+	DL_APPEND(link->queue, o);
+	if (is_writable(link))
+		pump(link);
+	else
+		link_work(link);
+}
+
+static void confirm_through(struct link *link, uint64_t number)
+{
+	while (link->sent && link->sent->number <= number) {
+		struct outgoing *o = link->sent;
+
+		DL_DELETE(link->sent, o);
+		finish(link, o, true, 0, NULL);
+	}
+	link->unproved_since = s2s_now(link->s2s);
+}
+
+/* Second best: the peer's TCP has it. */
+static void confirm_by_tcp(struct link *link)
+{
+	uint64_t acked = sock_acked(link->stream->sock), number = 0;
+	const struct outgoing *o;
+
+	DL_FOREACH(link->sent, o)
+	{
+		if (o->end > acked)
+			break;
+		number = o->number;
+	}
+	confirm_through(link, number);
+}
+
+bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
+		  const struct jid *to)
+{
+	struct link *link;
+
+	if (stanza->kind != STANZA_IQ || from->local[0] || to->local[0] || !stanza->id ||
+	    strncmp(stanza->id, PING_PREFIX, strlen(PING_PREFIX)) != 0 ||
+	    !(stanza_has_type(stanza, "result") || stanza_has_type(stanza, "error")))
+		return false;
+	link = link_find(s2s, edge, to->domain, from->domain);
+	if (link && link->ping_out && strcmp(link->ping_id, stanza->id) == 0) {
+		link->ping_out = false;
+		link->answers_pings = true;
+		confirm_through(link, link->ping_number);
+		if (link->sent)
+			send_ping(link);
+		pump(link);
+	}
+	return true;
+}
+
+/* Ask for proof, believe the second best, or find the peer dead. */
+static void seek_proof(struct link *link, int64_t now)
+{
+	int64_t patience = link->s2s->setup.config->s2s.confirm_ms;
+	int64_t waited = now - link->ping_at;
+
+	if (!link->sent || !is_writable(link))
+		return;
+	if (!link->ping_out && now - link->unproved_since >= PROOF_DELAY_MS)
+		send_ping(link);
+	else if (link->ping_out && !link->answers_pings && waited >= patience)
+		confirm_by_tcp(link);
+	else if (link->ping_out && link->answers_pings && waited >= DEAD_FACTOR * patience)
+		stream_close(link->stream, "connection-timeout", "the peer has stopped answering");
+}
+
+static void expire_list(struct link *link, struct outgoing **list, int64_t now, const char *text)
+{
+	struct outgoing *o, *next;
+
+	DL_FOREACH_SAFE(*list, o, next)
+	{
+		if (o->deadline > now)
+			continue;
+		DL_DELETE(*list, o);
+		finish(link, o, false, link->failure, text);
+	}
+}
+
+static void on_tick(void *ctx)
+{
+	struct link *link = ctx;
+	int64_t now = s2s_now(link->s2s);
+
+	verify_expire(link, now);
+	expire_list(link, &link->queue, now,
+		    link->why[0] ? link->why : "the other server did not answer in time");
+	seek_proof(link, now);
+	expire_list(link, &link->sent, now, "the other server did not confirm the delivery in time");
+	if (link->state == LINK_BACKOFF && link->retry_at <= now) {
+		link->state = LINK_IDLE;
+		link_work(link);
+	}
+	if (link->state == LINK_IDLE && link_is_empty(link)) {
+		link_destroy(link);
+		return;
+	}
+	if (is_writable(link))
+		pump(link);
+	if (!link_is_empty(link) || link->state == LINK_BACKOFF)
+		link_arm(link);
+}
+
+/* What the peer's TCP never had goes out again, before all newer; what it had may have been read. */
+static void settle_sent(struct link *link, bool orderly, uint64_t acked, const char *why)
+{
+	struct outgoing *lost = NULL, *o;
+
+	while ((o = link->sent)) {
+		DL_DELETE(link->sent, o);
+		if (o->end > acked)
+			DL_APPEND(lost, o);
+		else if (orderly)
+			finish(link, o, true, 0, NULL);
+		else
+			finish(link, o, false, COND_REMOTE_SERVER_TIMEOUT,
+			       "the connection broke before the delivery was confirmed");
+	}
+	if (lost)
+		log_event(LOG_INFO, "link-resend", NULL, "edge=%s local=%s remote=%s why=%s",
+			  edge_name(link->edge), link->local, link->remote, log_value(why));
+	DL_CONCAT(lost, link->queue);
+	link->queue = lost;
+}
+
+void link_stream_ended(struct link *link, bool orderly, const char *why)
+{
+	struct stream *st = link->stream;
+	bool was_trusted = st->state == S2S_TRUSTED;
+	bool was_negotiated = st->state >= S2S_NEGOTIATING;
+	bool tls_failed = st->state == S2S_STARTTLS || st->state == S2S_SECURING;
+	struct verify *v;
+
+	link->stream = NULL;
+	link->state = LINK_IDLE;
+	link->ping_out = false;
+	settle_sent(link, orderly, sock_acked(st->sock), why);
+	DL_FOREACH(link->verifies, v)
+	v->sent = false;
+	if (tls_failed && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
+		link->without_tls = true;
+		link->target_next--;
+	}
+	if (was_trusted && (orderly || st->close_sent))
+		link_work(link);
+	else if (was_negotiated)
+		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
+	else
+		link_next_target(link, why);
+	link_arm(link);
+}

@@ -1,0 +1,190 @@
+/*
+ * s2s_out.c - the steps of the originating server: we opened the stream to send
+ * stanzas, or to ask the authoritative server about a key.
+ *
+ * STARTTLS comes first where the partner's policy wants it, also when the peer
+ * does not advertise it but the policy requires it (RFC 7590 section 3.1: a
+ * stripped offer must not lead to clear text). Then dialback, by an HMAC over
+ * the peer's stream id.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+#include "bridge/xmpp/xml.h"
+
+void s2s_out_connected(struct stream *st)
+{
+	stream_set_state(st, S2S_OPENING);
+	stream_send_header(st);
+}
+
+/* This stream cannot come up whatever we do: the stanzas go back, the stream goes. */
+static void give_up(struct stream *st, enum condition condition, const char *text)
+{
+	link_fail(st->link, condition, text);
+	stream_close(st, NULL, text);
+}
+
+static unsigned dialback_method(const struct stream *st)
+{
+	return sock_is_tls(st->sock) ? METHOD_DIALBACK_TLS : METHOD_DIALBACK_TCP;
+}
+
+static void send_result(struct stream *st)
+{
+	char key[DIALBACK_KEY_SIZE];
+	struct strbuf b = { 0 };
+
+	dialback_key(st->s2s->secret, st->remote, st->local, st->id, key);
+	strbuf_puts(&b, "<db:result");
+	xml_attr(&b, "from", st->local);
+	xml_attr(&b, "to", st->remote);
+	strbuf_printf(&b, ">%s</db:result>", key);
+	st->result_sent = true;
+	stream_set_established(st, false);
+	stream_write(st, &b);
+	strbuf_free(&b);
+}
+
+void s2s_out_negotiate(struct stream *st)
+{
+	verify_send_pending(st->link);
+	if (st->state != S2S_NEGOTIATING || st->result_sent)
+		return;
+	if (!st->link->queue)
+		stream_set_established(st, true);
+	else if (st->policy.methods & dialback_method(st))
+		send_result(st);
+	else
+		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
+			"the settings for this partner leave no way of authentication on this stream");
+}
+
+void s2s_out_header(struct stream *st, const struct xml_header *header)
+{
+	free(st->id);
+	st->id = xstrdup(header->id ? header->id : "");
+	st->is_v1 = header->version && atoi(header->version) >= 1;
+	if (!st->id[0]) {
+		stream_close(st, "improper-addressing", "the stream header has no 'id'");
+	} else if (st->is_v1) {
+		stream_set_state(st, S2S_FEATURES);
+	} else if (st->policy.tls == REQUIRE_REQUIRED) {
+		stream_close(st, "policy-violation", "TLS is required and the peer has no XMPP 1.0");
+	} else {
+		stream_set_state(st, S2S_NEGOTIATING);
+		s2s_out_negotiate(st);
+	}
+}
+
+static bool offers(const struct xml_element *el, const char *ns, const char *name)
+{
+	for (size_t i = 0; i < el->child_count; i++)
+		if (el->children[i].depth == 1 && strcmp(el->children[i].name, name) == 0 &&
+		    strcmp(el->children[i].ns, ns) == 0)
+			return true;
+	return false;
+}
+
+static bool wants_tls(const struct stream *st, const struct xml_element *features)
+{
+	if (sock_is_tls(st->sock) || !st->s2s->setup.tls || st->policy.tls == REQUIRE_NONE)
+		return false;
+	if (st->policy.tls == REQUIRE_REQUIRED)
+		return true;
+	return offers(features, NS_TLS, "starttls") && !st->link->without_tls;
+}
+
+static void out_features(struct stream *st, const struct xml_element *el)
+{
+	struct strbuf b = { 0 };
+
+	if (wants_tls(st, el)) {
+		stream_set_state(st, S2S_STARTTLS);
+		strbuf_puts(&b, "<starttls xmlns='" NS_TLS "'/>");
+		stream_write(st, &b);
+		strbuf_free(&b);
+	} else if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock)) {
+		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
+			"TLS is required for this partner, but no certificate is configured here");
+	} else {
+		/* SASL EXTERNAL will be tried here, before dialback. */
+		stream_set_state(st, S2S_NEGOTIATING);
+		s2s_out_negotiate(st);
+	}
+}
+
+static void out_proceed(struct stream *st, const struct xml_element *el)
+{
+	(void)el;
+	st->start_tls = true;
+	xmlstream_stop(st->xml);
+}
+
+/* The link then tries without TLS where that is allowed, else elsewhere. */
+static void out_tls_failure(struct stream *st, const struct xml_element *el)
+{
+	(void)el;
+	stream_close(st, NULL, "the peer refused STARTTLS");
+}
+
+static bool is_about(const struct stream *st, const struct xml_element *el)
+{
+	char from[DOMAIN_SIZE], to[DOMAIN_SIZE];
+
+	return el->from && el->to && el->type && jid_domain(el->from, from) == OK &&
+	       jid_domain(el->to, to) == OK && strcmp(from, st->remote) == 0 && strcmp(to, st->local) == 0;
+}
+
+/* The condition that an error verdict names, as words. */
+static const char *verdict_reason(const struct xml_element *el)
+{
+	for (size_t i = 0; i < el->child_count; i++)
+		if (el->children[i].depth == 2 && strcmp(el->children[i].ns, NS_STANZA_ERRORS) == 0)
+			return el->children[i].name;
+	return "no reason given";
+}
+
+/* Step 4 of dialback: the verdict on our own key. XEP-0220 sections 2.1.1 and 2.4. */
+static void out_db_result(struct stream *st, const struct xml_element *el)
+{
+	char text[WHY_SIZE];
+
+	if (!st->result_sent || !is_about(st, el)) {
+		stream_close(st, "policy-violation", "a dialback verdict that was not asked for");
+		return;
+	}
+	st->result_sent = false;
+	log_event(LOG_INFO, "dialback", st->name, "edge=%s from=%s to=%s verdict=%s", edge_name(st->edge),
+		  st->local, st->remote, log_value(el->type));
+	if (strcmp(el->type, "valid") == 0) {
+		stream_set_state(st, S2S_TRUSTED);
+		stream_set_established(st, true);
+		link_trusted(st->link);
+	} else if (strcmp(el->type, "invalid") == 0) {
+		give_up(st, COND_INTERNAL_SERVER_ERROR,
+			"the other server says that our dialback key is invalid");
+	} else {
+		snprintf(text, sizeof(text), "the other server refused dialback: %.100s", verdict_reason(el));
+		give_up(st, COND_REMOTE_SERVER_TIMEOUT, text);
+	}
+}
+
+static void out_db_verify(struct stream *st, const struct xml_element *el)
+{
+	if (!is_about(st, el) || !el->id)
+		stream_close(st, "policy-violation", "a dialback verdict that was not asked for");
+	else
+		verify_on_verdict(st->link, el);
+}
+
+stream_steps s2s_out_steps = {
+	[S2S_FEATURES] = { [EV_FEATURES] = out_features },
+	[S2S_STARTTLS] = { [EV_PROCEED] = out_proceed, [EV_TLS_FAILURE] = out_tls_failure },
+	[S2S_NEGOTIATING] = { [EV_DB_RESULT] = out_db_result, [EV_DB_VERIFY] = out_db_verify },
+	[S2S_TRUSTED] = { [EV_DB_VERIFY] = out_db_verify },
+};

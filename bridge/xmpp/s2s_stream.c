@@ -1,0 +1,405 @@
+/*
+ * s2s_stream.c - one s2s stream, either direction: the socket's bytes go
+ * through the XML front end and become events; a table of steps, one for each
+ * direction, says what an event may do in the stream's state. A missing entry
+ * closes the stream; it never permits.
+ *
+ * A stream is owned by the table s2s->streams and ends in release(), which
+ * takes it out of every place that knows it and retires it to the loop. No
+ * error here is fatal to the process.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+#include "bridge/xmpp/xml.h"
+
+#define OUTPUT_LIMIT (256 * 1024)
+
+static const char *const state_names[] = {
+	[S2S_CONNECTING] = "connecting", [S2S_OPENING] = "opening",   [S2S_FEATURES] = "features",
+	[S2S_STARTTLS] = "starttls",     [S2S_SECURING] = "securing", [S2S_NEGOTIATING] = "negotiating",
+	[S2S_TRUSTED] = "trusted",       [S2S_CLOSING] = "closing",
+};
+
+const char *stream_state_name(enum stream_state state)
+{
+	return state_names[state];
+}
+
+void stream_set_state(struct stream *st, enum stream_state state)
+{
+	if (st->state == state)
+		return;
+	log_event(LOG_DEBUG, "stream-state", st->name, "from=%s to=%s", state_names[st->state],
+		  state_names[state]);
+	st->state = state;
+}
+
+bool stream_write(struct stream *st, const struct strbuf *b)
+{
+	if (sock_write(st->sock, b->s, b->len) == OK)
+		return true;
+	stream_close(st, "resource-constraint", "the output buffer is full");
+	return false;
+}
+
+/* RFC 6120 section 4.7. No xml:lang: a stanza that passes through must not inherit ours. */
+void stream_send_header(struct stream *st)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_puts(&b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER "' xmlns:stream='" NS_STREAMS
+			"' xmlns:db='" NS_DIALBACK "'");
+	if (st->direction == DIRECTION_IN)
+		xml_attr(&b, "id", st->id ? st->id : "");
+	xml_attr(&b, "from", st->local[0] ? st->local : NULL);
+	xml_attr(&b, "to", st->remote[0] ? st->remote : NULL);
+	if (st->direction == DIRECTION_OUT || st->is_v1)
+		xml_attr(&b, "version", "1.0");
+	strbuf_puts(&b, ">");
+	st->header_sent = true;
+	stream_write(st, &b);
+	strbuf_free(&b);
+}
+
+static void stream_free(void *obj)
+{
+	struct stream *st = obj;
+	struct pair *pair, *next;
+
+	DL_FOREACH_SAFE(st->pairs, pair, next)
+	free(pair);
+	xmlstream_destroy(st->xml);
+	free(st->id);
+	free(st);
+}
+
+/* The one way out. The link is told first, while it can still ask what the peer's TCP has. */
+static void release(struct stream *st, bool graceful, const char *why)
+{
+	struct s2s *s2s = st->s2s;
+	struct link *link = st->link;
+
+	log_event(LOG_INFO, "stream-down", st->name, "edge=%s local=%s remote=%s state=%s why=%s",
+		  edge_name(st->edge), log_value(st->local), log_value(st->remote), state_names[st->state],
+		  log_value(why));
+	HASH_DEL(s2s->streams, st);
+	st->link = NULL;
+	if (link)
+		link_stream_ended(link, st->peer_closed, why);
+	st->state = S2S_CLOSING;
+	if (graceful)
+		sock_close(st->sock, LINGER_MS);
+	else
+		sock_destroy(st->sock);
+	st->sock = NULL;
+	loop_timer_destroy(st->timer);
+	if (st->feeding)
+		xmlstream_stop(st->xml);
+	loop_retire(s2s->setup.loop, stream_free, st);
+}
+
+void stream_destroy_now(struct stream *st)
+{
+	release(st, false, "stopped");
+}
+
+static bool can_speak(const struct stream *st)
+{
+	return st->state != S2S_CONNECTING && st->state != S2S_SECURING && !st->close_sent;
+}
+
+/* The last words: RFC 6120 section 4.9.1.2 wants a header before an error. */
+static void write_closing(struct stream *st, const char *condition, const char *text)
+{
+	struct strbuf b = { 0 };
+
+	if (condition && !st->header_sent && st->direction == DIRECTION_IN) {
+		strbuf_puts(&b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER
+				"' xmlns:stream='" NS_STREAMS "' version='1.0' id=''>");
+		st->header_sent = true;
+	}
+	if (condition) {
+		strbuf_printf(&b, "<stream:error><%s xmlns='" NS_STREAM_ERRORS "'/>", condition);
+		if (text) {
+			strbuf_puts(&b, "<text xmlns='" NS_STREAM_ERRORS "' xml:lang='en'>");
+			xml_text(&b, text, strlen(text));
+			strbuf_puts(&b, "</text>");
+		}
+		strbuf_puts(&b, "</stream:error>");
+	}
+	if (st->header_sent)
+		strbuf_puts(&b, "</stream:stream>");
+	/* A full buffer means that nobody listens; the close says the rest. */
+	if (b.len > 0 && sock_write(st->sock, b.s, b.len) != OK)
+		log_event(LOG_DEBUG, "stream-close-unsaid", st->name, NULL);
+	strbuf_free(&b);
+}
+
+void stream_close(struct stream *st, const char *condition, const char *text)
+{
+	char why[WHY_SIZE];
+
+	if (st->state == S2S_CLOSING)
+		return;
+	if (can_speak(st))
+		write_closing(st, condition, text);
+	if (st->peer_closed && !condition)
+		snprintf(why, sizeof(why), "closed by the peer");
+	else
+		snprintf(why, sizeof(why), "%s%s%s", condition ? condition : "closed", text ? ": " : "",
+			 text ? text : "");
+	release(st, true, why);
+}
+
+void stream_finish(struct stream *st)
+{
+	if (st->state == S2S_CLOSING || st->close_sent)
+		return;
+	if (!can_speak(st) || !st->header_sent) {
+		stream_close(st, NULL, NULL);
+		return;
+	}
+	write_closing(st, NULL, NULL);
+	st->close_sent = true;
+	loop_timer_set(st->timer, LINGER_MS / 2);
+}
+
+static enum stream_event event_of(const struct xml_element *el)
+{
+	static const struct {
+		const char *ns, *name;
+		enum stream_event event;
+	} events[] = {
+		{ NS_SERVER, "message", EV_STANZA },      { NS_SERVER, "presence", EV_STANZA },
+		{ NS_SERVER, "iq", EV_STANZA },           { NS_STREAMS, "features", EV_FEATURES },
+		{ NS_STREAMS, "error", EV_STREAM_ERROR }, { NS_TLS, "starttls", EV_STARTTLS },
+		{ NS_TLS, "proceed", EV_PROCEED },        { NS_TLS, "failure", EV_TLS_FAILURE },
+		{ NS_DIALBACK, "result", EV_DB_RESULT },  { NS_DIALBACK, "verify", EV_DB_VERIFY },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
+		if (strcmp(el->name, events[i].name) == 0 && strcmp(el->ns, events[i].ns) == 0)
+			return events[i].event;
+	return EV_OTHER;
+}
+
+/* An element that has no step in this state. */
+static void refuse(struct stream *st, enum stream_event event, const struct xml_element *el)
+{
+	char text[WHY_SIZE];
+
+	snprintf(text, sizeof(text), "<%.64s/> is not expected now", el->name);
+	if (event == EV_STANZA)
+		stream_close(st, "not-authorized", text);
+	else if (event == EV_OTHER)
+		stream_close(st, "unsupported-stanza-type", text);
+	else
+		stream_close(st, "policy-violation", text);
+}
+
+static void on_stream_error(struct stream *st, const struct xml_element *el)
+{
+	const char *condition = "undefined-condition", *text = "";
+	char why[WHY_SIZE];
+
+	for (size_t i = 0; i < el->child_count; i++) {
+		const struct xml_child *child = &el->children[i];
+
+		if (child->depth != 1 || strcmp(child->ns, NS_STREAM_ERRORS) != 0)
+			continue;
+		if (strcmp(child->name, "text") == 0)
+			text = child->text;
+		else
+			condition = child->name;
+	}
+	snprintf(why, sizeof(why), "the peer's stream error: %.60s%s%.100s", condition, text[0] ? ": " : "",
+		 text);
+	if (can_speak(st))
+		write_closing(st, NULL, NULL);
+	release(st, true, why);
+}
+
+static void on_element(void *ctx, const struct xml_element *el)
+{
+	struct stream *st = ctx;
+	stream_steps *steps = st->direction == DIRECTION_IN ? &s2s_in_steps : &s2s_out_steps;
+	enum stream_event event = event_of(el);
+	stream_step *step = (*steps)[st->state][event];
+
+	if (st->state == S2S_CLOSING)
+		return;
+	if (event == EV_STREAM_ERROR)
+		on_stream_error(st, el);
+	else if (step)
+		step(st, el);
+	else
+		refuse(st, event, el);
+}
+
+static void on_open(void *ctx, const struct xml_header *header)
+{
+	struct stream *st = ctx;
+
+	if (st->direction == DIRECTION_IN)
+		s2s_in_header(st, header);
+	else
+		s2s_out_header(st, header);
+}
+
+static void on_close(void *ctx)
+{
+	struct stream *st = ctx;
+
+	st->peer_closed = true;
+	stream_close(st, NULL, NULL);
+}
+
+static const struct xmlstream_ops xml_ops = { .open = on_open, .element = on_element, .close = on_close };
+
+static size_t on_input(void *ctx, const char *bytes, size_t n)
+{
+	struct stream *st = ctx;
+	size_t used = 0;
+	enum err e;
+
+	st->active_at = s2s_now(st->s2s);
+	st->feeding = true;
+	e = xmlstream_feed(st->xml, bytes, n, &used);
+	st->feeding = false;
+	if (st->state == S2S_CLOSING)
+		return n;
+	if (e != OK) {
+		stream_close(st, xmlstream_condition(st->xml), NULL);
+		return n;
+	}
+	if (!st->start_tls)
+		return n;
+	st->start_tls = false;
+	stream_set_state(st, S2S_SECURING);
+	sock_start_tls(st->sock, st->s2s->setup.tls, st->direction == DIRECTION_OUT ? st->remote : NULL);
+	return used;
+}
+
+static void on_connected(void *ctx)
+{
+	struct stream *st = ctx;
+
+	loop_timer_set(st->timer, st->s2s->setup.config->s2s.establish_ms);
+	s2s_out_connected(st);
+}
+
+/* A new XML stream begins inside TLS; what was said before counts no more (RFC 6120 section 5.4.3.3). */
+static void on_secured(void *ctx)
+{
+	struct stream *st = ctx;
+	char tls[64];
+
+	sock_tls_describe(st->sock, tls, sizeof(tls));
+	log_event(LOG_DEBUG, "stream-secured", st->name, "tls=%s", log_value(tls));
+	xmlstream_destroy(st->xml);
+	st->xml = xmlstream_create(&st->s2s->limits, &xml_ops, st);
+	st->header_sent = false;
+	stream_set_state(st, S2S_OPENING);
+	if (st->direction == DIRECTION_OUT)
+		stream_send_header(st);
+}
+
+static void on_closed(void *ctx, bool reset, const char *why)
+{
+	(void)reset;
+	release(ctx, false, why);
+}
+
+static const struct sock_ops socket_ops = {
+	.connected = on_connected, .secured = on_secured, .input = on_input, .closed = on_closed
+};
+
+void stream_set_established(struct stream *st, bool established)
+{
+	const struct config *config = st->s2s->setup.config;
+
+	st->established = established;
+	loop_timer_set(st->timer, established ? config->s2s.keepalive_ms : config->s2s.establish_ms);
+}
+
+/* An idle stream is kept alive by white space, and closed when it was idle for too long. */
+static void on_idle(struct stream *st)
+{
+	const struct config *config = st->s2s->setup.config;
+	int64_t left = st->active_at + config->s2s.inactivity_ms - s2s_now(st->s2s);
+
+	if (left <= 0 && (!st->link || link_is_empty(st->link))) {
+		stream_finish(st);
+		return;
+	}
+	if (st->direction == DIRECTION_OUT && st->policy.keepalive && sock_write(st->sock, " ", 1) != OK) {
+		stream_close(st, "connection-timeout", "the peer reads nothing");
+		return;
+	}
+	loop_timer_set(st->timer,
+		       left > 0 && left < config->s2s.keepalive_ms ? left : config->s2s.keepalive_ms);
+}
+
+static void on_timer(void *ctx)
+{
+	struct stream *st = ctx;
+
+	if (st->close_sent || st->state == S2S_CONNECTING)
+		release(st, false, st->close_sent ? "closed" : "the connection timed out");
+	else if (st->established)
+		on_idle(st);
+	else
+		stream_close(st, "connection-timeout", "the stream was not established in time");
+}
+
+static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direction direction)
+{
+	struct stream *st = xcalloc(1, sizeof(*st));
+
+	st->s2s = s2s;
+	st->edge = edge;
+	st->direction = direction;
+	st->number = ++s2s->last_stream;
+	snprintf(st->name, sizeof(st->name), "%c%llu", direction == DIRECTION_IN ? 'i' : 'o',
+		 (unsigned long long)st->number);
+	st->opened_at = st->active_at = s2s_now(s2s);
+	st->xml = xmlstream_create(&s2s->limits, &xml_ops, st);
+	st->timer = loop_timer_create(s2s->setup.loop, on_timer, st);
+	HASH_ADD(hh, s2s->streams, number, sizeof(st->number), st);
+	return st;
+}
+
+struct stream *stream_accept(struct s2s *s2s, enum edge edge, int fd)
+{
+	struct stream *st = stream_create(s2s, edge, DIRECTION_IN);
+
+	st->sock = sock_accept(s2s->setup.loop, fd, OUTPUT_LIMIT, &socket_ops, st);
+	stream_set_state(st, S2S_OPENING);
+	loop_timer_set(st->timer, s2s->setup.config->s2s.establish_ms);
+	log_event(LOG_DEBUG, "stream-accepted", st->name, "edge=%s peer=%s", edge_name(edge),
+		  sock_peer(st->sock));
+	return st;
+}
+
+struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
+			      socklen_t bind_len)
+{
+	struct s2s *s2s = link->s2s;
+	struct stream *st = stream_create(s2s, link->edge, DIRECTION_OUT);
+
+	st->link = link;
+	st->policy = link->policy;
+	str_copy(st->local, sizeof(st->local), link->local);
+	str_copy(st->remote, sizeof(st->remote), link->remote);
+	st->sock = sock_connect(s2s->setup.loop, (const struct sockaddr *)&target->addr, target->addr_len,
+				bind, bind_len, OUTPUT_LIMIT, &socket_ops, st);
+	loop_timer_set(st->timer, s2s->setup.config->s2s.connect_ms);
+	log_event(LOG_DEBUG, "stream-connecting", st->name, "edge=%s local=%s remote=%s host=%s port=%u",
+		  edge_name(st->edge), st->local, st->remote, log_value(target->host), target->port);
+	return st;
+}

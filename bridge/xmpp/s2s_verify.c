@@ -1,0 +1,107 @@
+/*
+ * s2s_verify.c - questions to the authoritative server (db:verify): for a key
+ * that a peer showed to us, or relayed for a key that is not ours.
+ *
+ * A question waits with its link until the link's stream can carry it, and is
+ * answered exactly once: by the verdict that fits it on the very stream that
+ * carried it, by the link's failure, or by its deadline.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/xmpp/xml.h"
+
+#define PENDING_MAX 100 /* questions per link */
+
+static void finish(struct link *link, struct verify *v, enum verdict_kind verdict)
+{
+	struct stream *requester = s2s_find_stream(link->s2s, v->requester);
+
+	DL_DELETE(link->verifies, v);
+	/* The link's names are the pair's as the requester's edge sees it; relayed, both are exchanged. */
+	if (requester && v->relayed)
+		s2s_in_verify_verdict(requester, v, link->remote, link->local, verdict);
+	else if (requester)
+		s2s_in_pair_verdict(requester, link->local, link->remote, verdict);
+	free(v->id);
+	free(v->key);
+	free(v);
+}
+
+void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key)
+{
+	struct verify *v = xcalloc(1, sizeof(*v)), *other;
+	size_t pending;
+
+	v->requester = requester;
+	v->relayed = relayed;
+	v->id = xstrdup(id);
+	v->key = xstrdup(key);
+	v->deadline = s2s_now(link->s2s) + link->s2s->setup.config->s2s.queue_ms;
+	DL_APPEND(link->verifies, v);
+	DL_COUNT(link->verifies, other, pending);
+	if (pending > PENDING_MAX)
+		finish(link, v, VERDICT_ERROR);
+	else
+		link_work(link);
+}
+
+void verify_send_pending(struct link *link)
+{
+	struct strbuf b = { 0 };
+	struct verify *v;
+
+	DL_FOREACH(link->verifies, v)
+	{
+		if (v->sent)
+			continue;
+		strbuf_puts(&b, "<db:verify");
+		xml_attr(&b, "from", link->local);
+		xml_attr(&b, "to", link->remote);
+		xml_attr(&b, "id", v->id);
+		strbuf_puts(&b, ">");
+		xml_text(&b, v->key, strlen(v->key));
+		strbuf_puts(&b, "</db:verify>");
+		v->sent = true;
+	}
+	if (b.len > 0)
+		stream_write(link->stream, &b);
+	strbuf_free(&b);
+}
+
+/* A verdict counts only for a question of the same id that went out on this link's stream. */
+void verify_on_verdict(struct link *link, const struct xml_element *el)
+{
+	enum verdict_kind verdict = VERDICT_ERROR;
+	struct verify *v;
+
+	DL_FOREACH(link->verifies, v)
+	if (v->sent && strcmp(v->id, el->id) == 0)
+		break;
+	if (!v) {
+		stream_close(link->stream, "policy-violation", "a dialback verdict that was not asked for");
+		return;
+	}
+	if (strcmp(el->type, "valid") == 0)
+		verdict = VERDICT_VALID;
+	else if (strcmp(el->type, "invalid") == 0)
+		verdict = VERDICT_INVALID;
+	finish(link, v, verdict);
+}
+
+void verify_fail_all(struct link *link)
+{
+	while (link->verifies)
+		finish(link, link->verifies, VERDICT_ERROR);
+}
+
+void verify_expire(struct link *link, int64_t now)
+{
+	struct verify *v, *next;
+
+	DL_FOREACH_SAFE(link->verifies, v, next)
+	if (v->deadline <= now)
+		finish(link, v, VERDICT_ERROR);
+}

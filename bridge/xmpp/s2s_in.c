@@ -107,7 +107,8 @@ static struct refusal check_parties(struct stream *st)
 		return (struct refusal){ "policy-violation", "federation with this domain is not allowed" };
 	if (st->policy.connections)
 		limit = st->policy.connections;
-	if (st->remote[0] && streams_of(st) >= limit)
+	/* The legacy gateway comes with a stream for every partner. */
+	if (st->edge == EDGE_EXTERNAL && st->remote[0] && streams_of(st) >= limit)
 		return (struct refusal){ "resource-constraint", "too many streams from this domain" };
 	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->is_v1)
 		return (struct refusal){ "policy-violation", "TLS is required; use XMPP 1.0" };

@@ -319,6 +319,7 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	bool was_trusted = st->state == S2S_TRUSTED;
 	bool was_negotiated = st->state >= S2S_NEGOTIATING;
 	bool tls_failed = st->state == S2S_STARTTLS || st->state == S2S_SECURING;
+	int64_t lived = s2s_now(link->s2s) - st->opened_at;
 	struct verify *v;
 
 	link->stream = NULL;
@@ -331,7 +332,9 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 		link->without_tls = true;
 		link->target_next--;
 	}
-	if (was_trusted && (orderly || st->close_sent))
+	/* A peer that closes as soon as it is reached is not asked again at once. */
+	if (was_trusted && (orderly || st->close_sent) &&
+	    lived >= link->s2s->setup.config->s2s.backoff_min_ms)
 		link_work(link);
 	else if (was_negotiated)
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);

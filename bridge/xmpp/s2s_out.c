@@ -52,6 +52,8 @@ static void send_result(struct stream *st)
 
 void s2s_out_negotiate(struct stream *st)
 {
+	if (st->close_sent)
+		return;
 	verify_send_pending(st->link);
 	if (st->state != S2S_NEGOTIATING || st->result_sent)
 		return;

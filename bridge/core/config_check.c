@@ -1,0 +1,266 @@
+/*
+ * config_check.c - what the daemon needs of a configuration beyond types and
+ * ranges: addresses that parse, files that open, options that go together.
+ *
+ * poolbridgectl does not ask for it: an administrator may prepare the registry
+ * before the certificate is there.
+ *
+ * Each fault says which option in which line, what is wrong and how to mend it.
+ */
+#include "bridge/core/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "bridge/core/config_internal.h"
+#include "bridge/core/hostport.h"
+
+enum { SECRET_MIN = 16, XMPP_PORT = 5269, SIP_PORT = 5060 };
+
+/* The value is shown, but never the secret. */
+static enum err bad(const struct config_loaded *c, const char *option, const char *value, const char *mend,
+		    const char **why)
+{
+	return config_fault(why, ERR_SYNTAX, "%s: \"%.*s\" %s", config_where(c, option), CONFIG_NAME_SHOWN,
+			    value, mend);
+}
+
+static enum err fault(const struct config_loaded *c, const char *option, const char *what, const char **why)
+{
+	return config_fault(why, ERR_REFUSED, "%s: %s", config_where(c, option), what);
+}
+
+/* --- the forms of values --- */
+
+static bool is_address(const char *text)
+{
+	struct in6_addr any;
+
+	return inet_pton(AF_INET, text, &any) == 1 || inet_pton(AF_INET6, text, &any) == 1;
+}
+
+static bool is_listener(const char *text)
+{
+	struct hostport hp;
+
+	return hostport_parse(text, 0, &hp) == OK && is_address(hp.host);
+}
+
+static bool is_sip_listener(const char *text)
+{
+	return (strncmp(text, "udp:", 4) == 0 || strncmp(text, "tcp:", 4) == 0) && is_listener(text + 4);
+}
+
+static bool is_gateway(const char *text)
+{
+	struct hostport hp;
+
+	return hostport_parse(text, XMPP_PORT, &hp) == OK;
+}
+
+/* "sip:HOST[:PORT][;transport=udp|tcp]": a next hop has no user, and sips: would promise a TLS that is not there. */
+static bool is_next_hop(const char *text)
+{
+	const char *parameters = strchr(text, ';');
+	struct hostport hp;
+	char host[300];
+
+	if (strncmp(text, "sip:", 4) != 0)
+		return false;
+	text += 4;
+	if (parameters == NULL)
+		return hostport_parse(text, SIP_PORT, &hp) == OK;
+	if (strcmp(parameters, ";transport=tcp") != 0 && strcmp(parameters, ";transport=udp") != 0)
+		return false;
+	if ((size_t)snprintf(host, sizeof(host), "%.*s", (int)(parameters - text), text) >= sizeof(host))
+		return false;
+	return hostport_parse(host, SIP_PORT, &hp) == OK;
+}
+
+static bool is_resolver(const char *text)
+{
+	char address[INET6_ADDRSTRLEN], hostport[INET6_ADDRSTRLEN + 16];
+	size_t n = strcspn(text, "@");
+	struct hostport hp;
+
+	if (n >= sizeof(address))
+		return false;
+	snprintf(address, sizeof(address), "%.*s", (int)n, text);
+	if (!is_address(address))
+		return false;
+	if (text[n] == '\0')
+		return true;
+	snprintf(hostport, sizeof(hostport), "[::]:%.8s", text + n + 1);
+	return strlen(text + n + 1) <= 5 && hostport_parse(hostport, 0, &hp) == OK;
+}
+
+static bool is_zone(const char *text)
+{
+	return text[0] != '.' && strlen(text) <= 253 &&
+	       text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.")] == '\0';
+}
+
+/* --- one table: which option has which form --- */
+
+static const char listener_form[] =
+	"is no ADDRESS:PORT; write for example \"192.0.2.1:5269\" or \"[2001:db8::1]:5269\"";
+static const char address_form[] = "is no IP address; write for example \"192.0.2.1\" or \"2001:db8::1\"";
+static const char next_hop_form[] =
+	"is no next hop; write for example \"sip:pool.example.org:5060;transport=tcp\"";
+
+static const struct form {
+	const char *option;
+	size_t offset; /* of a const char *, "" is fine, or of a struct config_list */
+	bool is_list;
+	bool (*fits)(const char *text);
+	const char *mend;
+} forms[] = {
+	{ "external.listen", offsetof(struct config, external.listen), true, is_listener, listener_form },
+	{ "external.bind", offsetof(struct config, external.bind), false, is_address, address_form },
+	{ "internal.listen", offsetof(struct config, internal.listen), true, is_listener, listener_form },
+	{ "internal.allow", offsetof(struct config, internal.allow), true, is_address, address_form },
+	{ "internal.gateway", offsetof(struct config, internal.gateway), false, is_gateway,
+	  "is no HOST:PORT; write for example \"gateway.example.org:5269\"" },
+	{ "internal.bind", offsetof(struct config, internal.bind), false, is_address, address_form },
+	{ "dns.resolver", offsetof(struct config, dns.resolver), false, is_resolver,
+	  "is no ADDRESS or ADDRESS@PORT; write for example \"192.0.2.53\" or \"127.0.0.1@5353\"" },
+	{ "dns.transparent_zones", offsetof(struct config, dns.transparent_zones), true, is_zone,
+	  "is no zone; write its name in small letters, for example \"home.arpa\"" },
+	{ "sip.listen", offsetof(struct config, sip.listen), true, is_sip_listener,
+	  "is no listener; write for example \"tcp:192.0.2.1:5060\" or \"udp:[2001:db8::1]:5060\"" },
+	{ "sip.allow", offsetof(struct config, sip.allow), true, is_address, address_form },
+	{ "sip.new_pool", offsetof(struct config, sip.new_pool), false, is_next_hop, next_hop_form },
+	{ "sip.legacy_pool", offsetof(struct config, sip.legacy_pool), false, is_next_hop, next_hop_form },
+};
+
+static enum err check_list(const struct config_loaded *c, const struct form *form,
+			   const struct config_list *list, const char **why)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (!form->fits(list->item[i]))
+			return bad(c, form->option, list->item[i], form->mend, why);
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(list->item[i], list->item[j]) == 0)
+				return bad(c, form->option, list->item[i], "stands there twice; remove one",
+					   why);
+		}
+	}
+	return OK;
+}
+
+static enum err check_forms(const struct config_loaded *c, const char **why)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		const void *value = (const char *)&c->config + forms[i].offset;
+		const char *text;
+		enum err e;
+
+		if (forms[i].is_list) {
+			e = check_list(c, &forms[i], value, why);
+			if (e != OK)
+				return e;
+			continue;
+		}
+		text = *(const char *const *)value;
+		if (text[0] != '\0' && !forms[i].fits(text))
+			return bad(c, forms[i].option, text, forms[i].mend, why);
+	}
+	return OK;
+}
+
+/* --- files --- */
+
+static enum err check_readable(const struct config_loaded *c, const char *option, const char *file,
+			       const char **why)
+{
+	FILE *f = fopen(file, "r");
+
+	if (f == NULL)
+		return config_fault(why, ERR_IO, "%s: %s: %s; the daemon's user must be able to read it",
+				    config_where(c, option), file, strerror(errno));
+	fclose(f);
+	return OK;
+}
+
+static enum err check_files(const struct config_loaded *c, const char **why)
+{
+	const char *certificate = c->config.external.certificate, *key = c->config.external.key;
+	enum err e;
+
+	if (strlen(c->config.control_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		return fault(c, "control_socket",
+			     "the path is too long for a Unix socket; choose one of at most 107 bytes", why);
+	if (certificate[0] == '\0' && key[0] == '\0')
+		return OK;
+	if (certificate[0] == '\0')
+		return fault(c, "external.key", "needs external.certificate too; give both or neither", why);
+	if (key[0] == '\0')
+		return fault(c, "external.certificate", "needs external.key too; give both or neither", why);
+	e = check_readable(c, "external.certificate", certificate, why);
+	return e == OK ? check_readable(c, "external.key", key, why) : e;
+}
+
+/* --- options that go together --- */
+
+static enum err check_internal(const struct config_loaded *c, const char **why)
+{
+	const struct config *config = &c->config;
+
+	if (config->internal.gateway[0] != '\0' && config->internal.listen.count == 0)
+		return fault(c, "internal.gateway",
+			     "needs internal.listen too: the gateway's dialback checks arrive there", why);
+	if (config->internal.listen.count > 0 && config->internal.gateway[0] == '\0')
+		return fault(c, "internal.listen",
+			     "needs internal.gateway too: who connects there is verified with it", why);
+	if (config->internal.tls == 2 && config->external.certificate[0] == '\0')
+		return fault(c, "internal.tls", "\"required\" needs external.certificate and external.key",
+			     why);
+	return OK;
+}
+
+static enum err check_sip(const struct config_loaded *c, const char **why)
+{
+	const struct config *config = &c->config;
+	const bool has_new = config->sip.new_pool[0] != '\0', has_legacy = config->sip.legacy_pool[0] != '\0';
+
+	if (config->sip.listen.count == 0 && (has_new || has_legacy))
+		return fault(c, has_new ? "sip.new_pool" : "sip.legacy_pool",
+			     "needs sip.listen too: requests to the pool leave from there", why);
+	if (config->sip.listen.count > 0 && !has_new && !has_legacy)
+		return fault(c, "sip.listen", "needs sip.new_pool too: there is no pool to talk to", why);
+	return OK;
+}
+
+static enum err check_s2s(const struct config_loaded *c, const char **why)
+{
+	const struct config *config = &c->config;
+	const size_t secret = strlen(config->dialback.secret);
+
+	if (secret > 0 && secret < SECRET_MIN)
+		return fault(c, "dialback.secret",
+			     "is shorter than 16 characters; make one with: openssl rand -hex 16", why);
+	if (config->s2s.queue_bytes < config->s2s.stanza_bytes)
+		return fault(c, "s2s.queue_bytes", "is less than s2s.stanza_bytes; raise it", why);
+	if (config->s2s.keepalive_ms >= config->s2s.inactivity_ms)
+		return fault(c, "s2s.keepalive_time",
+			     "is not less than s2s.inactivity_time: streams would be closed first; lower it",
+			     why);
+	if (config->s2s.backoff_min_ms > config->s2s.backoff_max_ms)
+		return fault(c, "s2s.backoff_min", "is greater than s2s.backoff_max; lower it", why);
+	return OK;
+}
+
+enum err config_check_daemon(const struct config *config, const char **why)
+{
+	static enum err (*const checks[])(const struct config_loaded *, const char **) = {
+		check_forms, check_files, check_internal, check_sip, check_s2s,
+	};
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < ARRAY_SIZE(checks); i++)
+		e = checks[i]((const struct config_loaded *)config, why);
+	return e;
+}

@@ -1,0 +1,252 @@
+/*
+ * config_options.c - the one table of options. A new option is a row here, a
+ * member of struct config, and a paragraph of man/poolbridge.conf.5, which
+ * tests/unit/test_manpages compares with this table.
+ *
+ * Every number has a maximum, far below 2^31: it keeps a slip of the finger (a 0
+ * too many) from becoming gigabytes, and libconfig 1.5 cuts a number down to 32
+ * bits without a word, so that 10000000000 comes as 1410065408.
+ */
+#include "bridge/core/config.h"
+
+#include <string.h>
+
+#include "bridge/core/config_internal.h"
+
+#define AT(member) offsetof(struct config, member)
+
+/* One option, three lines. */
+/* clang-format off */
+static const struct config_option options[] = {
+	{ "registry", CONFIG_PATH, NULL, 0, 0, NULL,
+	  "The registry's SQLite file, made at first use.",
+	  AT(registry) },
+	{ "control_socket", CONFIG_PATH, "", 0, 0, NULL,
+	  "The Unix socket on which poolbridgectl asks for the status; empty: the registry's path with .sock added.",
+	  AT(control_socket) },
+	{ "log_level", CONFIG_CHOICE, "info", 0, 0, "error warning notice info debug",
+	  "The least important events that are still written to the log.",
+	  AT(log_level) },
+
+	{ "external.listen", CONFIG_STRINGS, "0.0.0.0:5269", 0, 0, NULL,
+	  "The addresses (ADDRESS:PORT) on which partners' servers connect; an empty list: none.",
+	  AT(external.listen) },
+	{ "external.certificate", CONFIG_PATH, "", 0, 0, NULL,
+	  "The PEM file with the certificate chain, leaf first; empty: no TLS is offered.",
+	  AT(external.certificate) },
+	{ "external.key", CONFIG_PATH, "", 0, 0, NULL,
+	  "The PEM file with the certificate's private key.",
+	  AT(external.key) },
+	{ "external.bind", CONFIG_STRING, "", 0, 0, NULL,
+	  "The address from which connections to partners are made; empty: the system chooses.",
+	  AT(external.bind) },
+
+	{ "internal.listen", CONFIG_STRINGS, "", 0, 0, NULL,
+	  "The addresses (ADDRESS:PORT) on which the legacy gateway connects; an empty list: no legacy gateway.",
+	  AT(internal.listen) },
+	{ "internal.allow", CONFIG_STRINGS, "", 0, 0, NULL,
+	  "The addresses from which the legacy gateway may connect; an empty list: any.",
+	  AT(internal.allow) },
+	{ "internal.gateway", CONFIG_STRING, "", 0, 0, NULL,
+	  "The legacy XMPP gateway (HOST:PORT); empty: there is none.",
+	  AT(internal.gateway) },
+	{ "internal.bind", CONFIG_STRING, "", 0, 0, NULL,
+	  "The address from which connections to the legacy gateway are made; empty: the system chooses.",
+	  AT(internal.bind) },
+	{ "internal.tls", CONFIG_CHOICE, "optional", 0, 0, "none optional required",
+	  "Whether streams with the legacy gateway are encrypted.",
+	  AT(internal.tls) },
+
+	{ "dialback.secret", CONFIG_STRING, "", 0, 0, NULL,
+	  "The secret of the dialback keys, at least 16 characters; empty: a random one at each start.",
+	  AT(dialback.secret) },
+
+	{ "dns.resolver", CONFIG_STRING, "", 0, 0, NULL,
+	  "The DNS server to ask (ADDRESS or ADDRESS@PORT); empty: those of /etc/resolv.conf.",
+	  AT(dns.resolver) },
+	{ "dns.transparent_zones", CONFIG_STRINGS, "", 0, 0, NULL,
+	  "Special-use zones (such as test or home.arpa) that are asked for all the same.",
+	  AT(dns.transparent_zones) },
+	{ "dns.timeout", CONFIG_SECONDS, "10", 0.1, 120, NULL,
+	  "How long a look-up may take.",
+	  AT(dns.timeout_ms) },
+
+	{ "sip.listen", CONFIG_STRINGS, "", 0, 0, NULL,
+	  "The addresses (udp:ADDRESS:PORT or tcp:ADDRESS:PORT) on which pools connect; an empty list: no SIP.",
+	  AT(sip.listen) },
+	{ "sip.allow", CONFIG_STRINGS, "", 0, 0, NULL,
+	  "The addresses from which SIP requests are taken; an empty list: the hosts of new_pool and legacy_pool.",
+	  AT(sip.allow) },
+	{ "sip.new_pool", CONFIG_STRING, "", 0, 0, NULL,
+	  "The next hop to the new pool (sip:HOST:PORT;transport=tcp).",
+	  AT(sip.new_pool) },
+	{ "sip.legacy_pool", CONFIG_STRING, "", 0, 0, NULL,
+	  "The next hop to the legacy pool (sip:HOST:PORT;transport=tcp).",
+	  AT(sip.legacy_pool) },
+	{ "sip.message_bytes", CONFIG_INT, "65536", 1300, 1048576, NULL,
+	  "The largest SIP message that is taken.",
+	  AT(sip.message_bytes) },
+	{ "sip.answer_time", CONFIG_SECONDS, "8", 0.1, 31, NULL,
+	  "A SIP MESSAGE from a pool is answered within this time.",
+	  AT(sip.answer_ms) },
+	{ "sip.queue_messages", CONFIG_INT, "100", 1, 100000, NULL,
+	  "How many messages of one sender to one recipient may wait for the pool.",
+	  AT(sip.queue_messages) },
+	{ "sip.queue_total", CONFIG_INT, "10000", 1, 1000000, NULL,
+	  "How many messages in all may wait for the pools.",
+	  AT(sip.queue_total) },
+
+	{ "s2s.stanza_bytes", CONFIG_INT, "65536", 10000, 16777216, NULL,
+	  "The largest stanza that is taken.",
+	  AT(s2s.stanza_bytes) },
+	{ "s2s.depth", CONFIG_INT, "64", 8, 1000, NULL,
+	  "How deeply elements may be nested in a stanza.",
+	  AT(s2s.depth) },
+	{ "s2s.elements", CONFIG_INT, "2000", 16, 100000, NULL,
+	  "How many elements a stanza may have.",
+	  AT(s2s.elements) },
+	{ "s2s.attributes", CONFIG_INT, "64", 8, 1000, NULL,
+	  "How many attributes an element may have.",
+	  AT(s2s.attributes) },
+	{ "s2s.streams", CONFIG_INT, "1000", 1, 100000, NULL,
+	  "How many streams may be open in all.",
+	  AT(s2s.streams) },
+	{ "s2s.streams_per_partner", CONFIG_INT, "20", 1, 10000, NULL,
+	  "How many streams may be open with one partner.",
+	  AT(s2s.streams_per_partner) },
+	{ "s2s.pairs_per_stream", CONFIG_INT, "50", 1, 10000, NULL,
+	  "How many pairs of domains one stream may carry.",
+	  AT(s2s.pairs_per_stream) },
+	{ "s2s.connect_time", CONFIG_SECONDS, "10", 0.1, 120, NULL,
+	  "How long a TCP connection may take to be made.",
+	  AT(s2s.connect_ms) },
+	{ "s2s.establish_time", CONFIG_SECONDS, "60", 0.1, 600, NULL,
+	  "How long a stream may take from its TCP connection to its first authenticated pair of domains.",
+	  AT(s2s.establish_ms) },
+	{ "s2s.inactivity_time", CONFIG_SECONDS, "600", 0.1, 86400, NULL,
+	  "A stream on which nothing was sent or received for so long is closed.",
+	  AT(s2s.inactivity_ms) },
+	{ "s2s.keepalive_time", CONFIG_SECONDS, "240", 0.1, 86400, NULL,
+	  "White space is sent on a stream that was silent for so long, where the partner's keepalive is on.",
+	  AT(s2s.keepalive_ms) },
+	{ "s2s.queue_stanzas", CONFIG_INT, "1000", 1, 1000000, NULL,
+	  "How many stanzas may wait for one link.",
+	  AT(s2s.queue_stanzas) },
+	{ "s2s.queue_bytes", CONFIG_INT, "4194304", 10000, 67108864, NULL,
+	  "How many bytes of stanzas may wait for one link.",
+	  AT(s2s.queue_bytes) },
+	{ "s2s.queue_time", CONFIG_SECONDS, "30", 0.1, 3600, NULL,
+	  "How long a stanza may wait for its link before its sender is told that it failed.",
+	  AT(s2s.queue_ms) },
+	{ "s2s.confirm_time", CONFIG_SECONDS, "2", 0.1, 60, NULL,
+	  "How long to wait for the proof that the peer's system has a stanza.",
+	  AT(s2s.confirm_ms) },
+	{ "s2s.backoff_min", CONFIG_SECONDS, "1", 0.1, 3600, NULL,
+	  "The pause after the first failed connection attempt; it doubles with each further one.",
+	  AT(s2s.backoff_min_ms) },
+	{ "s2s.backoff_max", CONFIG_SECONDS, "60", 0.1, 86400, NULL,
+	  "The longest pause between connection attempts.",
+	  AT(s2s.backoff_max_ms) },
+};
+/* clang-format on */
+
+_Static_assert(ARRAY_SIZE(options) <= CONFIG_OPTIONS_MAX, "CONFIG_OPTIONS_MAX must grow");
+
+const struct config_option *config_options(size_t *count)
+{
+	*count = ARRAY_SIZE(options);
+	return options;
+}
+
+const char *config_type_name(enum config_type type)
+{
+	static const char *const names[] = {
+		[CONFIG_STRING] = "string",           [CONFIG_PATH] = "path",
+		[CONFIG_STRINGS] = "list of strings", [CONFIG_INT] = "integer",
+		[CONFIG_SECONDS] = "seconds",         [CONFIG_CHOICE] = "choice",
+	};
+
+	return names[type];
+}
+
+size_t config_option_count(void)
+{
+	return ARRAY_SIZE(options);
+}
+
+const struct config_option *config_option_at(size_t i)
+{
+	return &options[i];
+}
+
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+	size_t ab = a < b ? a : b;
+
+	return ab < c ? ab : c;
+}
+
+/* Levenshtein's distance; names beyond CONFIG_NAME_SHOWN are near nothing. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[CONFIG_NAME_SHOWN + 1], n = strlen(b);
+
+	if (n > CONFIG_NAME_SHOWN || strlen(a) > CONFIG_NAME_SHOWN)
+		return SIZE_MAX / 2;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++) {
+			size_t above = row[j];
+
+			row[j] = smallest(above + 1, row[j - 1] + 1,
+					  diagonal + (a[i - 1] != b[j - 1] ? 1 : 0));
+			diagonal = above;
+		}
+	}
+	return row[n];
+}
+
+static const char *last_part(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot != NULL ? dot + 1 : name;
+}
+
+const char *config_nearest(const char *name)
+{
+	size_t limit = strlen(name) / 3 + 1, best = limit + 1;
+	const char *found = NULL;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const char *known = options[i].name;
+		size_t whole = distance(name, known), part = distance(last_part(name), last_part(known)) + 1;
+		size_t d = whole < part ? whole : part;
+
+		if (d < best) {
+			best = d;
+			found = known;
+		}
+	}
+	return found;
+}
+
+static bool in_group(const char *option, const char *group)
+{
+	size_t n = strlen(group);
+
+	return strncmp(option, group, n) == 0 && option[n] == '.';
+}
+
+bool config_is_group(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (in_group(options[i].name, name))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,65 @@
+/*
+ * xmlname.c - names as expat reports them.
+ *
+ * Called for every tag: it looks at each byte of a name once, and copies none.
+ */
+#include "bridge/xmpp/xmlname.h"
+
+#include <string.h>
+
+#define LANG "http://www.w3.org/XML/1998/namespace\xFFlang\xFFxml"
+
+struct xml_name xml_name_split(const char *reported)
+{
+	const char *separator = strchr(reported, XML_SEPARATOR), *end;
+	struct xml_name name = { .ns = "", .local = reported };
+
+	if (separator != NULL) {
+		name.ns = reported;
+		name.ns_length = (size_t)(separator - reported);
+		name.local = separator + 1;
+	}
+	end = name.local + strcspn(name.local, "\xFF");
+	name.local_length = (size_t)(end - name.local);
+	if (*end != '\0')
+		name.prefix = end + 1;
+	return name;
+}
+
+bool xml_name_has_ns(const struct xml_name *name, const char *ns)
+{
+	return strlen(ns) == name->ns_length && memcmp(name->ns, ns, name->ns_length) == 0;
+}
+
+bool xml_name_is_local(const struct xml_name *name, const char *local)
+{
+	return strlen(local) == name->local_length && memcmp(name->local, local, name->local_length) == 0;
+}
+
+const char *xml_attribute_prefix(const char *reported)
+{
+	const char *separator = strchr(reported, XML_SEPARATOR);
+
+	/* One that has a namespace has a prefix. */
+	return separator != NULL ? strrchr(separator, XML_SEPARATOR) + 1 : NULL;
+}
+
+enum xml_field xml_attribute_field(const char *reported)
+{
+	switch (reported[0]) {
+	case 'f':
+		return strcmp(reported, "from") == 0 ? XML_FROM : XML_FIELDS;
+	case 't':
+		if (strcmp(reported, "to") == 0)
+			return XML_TO;
+		return strcmp(reported, "type") == 0 ? XML_TYPE : XML_FIELDS;
+	case 'i':
+		return strcmp(reported, "id") == 0 ? XML_ID : XML_FIELDS;
+	case 'v':
+		return strcmp(reported, "version") == 0 ? XML_VERSION : XML_FIELDS;
+	case 'h':
+		return strcmp(reported, LANG) == 0 ? XML_LANG : XML_FIELDS;
+	default:
+		return XML_FIELDS;
+	}
+}

@@ -41,13 +41,15 @@ struct dns_config {
 	int64_t timeout_ms; /* a query without answer after this is DNS_FAILURE */
 };
 
+/* What is wrong with the configuration is logged. */
 MUST_CHECK enum err dns_create(struct loop *loop, const struct dns_config *config, struct dns **out);
-void dns_destroy(struct dns *dns); /* pending queries end without a callback */
+void dns_destroy(struct dns *dns); /* pending queries end without a callback; NULL is allowed */
 
 /*
- * SRV of "_service._proto.domain", then A and AAAA of every target, ordered by
- * priority and weight (RFC 2782). Without an SRV record: the domain itself at
- * fallback_port. With SRV answers there is no address fallback.
+ * SRV of "SERVICE.DOMAIN" (service: "_xmpp-server._tcp"), then A and AAAA of every target, ordered
+ * by priority and weight (RFC 2782), of one target the IPv4 addresses first. Without an SRV record:
+ * the domain itself at fallback_port. With SRV answers there is no address fallback. What has been
+ * found when the time is up is an answer. domain may be an address literal.
  */
 struct dns_query *dns_srv(struct dns *dns, const char *service, const char *domain, uint16_t fallback_port,
 			  dns_done_fn *done, void *ctx);

@@ -1,0 +1,116 @@
+/*
+ * dns_context.c - a libunbound context with our settings: whom it asks, for
+ * how long it remembers that somebody did not answer, and which zones it must
+ * not answer by itself.
+ *
+ * Owns nothing; the context belongs to dns.c. A setting that is refused is
+ * logged with its value. Fatal: libunbound has no memory.
+ */
+#include "bridge/xmpp/dns_context.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+
+static bool is_zone_name(const char *zone)
+{
+	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+
+	return zone[0] != '\0' && strspn(zone, allowed) == strlen(zone);
+}
+
+/*
+ * libunbound knows by itself that names below "test" and other special zones do not exist;
+ * "transparent" makes it ask, "nodefault" does not.
+ */
+static enum err set_transparent(struct ub_ctx *ub, const char *zone)
+{
+	char *value;
+	int error;
+
+	if (!is_zone_name(zone))
+		return ERR_SYNTAX;
+	value = xasprintf("%s transparent", zone);
+	error = ub_ctx_set_option(ub, "local-zone:", value);
+	free(value);
+	return error == 0 ? OK : ERR_SYNTAX;
+}
+
+static const char *const options[][2] = {
+	{ "do-not-query-localhost:", "no" }, /* a resolver on this machine is the best kind */
+	/*
+	 * A resolver that was away is asked again as soon as it is back; libunbound's own patience
+	 * is fifteen minutes.
+	 */
+	{ "infra-host-ttl:", "5" },
+	{ "infra-keep-probing:", "yes" },
+	{ "infra-cache-max-rtt:", "2000" },
+	/* A record that was missing and has been added is a usual step of a migration. */
+	{ "cache-max-negative-ttl:", "30" },
+};
+
+static enum err set_options(struct ub_ctx *ub)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const int error = ub_ctx_set_option(ub, options[i][0], options[i][1]);
+
+		if (error != 0) {
+			log_event(LOG_ERROR, "dns-setup", NULL, "option=%s why=%s", options[i][0],
+				  log_value(ub_strerror(error)));
+			return ERR_IO;
+		}
+	}
+	return OK;
+}
+
+/* Whom to ask. Without a resolver the files of the system, which may be absent. */
+static enum err set_resolver(struct ub_ctx *ub, const char *resolver)
+{
+	if (resolver != NULL && resolver[0] != '\0') {
+		if (ub_ctx_set_fwd(ub, resolver) == 0)
+			return OK;
+		log_event(LOG_ERROR, "dns-setup", NULL, "resolver=%s why=%s", log_value(resolver),
+			  log_value("not of the form ADDRESS or ADDRESS@PORT"));
+		return ERR_SYNTAX;
+	}
+	if (ub_ctx_resolvconf(ub, NULL) != 0)
+		log_event(LOG_WARNING, "dns-setup", NULL, "why=%s",
+			  log_value("no /etc/resolv.conf; asking the root servers"));
+	if (ub_ctx_hosts(ub, NULL) != 0)
+		log_event(LOG_NOTICE, "dns-setup", NULL, "why=%s", log_value("no /etc/hosts"));
+	return OK;
+}
+
+static enum err configure(struct ub_ctx *ub, const struct dns_config *config)
+{
+	enum err e = set_options(ub);
+
+	if (e == OK)
+		e = set_resolver(ub, config->resolver);
+	for (size_t i = 0; e == OK && i < config->transparent_count; i++) {
+		e = set_transparent(ub, config->transparent_zones[i]);
+		if (e != OK)
+			log_event(LOG_ERROR, "dns-setup", NULL, "zone=%s why=%s",
+				  log_value(config->transparent_zones[i]), log_value("not a domain name"));
+	}
+	return e;
+}
+
+enum err dns_context_create(const struct dns_config *config, struct ub_ctx **out)
+{
+	struct ub_ctx *ub = ub_ctx_create();
+	enum err e;
+
+	if (ub == NULL)
+		abort();
+	ub_ctx_debugout(ub, NULL); /* what matters comes with the answers, and is logged there */
+	e = configure(ub, config);
+	if (e == OK && ub_ctx_async(ub, 1) != 0)
+		e = ERR_IO;
+	if (e == OK)
+		*out = ub;
+	else
+		ub_ctx_delete(ub);
+	return e;
+}

@@ -19,6 +19,7 @@ HOSTS = {
     "legacy-proxy": 45,
     "pool-proxy": 46,
     "pool": 60,
+    "legacy-pool": 62,
     "sipp": 61,
     "nobody": 99,
 }

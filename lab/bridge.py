@@ -4,10 +4,12 @@ The programs are taken from the build folder that the environment variable
 POOLBRIDGE_BUILD names, else from ./build.
 """
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 
 from lab import certificates
@@ -21,6 +23,22 @@ SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
+
+
+# What the registry holds at the start. Prosody's and ejabberd's certificates prove nothing here, so
+# that dialback does; TLS is optional, so that partners with and without it can be played.
+BASELINE = [
+    ("domain", "add", "corp.test"),
+    ("domain", "add", "branch.test"),
+    ("partner", "add", "partner.test", "--tls", "optional"),
+    ("partner", "add", "direct.test", "--tls", "optional"),
+    ("partner", "add", "blocked.test", "--tls", "optional", "--gateway", "blocked"),
+    ("partner", "add", "down.test", "--tls", "optional"),
+    ("partner", "add", "without.test", "--tls", "optional"),
+    ("user", "mark", "legacy", "romeo@corp.test", "benvolio@corp.test"),
+    ("user", "mark", "migrated", "tybalt@corp.test", "paris@corp.test"),
+]
+TABLES = ["domain", "partner", "partner_alias", "user"]
 
 
 class BridgeError(Exception):
@@ -90,8 +108,9 @@ class Bridge:
             "dns.resolver": f"{self._lab.outside.address}@{self._lab.outside.port}",
             "dns.transparent_zones": ["test"],
             "sip.listen": [f"udp:{address('sip')}:5060", f"tcp:{address('sip')}:5060"],
-            "sip.allow": [address("pool"), address("sipp")],
+            "sip.allow": [address("pool"), address("legacy-pool"), address("sipp")],
             "sip.new_pool": f"sip:{address('pool-proxy' if chaos else 'pool')}:5060;transport=tcp",
+            "sip.legacy_pool": f"sip:{address('legacy-pool')}:5060;transport=tcp",
         }
 
     def write_config(self, **changes):
@@ -101,17 +120,36 @@ class Bridge:
             out.write(config_text(self.settings))
 
     def fill_registry(self):
-        """What the tests start from: two local domains, two partners, one of each mark."""
-        self.ctl("domain", "add", "corp.test")
-        self.ctl("domain", "add", "branch.test")
-        tls = "optional"
-        self.ctl("partner", "add", "partner.test", "--tls", tls)
-        self.ctl("partner", "add", "direct.test", "--tls", tls)
-        self.ctl("partner", "add", "blocked.test", "--tls", tls, "--gateway", "blocked")
-        self.ctl("partner", "add", "down.test", "--tls", tls)
-        self.ctl("partner", "add", "without.test", "--tls", tls)
-        self.ctl("user", "mark", "legacy", "romeo@corp.test", "benvolio@corp.test")
-        self.ctl("user", "mark", "migrated", "tybalt@corp.test")
+        """Two local domains, the partners, and users of both marks; reset_registry() comes back to it."""
+        for words in BASELINE:
+            self.ctl(*words)
+        self.baseline = self._rows()
+
+    # ---- the registry, as an administrator with the sqlite3 shell sees it
+
+    def _registry(self):
+        return sqlite3.connect(os.path.join(self.folder, "registry.db"), timeout=WAIT, isolation_level=None)
+
+    def sql(self, statement, *values):
+        """A change by hand. Returns rows where there are any."""
+        with contextlib.closing(self._registry()) as db:
+            return db.execute(statement, values).fetchall()
+
+    def _rows(self):
+        with contextlib.closing(self._registry()) as db:
+            return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}
+
+    def reset_registry(self):
+        if self._rows() == self.baseline:
+            return
+        with contextlib.closing(self._registry()) as db:
+            db.execute("BEGIN IMMEDIATE")
+            for table in reversed(TABLES):
+                db.execute(f"DELETE FROM {table}")
+            for table in TABLES:
+                for row in self.baseline[table]:
+                    db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+            db.execute("COMMIT")
 
     # ---- the daemon
 

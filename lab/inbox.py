@@ -1,4 +1,4 @@
-"""What a user has received, and waiting for it.
+"""What a user has received, and waiting for it, in one inbox or in several at once.
 
 Filled from the loop's thread, read from the test's. A test that wants to show
 that something did NOT come sends another message behind it on the same way,
@@ -10,6 +10,9 @@ import time
 
 WAIT = 15.0
 
+# One for all inboxes, so that one wait can watch several.
+_changed = threading.Condition()
+
 
 class NothingCame(AssertionError):
     pass
@@ -17,35 +20,60 @@ class NothingCame(AssertionError):
 
 class Inbox:
     def __init__(self, owner):
-        self._owner = owner
+        self.owner = owner
+        self.history = []
         self._items = []
-        self._changed = threading.Condition()
 
     def put(self, item):
-        with self._changed:
+        with _changed:
+            self.history.append(item)
             self._items.append(item)
-            self._changed.notify_all()
+            _changed.notify_all()
+
+    def _take(self, wanted):
+        for item in self._items:
+            if wanted(item):
+                self._items.remove(item)
+                return item
+        return None
 
     def wait(self, wanted, timeout=WAIT):
         """Take out and return the first item for which wanted(item) is true."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            while True:
-                for item in self._items:
-                    if wanted(item):
-                        self._items.remove(item)
-                        return item
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    seen = "\n".join("    " + str(item) for item in self._items) or "    nothing"
-                    raise NothingCame(f"{self._owner}: not received in {timeout:g} s. Waiting there:\n{seen}")
-                self._changed.wait(left)
+        return first([(self, wanted)], timeout)[1]
 
     def all(self, wanted=lambda item: True):
         """What is there now, left in place."""
-        with self._changed:
+        with _changed:
             return [item for item in self._items if wanted(item)]
 
     def clear(self):
-        with self._changed:
+        with _changed:
             self._items.clear()
+
+
+def first(waits, timeout=WAIT):
+    """waits: [(inbox, wanted)]. Take out the first item that comes to any: (inbox, item)."""
+    deadline = time.monotonic() + timeout
+    with _changed:
+        while True:
+            for inbox, wanted in waits:
+                item = inbox._take(wanted)
+                if item is not None:
+                    return inbox, item
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise NothingCame(f"not received in {timeout:g} s.\n" + "\n".join(
+                    describe(inbox) for inbox, _ in waits))
+            _changed.wait(left)
+
+
+def wait_until(reached, timeout=WAIT):
+    """Return when reached() is true; it is asked again whenever something comes in anywhere."""
+    with _changed:
+        if not _changed.wait_for(reached, timeout):
+            raise NothingCame(f"not reached in {timeout:g} s")
+
+
+def describe(inbox):
+    items = "\n".join("    " + str(item) for item in inbox._items) or "    nothing"
+    return f"{inbox.owner} has, unasked for:\n{items}"

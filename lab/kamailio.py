@@ -1,7 +1,9 @@
 """Kamailio: the new pool.
 
 A registrar in memory for the local domains and a static route that sends every
-other domain to poolbridge, by the transport the request came in with.
+other domain to poolbridge, by the transport the request came in with. At a
+second address it plays the legacy pool: the same users, but what comes in there
+is marked with a header, so that a test sees which door it took.
 """
 
 import os
@@ -24,6 +26,8 @@ rev_dns=no
 {aliases}
 listen=udp:{address}:5060
 listen=tcp:{address}:5060
+listen=udp:{legacy}:5060
+listen=tcp:{legacy}:5060
 
 loadmodule "tm.so"
 loadmodule "sl.so"
@@ -48,6 +52,7 @@ request_route {{
         $du = "sip:{bridge}:5060;transport=" + $proto;
         route(RELAY);
     }}
+    if ($Ri == "{legacy}") append_hf("X-Pool: legacy\r\n");
     if (!lookup("location")) {{
         if ($rU =~ "^nosuch") sl_send_reply("404", "Not Found");
         else sl_send_reply("480", "Temporarily Unavailable");
@@ -71,7 +76,7 @@ class Kamailio:
         self.config = os.path.join(folder, "kamailio.cfg")
         with open(self.config, "w", encoding="utf-8") as out:
             out.write(CONFIG.format(
-                address=self.address, bridge=lab.block.address("sip"), silence_ms=silence_ms,
+                address=self.address, legacy=lab.block.address("legacy-pool"), bridge=lab.block.address("sip"), silence_ms=silence_ms,
                 aliases="\n".join(f'alias="{domain}"' for domain in domains)))
         self._folder = folder
         self.start()

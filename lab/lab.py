@@ -8,6 +8,7 @@ import tempfile
 from lab.block import Block
 from lab.bridge import Bridge
 from lab.chaos import Chaos
+from lab.delivery import deliver
 from lab.dns import Dns, Zone
 from lab.ejabberd import Ejabberd
 from lab.guard import Guard
@@ -64,7 +65,7 @@ class Lab:
         self.loop = Loop()
         self._ends.callback(self.loop.close)
         self.bridge = self.pool = self.legacy_proxy = self.pool_proxy = None
-        self._users = []
+        self.users = []
 
     def _start_dns(self, bridge, wiring):
         address = self.block.address
@@ -76,9 +77,12 @@ class Lab:
             direct = not bridge or wiring == "direct" or domain == "direct.test"
             outside.service(domain, address("partner"))
             inside.service(domain, address("partner" if direct else "internal"))
-        for zone in (outside, inside):
-            zone.service("down.test", address("nobody"))
-            zone.no_service("without.test")
+        # Partners that cannot be reached, and a domain of ours that the registry does not know.
+        outside.service("down.test", address("nobody"))
+        outside.no_service("without.test")
+        outside.service("alien.test", address("external"))
+        for domain in ("down.test", "without.test"):
+            inside.service(domain, address("internal"))
         self.outside = Dns(self, "dns-outside", outside)
         self.inside = Dns(self, "dns-inside", inside)
         self._ends.callback(lambda: [dns.process.kill() for dns in (self.outside, self.inside)])
@@ -109,17 +113,23 @@ class Lab:
     # ---- users
 
     def partner_user(self, address="juliet@partner.test"):
-        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD))
+        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD), "partner")
 
     def legacy_user(self, address="romeo@corp.test"):
-        return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD))
+        return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD), "legacy")
 
     def sip_user(self, address="tybalt@corp.test", transport="udp"):
-        return self._keep(SipUser(self.loop, self.block, address, (self.pool.address, SIP_PORT), transport))
+        return self._keep(SipUser(self.loop, self.block, address, (self.pool.address, SIP_PORT), transport), "pool")
 
-    def _keep(self, user):
-        self._users.append(user)
+    def _keep(self, user, where):
+        user.where = where
+        self.users.append(user)
         return user
+
+    def deliver(self, sender, to, body=None, **options):
+        """Send a message and wait for what becomes of it: see lab.delivery."""
+        receivers = [user for user in self.users if user.address == to.partition("/")[0]]
+        return deliver(sender, receivers, to, body, **options)
 
     def run(self, name, argv, **options):
         """A further program, such as sipp, that ends with the lab at the latest."""
@@ -142,7 +152,7 @@ class Lab:
     def close(self):
         """End everything. Raises BridgeError when poolbridge did not end cleanly."""
         with self._ends:
-            for user in self._users:
+            for user in self.users:
                 with contextlib.suppress(Exception):
                     user.close()
             if self.bridge:

@@ -84,14 +84,14 @@ enum err srv_parse(const void *rdata, size_t len, struct srv_record *out)
 	return OK;
 }
 
-/* By priority; records of weight 0 first, which gives them a small chance (RFC 2782). */
+/* Within a priority weight 0 comes first, which gives it a small chance (RFC 2782). */
 static int compare(const void *a, const void *b)
 {
 	const struct srv_record *x = a, *y = b;
 
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? -1 : 1;
-	return (x->weight != 0) - (y->weight != 0);
+	return (x->weight > y->weight) - (x->weight < y->weight);
 }
 
 /* The record that a number below the sum of the weights + 1 selects. */
@@ -107,7 +107,7 @@ static size_t pick(const struct srv_record *records, size_t count, uint32_t numb
 	return count - 1;
 }
 
-/* Records of one priority, zero weights first: each next one by the chance of those that are left. */
+/* Records of one priority, lowest weight first: each next one by the chance of those that are left. */
 static void order_group(struct srv_record *records, size_t count, srv_random_fn *random, void *ctx)
 {
 	for (; count > 1; records++, count--) {

@@ -47,11 +47,13 @@ static const char *openssl_words(void)
 	return words != NULL ? words : "OpenSSL refuses it";
 }
 
+/* Where it happened is noted first, what came of it last. */
 static bool openssl_says(int library, int reason)
 {
-	const unsigned long code = ERR_peek_last_error();
+	const unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
 
-	return ERR_GET_LIB(code) == library && ERR_GET_REASON(code) == reason;
+	return (ERR_GET_LIB(first) == library && ERR_GET_REASON(first) == reason) ||
+	       (ERR_GET_LIB(last) == library && ERR_GET_REASON(last) == reason);
 }
 
 static enum err check_readable(const char *what, const char *file, const char **why)
@@ -114,12 +116,14 @@ static enum err load_key(SSL_CTX *ctx, const char *file, const char **why)
 	loaded = SSL_CTX_use_PrivateKey_file(ctx, file, SSL_FILETYPE_PEM);
 	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
 	SSL_CTX_set_default_passwd_cb(ctx, NULL);
-	if (loaded == 1)
+	/* A key of another kind (RSA, EC) than the certificate's is taken as half of a second pair. */
+	if (loaded == 1 && SSL_CTX_check_private_key(ctx) == 1)
 		return OK;
+	if (loaded == 1)
+		return fail(why, what, file, "it does not fit the certificate");
 	if (encrypted)
 		return fail(why, what, file, "it has a passphrase; a key without one is needed");
-	if (openssl_says(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH) ||
-	    openssl_says(ERR_LIB_X509, X509_R_KEY_TYPE_MISMATCH))
+	if (openssl_says(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH))
 		return fail(why, what, file, "it does not fit the certificate");
 	if (openssl_says(ERR_LIB_PEM, PEM_R_NO_START_LINE) ||
 	    openssl_says(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED))

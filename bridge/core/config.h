@@ -96,5 +96,7 @@ struct config_option {
 /* The table, for the man page test and --help. */
 const struct config_option *config_options(size_t *count);
 const char *config_type_name(enum config_type type); /* "seconds" */
+/* Whether the option has the same value in both. */
+bool config_same(const struct config_option *option, const struct config *a, const struct config *b);
 
 #endif

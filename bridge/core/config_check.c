@@ -205,13 +205,15 @@ static enum err check_files(const struct config_loaded *c, const char **why)
 
 /* --- options that go together --- */
 
+/*
+ * A gateway without a listener is allowed: one that goes to partners directly
+ * is still asked about its dialback keys. The other way round nobody could
+ * verify who connects.
+ */
 static enum err check_internal(const struct config_loaded *c, const char **why)
 {
 	const struct config *config = &c->config;
 
-	if (config->internal.gateway[0] != '\0' && config->internal.listen.count == 0)
-		return fault(c, "internal.gateway",
-			     "needs internal.listen too: the gateway's dialback checks arrive there", why);
 	if (config->internal.listen.count > 0 && config->internal.gateway[0] == '\0')
 		return fault(c, "internal.listen",
 			     "needs internal.gateway too: who connects there is verified with it", why);

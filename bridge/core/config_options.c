@@ -250,3 +250,33 @@ bool config_is_group(const char *name)
 	}
 	return false;
 }
+
+static bool same_list(const struct config_list *a, const struct config_list *b)
+{
+	if (a->count != b->count)
+		return false;
+	for (size_t i = 0; i < a->count; i++) {
+		if (strcmp(a->item[i], b->item[i]) != 0)
+			return false;
+	}
+	return true;
+}
+
+bool config_same(const struct config_option *option, const struct config *a, const struct config *b)
+{
+	const void *x = (const char *)a + option->offset, *y = (const char *)b + option->offset;
+
+	switch (option->type) {
+	case CONFIG_STRING:
+	case CONFIG_PATH:
+		return strcmp(*(const char *const *)x, *(const char *const *)y) == 0;
+	case CONFIG_STRINGS:
+		return same_list(x, y);
+	case CONFIG_INT:
+	case CONFIG_SECONDS:
+		return *(const int64_t *)x == *(const int64_t *)y;
+	case CONFIG_CHOICE:
+		return *(const int *)x == *(const int *)y;
+	}
+	return false;
+}

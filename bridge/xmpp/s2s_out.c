@@ -151,6 +151,18 @@ static const char *verdict_reason(const struct xml_element *el)
 	return "no reason given";
 }
 
+/* Whoever the other server asked did not know our key: say whose DNS to look at. */
+static void log_invalid(const struct stream *st)
+{
+	log_event(
+		LOG_WARNING, "dialback-invalid", st->name, "local=%s remote=%s hint=\"%s\"", st->local,
+		st->remote,
+		st->edge == EDGE_INTERNAL
+			? "the legacy gateway's DNS must point _xmpp-server._tcp of the partner at "
+			  "internal.listen"
+			: "the SRV record of the local domain must point at external.listen of this bridge");
+}
+
 /* Step 4 of dialback: the verdict on our own key. XEP-0220 sections 2.1.1 and 2.4. */
 static void out_db_result(struct stream *st, const struct xml_element *el)
 {

@@ -180,6 +180,7 @@ static void out_db_result(struct stream *st, const struct xml_element *el)
 		stream_set_established(st, true);
 		link_trusted(st->link);
 	} else if (strcmp(el->type, "invalid") == 0) {
+		log_invalid(st);
 		give_up(st, COND_INTERNAL_SERVER_ERROR,
 			"the other server says that our dialback key is invalid");
 	} else {

@@ -18,9 +18,10 @@ import socket
 import subprocess
 import sys
 
-from lab.bridge import BUILD, CONTROL, CommandError
+from lab.bridge import BUILD, CONTROL, BridgeError, CommandError
 from lab.inbox import NothingCame
 from lab.lab import Lab
+from lab.process import ProcessError
 
 WHO = {"legacy": "the legacy gateway", "pool": "the new pool", "partner": "the partner"}
 FOLDER_FILE = os.path.join(BUILD, "lab.folder")
@@ -168,13 +169,21 @@ def silence():
 def story(keep):
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     signal.signal(signal.SIGHUP, lambda *_: sys.exit(1))
-    visitor = None
-    with Lab() as lab:
-        demo = Demo(lab)
-        demo.introduce()
-        good = demo.tell()
-        if good and keep:
-            visitor = demo.keep()
+    good, visitor = False, None
+    try:
+        with Lab() as lab:
+            try:
+                demo = Demo(lab)
+                demo.introduce()
+                good = demo.tell()
+                if good and keep:
+                    visitor = demo.keep()
+            finally:
+                if not good:
+                    say("\nThis is what the servers said last:\n" + lab.logs(15))
+    except (BridgeError, ProcessError, NothingCame, OSError, RuntimeError) as error:
+        say(f"\nThat did not work: {error}")
+        good = False
     if visitor:
         visitor.close()
     return 0 if good else 1

@@ -38,11 +38,12 @@ release_services() {
 # Servers that were installed just now and for the lab alone need not start with the machine either.
 disable_services() { # PACKAGE...
     local name
-    command -v systemctl >/dev/null || return 0
     for name; do
         case $name in
-        prosody | kamailio) as_root systemctl disable "$name" ;;
-        ejabberd) as_root systemctl disable ejabberd epmd.service epmd.socket ;;
+        prosody | kamailio | ejabberd)
+            as_root deb-systemd-helper disable "$name.service"
+            as_root update-rc.d "$name" disable
+            ;;
         esac
     done >/dev/null 2>&1 || true
 }

@@ -1,0 +1,150 @@
+/*
+ * The stream parser: however the bytes are cut, the same comes of them; and
+ * what leaves is, alone in a fresh stream, exactly one element that says what it
+ * said where it came from. A stanza can be built into a tree and be answered.
+ *
+ * The first four bytes say how the rest is cut.
+ */
+#include "bridge/xmpp/stanza.h"
+#include "bridge/xmpp/xmlstream.h"
+
+#include <string.h>
+
+#include "tests/fuzz/fuzz.h"
+#include "tests/unit/xml_canon.h"
+
+enum { CUTS = 4 };
+
+struct seen {
+	struct strbuf log;
+	char **canon;
+	size_t canon_count, elements;
+};
+
+static void add(struct seen *seen, const char *value)
+{
+	strbuf_puts(&seen->log, value != NULL ? value : "(null)");
+	strbuf_putc(&seen->log, '\n');
+}
+
+static void on_open(void *ctx, const struct xml_header *h)
+{
+	struct seen *seen = ctx;
+
+	add(seen, "open");
+	add(seen, h->from);
+	add(seen, h->to);
+	add(seen, h->id);
+	add(seen, h->version);
+	add(seen, h->lang);
+	add(seen, h->has_dialback ? "dialback" : NULL);
+}
+
+static void check_canon(const struct seen *seen, const char *bytes, size_t size)
+{
+	char *exact = xmalloc(size), *alone;
+
+	memcpy(exact, bytes, size);
+	alone = xml_canon_alone(exact, size);
+	CHECK(alone != NULL);
+	if (seen != NULL && seen->elements < CANON_MAX) {
+		CHECK(seen->elements < seen->canon_count);
+		CHECK(strcmp(alone, seen->canon[seen->elements]) == 0);
+	}
+	free(alone);
+	free(exact);
+}
+
+static void check_stanza(const struct xml_element *e)
+{
+	struct stanza *s = NULL, *answer;
+	struct stanza_tree *t = NULL;
+	const char *text;
+
+	if (stanza_from_element(e, &s) != OK)
+		return;
+	CHECK(stanza_tree_build(s, &t) == OK);
+	stanza_tree_text(t, "body", NULL);
+	stanza_tree_error(t, &text);
+	answer = stanza_error(s, COND_GONE, text, s->to);
+	if (answer != NULL)
+		check_canon(NULL, answer->bytes, answer->size);
+	stanza_unref(answer);
+	stanza_tree_free(t);
+	stanza_unref(s);
+}
+
+static void on_element(void *ctx, const struct xml_element *e)
+{
+	struct seen *seen = ctx;
+
+	add(seen, e->ns);
+	add(seen, e->name);
+	add(seen, e->from);
+	add(seen, e->to);
+	add(seen, e->id);
+	add(seen, e->type);
+	add(seen, e->lang);
+	add(seen, e->text);
+	for (size_t i = 0; i < e->child_count; i++) {
+		strbuf_printf(&seen->log, "%u ", e->children[i].depth);
+		add(seen, e->children[i].ns);
+		add(seen, e->children[i].name);
+		add(seen, e->children[i].text);
+	}
+	strbuf_add(&seen->log, e->bytes, e->size);
+	strbuf_putc(&seen->log, '\n');
+	check_canon(seen, e->bytes, e->size);
+	check_stanza(e);
+	seen->elements++;
+}
+
+static void on_close(void *ctx)
+{
+	add(ctx, "close");
+}
+
+static void feed(struct seen *seen, const char *stream, size_t n, const uint8_t cuts[CUTS])
+{
+	static const struct xmlstream_limits limits = { 1000, 20, 50, 10 };
+	static const struct xmlstream_ops ops = { on_open, on_element, on_close };
+	struct xmlstream *x = xmlstream_create(&limits, &ops, seen);
+
+	for (size_t at = 0, i = 0; at < n; i++) {
+		size_t piece = cuts != NULL ? cuts[i % CUTS] % 64 + 1u : n, used = 0;
+		char *exact;
+
+		if (piece > n - at)
+			piece = n - at;
+		exact = xmalloc(piece);
+		memcpy(exact, stream + at, piece);
+		if (xmlstream_feed(x, exact, piece, &used) == OK)
+			CHECK(used == piece);
+		else
+			CHECK(xmlstream_condition(x) != NULL);
+		free(exact);
+		at += piece;
+	}
+	add(seen, xmlstream_condition(x));
+	xmlstream_destroy(x);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *canon[CANON_MAX];
+	struct seen whole = { .canon = canon }, cut = { .canon = canon };
+	const char *stream = (const char *)data + CUTS;
+
+	if (size <= CUTS)
+		return 0;
+	size -= CUTS;
+	whole.canon_count = cut.canon_count = xml_canon(stream, size, canon);
+	feed(&whole, stream, size, NULL);
+	feed(&cut, stream, size, data);
+	CHECK(whole.log.len == cut.log.len && memcmp(whole.log.s, cut.log.s, cut.log.len) == 0);
+	for (size_t i = 0; i < whole.canon_count; i++)
+		free(canon[i]);
+	strbuf_free(&whole.log);
+	strbuf_free(&cut.log);
+	return 0;
+}

@@ -23,7 +23,8 @@
 #include "db/migrate.h"
 #include "db/statement.h"
 
-#define BUSY_MS 5000
+#define BUSY_MS      5000
+#define BUSY_STEP_MS 10
 
 static char words[2048];
 
@@ -76,7 +77,7 @@ static enum err explain_database(struct db *db, enum err e, const char **why, co
 {
 	const char *mend = "see to the disk, then try again";
 
-	switch (sqlite3_errcode(db->handle) & 0xff) {
+	switch (db->code & 0xff) {
 	case SQLITE_NOTADB:
 		mend = "correct 'registry' in the configuration file, or restore the file from a copy";
 		break;
@@ -129,7 +130,7 @@ static int check_access(const char *path)
 		       : 0;
 }
 
-static enum err use_wal(struct db *db)
+static enum err switch_to_wal(struct db *db)
 {
 	struct statement *st = statement_open(db, "PRAGMA journal_mode = WAL");
 	bool wal = statement_step(st) && strcmp(statement_text(st, 0), "wal") == 0;
@@ -138,6 +139,21 @@ static enum err use_wal(struct db *db)
 	if (e == OK && !wal) {
 		snprintf(db->error, sizeof(db->error), "cannot be switched to write-ahead logging");
 		e = ERR_IO;
+	}
+	return e;
+}
+
+/*
+ * Programs that open a new file together all want to switch it, and SQLite
+ * answers all but one of them "locked" at once, without the busy time-out.
+ */
+static enum err use_wal(struct db *db)
+{
+	enum err e = switch_to_wal(db);
+
+	for (int waited = 0; e == ERR_BUSY && waited < BUSY_MS; waited += BUSY_STEP_MS) {
+		sqlite3_sleep(BUSY_STEP_MS);
+		e = switch_to_wal(db);
 	}
 	return e;
 }
@@ -159,11 +175,13 @@ static enum err settle(struct db *db)
 	if (e == OK)
 		e = use_wal(db);
 	if (e == OK)
-		e = db_execute(db, "PRAGMA synchronous = FULL;"
-				   "PRAGMA foreign_keys = ON;"
-				   "PRAGMA secure_delete = ON;"
-				   "PRAGMA cache_size = -32768;" /* KiB */
-				   "PRAGMA journal_size_limit = 67108864;");
+		e = db_execute(
+			db,
+			"PRAGMA synchronous = FULL;"
+			"PRAGMA foreign_keys = ON;"
+			"PRAGMA secure_delete = ON;"
+			"PRAGMA cache_size = -131072;" /* KiB, at most: a load of a million users spills to disk with less */
+			"PRAGMA journal_size_limit = 67108864;");
 	if (e == OK)
 		e = migrate(db);
 	return e;

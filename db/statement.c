@@ -63,6 +63,7 @@ enum err db_result(struct db *db, int rc)
 	if (e != OK) {
 		int system = e == ERR_IO ? sqlite3_system_errno(db->handle) : 0;
 
+		db->code = rc;
 		snprintf(db->error, sizeof(db->error), "%s%s%s%s", own_words(sqlite3_errmsg(db->handle)),
 			 system ? " (" : "", system ? strerror(system) : "", system ? ")" : "");
 	}
@@ -125,9 +126,11 @@ int64_t statement_int(struct statement *st, int column)
 
 enum err statement_close(struct statement *st)
 {
-	/* Repeats the failure of the last step, which is in st->result already. */
-	(void)sqlite3_reset(st->handle);
-	(void)sqlite3_clear_bindings(st->handle);
+	if (st->handle) {
+		/* Repeats the failure of the last step, which is in st->result already. */
+		(void)sqlite3_reset(st->handle);
+		(void)sqlite3_clear_bindings(st->handle);
+	}
 	st->busy = false;
 	return st->result;
 }

@@ -24,7 +24,8 @@ struct db {
 	sqlite3 *handle;
 	struct statement *statements; /* prepared once, kept */
 	int version;
-	char error[1024]; /* of the last failure */
+	int code; /* of the last failure, as SQLite counts, and its words */
+	char error[1024];
 };
 
 /* A result of SQLite as ours; a failure's words are kept for db_error(). */

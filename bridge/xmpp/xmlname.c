@@ -11,18 +11,19 @@
 
 struct xml_name xml_name_split(const char *reported)
 {
-	const char *separator = strchr(reported, XML_SEPARATOR), *end;
+	const char *separator = strchr(reported, XML_SEPARATOR), *second;
 	struct xml_name name = { .ns = "", .local = reported };
 
-	if (separator != NULL) {
-		name.ns = reported;
-		name.ns_length = (size_t)(separator - reported);
-		name.local = separator + 1;
+	if (separator == NULL) {
+		name.local_length = strlen(reported);
+		return name;
 	}
-	end = name.local + strcspn(name.local, "\xFF");
-	name.local_length = (size_t)(end - name.local);
-	if (*end != '\0')
-		name.prefix = end + 1;
+	name.ns = reported;
+	name.ns_length = (size_t)(separator - reported);
+	name.local = separator + 1;
+	second = strchr(name.local, XML_SEPARATOR);
+	name.local_length = second != NULL ? (size_t)(second - name.local) : strlen(name.local);
+	name.prefix = second != NULL ? second + 1 : NULL;
 	return name;
 }
 

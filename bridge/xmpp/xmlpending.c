@@ -28,12 +28,13 @@ static bool is_stanza(const struct xml_name *name)
 		xml_name_is_local(name, "iq"));
 }
 
+/* The byte behind the string is there: a separator or the NUL. */
 static size_t add_string(struct xml_pending *p, const char *s, size_t n)
 {
 	size_t at = p->strings.len;
 
-	strbuf_add(&p->strings, s, n);
-	strbuf_putc(&p->strings, '\0');
+	strbuf_add(&p->strings, s, n + 1);
+	p->strings.s[at + n] = '\0';
 	return at;
 }
 

@@ -27,6 +27,9 @@ LOCAL = ("corp.test", "branch.test")
 LEGACY_USERS = ("romeo", "tybalt", "mercutio", "benvolio", "nurse")
 # The partner's domains. The legacy gateway reaches direct.test without us, whatever the wiring.
 PARTNERS = ("partner.test", "direct.test", "blocked.test", "stranger.test")
+# Domains of the partner that are found in other ways: only an address record; a first target that
+# does not answer; nothing at all in DNS.
+ODD_PARTNERS = ("plain.test", "backup.test", "hidden.test")
 PARTNER_USERS = ("juliet", "rosaline")
 
 
@@ -77,11 +80,14 @@ class Lab:
             direct = not bridge or wiring == "direct" or domain == "direct.test"
             outside.service(domain, address("partner"))
             inside.service(domain, address("partner" if direct else "internal"))
+        outside.host("plain.test", address("partner"))
+        outside.service("backup.test", address("nobody"), name="first", priority=1)
+        outside.service("backup.test", address("partner"), name="second", priority=2)
         # Partners that cannot be reached, and a domain of ours that the registry does not know.
         outside.service("down.test", address("nobody"))
         outside.no_service("without.test")
         outside.service("alien.test", address("external"))
-        for domain in ("down.test", "without.test"):
+        for domain in ("down.test", "without.test") + ODD_PARTNERS:
             inside.service(domain, address("internal"))
         self.outside = Dns(self, "dns-outside", outside)
         self.inside = Dns(self, "dns-inside", inside)
@@ -91,10 +97,10 @@ class Lab:
     def _start_servers(self, partner, partner_tls, pool):
         if partner == "ejabberd":
             hosts = {f"xmpp.{domain}": self._local_host for domain in LOCAL}
-            self.partner = Ejabberd(self, "partner", PARTNERS, hosts, self.outside, partner_tls)
+            self.partner = Ejabberd(self, "partner", PARTNERS + ODD_PARTNERS, hosts, self.outside, partner_tls)
         else:
-            users = [f"{user}@{domain}" for domain in PARTNERS for user in PARTNER_USERS]
-            self.partner = Prosody(self, "partner", PARTNERS, users, self.outside, partner_tls)
+            users = [f"{user}@{domain}" for domain in PARTNERS + ODD_PARTNERS for user in PARTNER_USERS]
+            self.partner = Prosody(self, "partner", PARTNERS + ODD_PARTNERS, users, self.outside, partner_tls)
         self._ends.callback(lambda: self.partner.stop())
         users = [f"{user}@{domain}" for domain in LOCAL for user in LEGACY_USERS]
         self.legacy = Prosody(self, "legacy", LOCAL, users, self.inside, tls="optional")

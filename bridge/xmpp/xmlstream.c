@@ -215,7 +215,6 @@ static void finish_element(struct xmlstream *x)
 	XML_SetCharacterDataHandler(x->expat, on_text);
 	x->ops->element(x->ctx, &e);
 	xml_pending_reset(&x->pending);
-	xml_recycle(&x->kept);
 }
 
 static void XMLCALL on_end(void *ctx, const XML_Char *name)
@@ -421,7 +420,7 @@ static void keep_rest(struct xmlstream *x, size_t n)
 
 	if (x->done >= x->fed_at) {
 		from = (size_t)(x->done - x->fed_at);
-		strbuf_reset(&x->kept);
+		xml_recycle(&x->kept);
 		x->kept_at = x->done;
 	}
 	if (from < n)

@@ -541,6 +541,12 @@ static const struct row namespaces[] = {
 	  .input = HEAD "<message><x xmlns='urn:x' db:a='1'/></message><iq/>",
 	  .events = OPEN "{jabber:server}message\n <message xmlns:db='jabber:server:dialback'>"
 			 "<x xmlns='urn:x' db:a='1'/></message>\n{jabber:server}iq\n <iq/>\n" },
+	{ .what = "one prefix in one stanza, another in the next",
+	  .input = HEAD "<message><db:x/></message><message><stream:x/></message>",
+	  .events = OPEN "{jabber:server}message\n "
+			 "<message xmlns:db='jabber:server:dialback'><db:x/></message>\n"
+			 "{jabber:server}message\n "
+			 "<message xmlns:stream='http://etherx.jabber.org/streams'><stream:x/></message>\n" },
 	{ .what = "header's prefix hidden by the element",
 	  .input = HEAD "<message xmlns:db='urn:x'><db:x/></message>",
 	  .events = OPEN "{jabber:server}message\n <message xmlns:db='urn:x'><db:x/></message>\n" },

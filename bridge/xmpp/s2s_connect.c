@@ -22,7 +22,7 @@
 /* Between half of ms and the whole: many links do not come back in step. */
 static int64_t jitter(int64_t ms)
 {
-	return ms / 2 + (int64_t)((double)rand() / RAND_MAX * (double)(ms - ms / 2));
+	return ms / 2 + (int64_t)arc4random_uniform((uint32_t)(ms - ms / 2) + 1);
 }
 
 void link_back_off(struct link *link, enum condition failure, const char *why)
@@ -56,12 +56,30 @@ static bool bind_address(const struct link *link, struct sockaddr_storage *out, 
 	return host[0] && numeric_address(host, 0, out, len) == OK;
 }
 
+/* Nothing new is begun while the bridge stops. */
+static void fail_for_stop(struct link *link)
+{
+	link->state = LINK_IDLE;
+	link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	verify_fail_all(link);
+}
+
 void link_next_target(struct link *link, const char *why)
 {
 	struct sockaddr_storage bind;
 	socklen_t bind_len = 0;
 	bool bound;
 
+	if (link->s2s->stopping) {
+		fail_for_stop(link);
+		return;
+	}
+	/* Everything that wanted the stream may have run out of time meanwhile. */
+	if (link_is_empty(link)) {
+		link->state = LINK_IDLE;
+		link_arm(link);
+		return;
+	}
 	if (link->target_next >= link->target_count) {
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
 		return;
@@ -134,8 +152,7 @@ void link_work(struct link *link)
 {
 	link_arm(link);
 	if (link->s2s->stopping && link->state != LINK_STREAM) {
-		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
-		verify_fail_all(link);
+		fail_for_stop(link);
 	} else if (link->state == LINK_IDLE && !link_is_empty(link)) {
 		begin(link);
 	} else if (link->state == LINK_STREAM && link->stream->state >= S2S_NEGOTIATING) {

@@ -74,9 +74,10 @@ static bool is_printable_ascii(const char *s, size_t n)
 }
 
 /*
- * One pass of a profile is not always enough: mapping and NFKC can leave what a
- * second pass would change again. An address that is not stable would be one
- * user today and another when it is read back from the registry: refused.
+ * One pass of a profile is not always enough: libidn normalises some sequences
+ * so that a second pass changes the result (Unicode's Public Review Issue 29).
+ * An address that is not stable would be one user today and another when it is
+ * read back from the registry: refused.
  */
 static enum err prepare(const char *s, size_t n, const Stringprep_profile *profile,
 			char out[JID_PART_MAX + 1])

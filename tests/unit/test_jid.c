@@ -83,6 +83,9 @@ static const struct {
 	{ "bob@corp.test/a\nb", NULL, NULL, NULL },
 	{ "bob@corp.test/a\x01", NULL, NULL, NULL },
 	{ "bob@corp.test/\u00A0a", NULL, NULL, NULL }, /* becomes a leading space... and is prohibited */
+	/* a Hangul syllable with marks inside: what libidn makes of it, it would change again (PR-29) */
+	{ "x\u1101\u0318\u116A\u0335@corp.test", NULL, NULL, NULL },
+	{ "bob@corp.test/x\u1101\u0318\u116A\u0335", NULL, NULL, NULL },
 	/* bidirectional text: not mixed, and right-to-left at both ends (RFC 3454 section 6) */
 	{ "\u05D0\u05D1@corp.test", "\u05D0\u05D1", "corp.test", "" },
 	{ "\u05D01@corp.test", NULL, NULL, NULL },
@@ -140,6 +143,7 @@ static const struct {
 	{ "B\u00DCCHER.example.", "xn--bcher-kva.example" },
 	{ "stra\u00DFe.example", "strasse.example" },
 	{ "\u4F8B\u3048.\u30C6\u30B9\u30C8", "xn--r8jz45g.xn--zckzah" },
+	{ "\U0001F600.test", "xn--e28h.test" }, /* newer than Unicode 3.2 */
 	{ "", NULL },
 	{ ".", NULL },
 	{ "..", NULL },

@@ -1,19 +1,18 @@
 /*
  * dns.c - look-ups by libunbound, which works in a thread of its own and
- * wakes the loop through a pipe.
+ * wakes the loop through a pipe; DNSSEC is its business too.
  *
- * A query is one SRV look-up or none, then an A and an AAAA look-up for each
- * host, all at the same time, under one timer. It belongs to this module from
- * dns_srv() or dns_host() until its callback or dns_cancel(). Callbacks come
- * from the loop after ub_process() has returned, so they may do anything,
- * dns_destroy() included. What record data means is dns_parse.c's business.
+ * A query is a handful of look-ups at the same time under one timer: SRV and
+ * then the addresses of hosts (dns_hosts.c), or one TLSA. It belongs to this
+ * module from the call that began it until its callback or dns_cancel().
+ * Callbacks come from the loop after ub_process() has returned, so they may do
+ * anything, dns_destroy() included. What record data means is dns_parse.c's
+ * business.
  *
  * Fatal: libunbound has no memory.
  */
 #include "bridge/xmpp/dns.h"
 
-#include <arpa/nameser.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,45 +22,9 @@
 
 #include "bridge/core/log.h"
 #include "bridge/xmpp/dns_context.h"
-#include "bridge/xmpp/dns_parse.h"
+#include "bridge/xmpp/dns_internal.h"
 
-enum {
-	SRV_READ_MAX = 64, /* of one answer */
-	SRV_USED_MAX = 16, /* of those, in their order */
-	ADDRESSES_MAX = 8  /* of one host and family, so that no host crowds out its backup */
-};
-
-struct lookup {
-	struct dns_query *query;
-	ns_type type; /* ns_t_srv, ns_t_a, ns_t_aaaa */
-	int id;       /* libunbound's, while running */
-	bool running;
-	size_t count; /* addresses */
-	unsigned char address[ADDRESSES_MAX][DNS_ADDRESS_SIZE];
-};
-
-struct host {
-	char name[DNS_NAME_SIZE];
-	uint16_t port;
-	struct lookup a, aaaa;
-};
-
-struct dns_query {
-	struct dns *dns;
-	dns_done_fn *done;
-	void *ctx;
-	struct loop_timer *timer;
-	char *name;
-	uint16_t port; /* of the host, or the fallback */
-	struct lookup srv;
-	struct host *hosts;
-	size_t host_count;
-	size_t running; /* look-ups */
-	bool failed;    /* one of them got no answer */
-	bool ready;     /* in that list */
-	bool ended;
-	struct dns_query *prev, *next;
-};
+enum { TLSA_USED_MAX = 16 };
 
 struct dns {
 	struct loop *loop;
@@ -85,20 +48,12 @@ static void cancel_lookup(struct lookup *l)
 	l->query->running--;
 }
 
-static void cancel_lookups(struct dns_query *q)
-{
-	cancel_lookup(&q->srv);
-	for (size_t i = 0; i < q->host_count; i++) {
-		cancel_lookup(&q->hosts[i].a);
-		cancel_lookup(&q->hosts[i].aaaa);
-	}
-}
-
 static void free_query(void *obj)
 {
 	struct dns_query *q = obj;
 
-	free(q->hosts);
+	dns_hosts_free(q);
+	ub_resolve_free(q->tlsa_result);
 	free(q->name);
 	free(q);
 }
@@ -114,45 +69,52 @@ static void leave_list(struct dns_query *q)
 static void end_query(struct dns_query *q)
 {
 	leave_list(q);
-	cancel_lookups(q);
+	dns_hosts_each(q, cancel_lookup);
+	cancel_lookup(&q->tlsa);
 	loop_timer_destroy(q->timer);
 	q->timer = NULL;
 	q->ended = true;
 	loop_retire(q->dns->loop, free_query, q);
 }
 
-static size_t add_targets(const struct host *host, const struct lookup *l, struct dns_target *targets,
-			  size_t count)
-{
-	const int family = l->type == ns_t_a ? AF_INET : AF_INET6;
-	const size_t size = l->type == ns_t_a ? sizeof(struct in_addr) : sizeof(struct in6_addr);
-
-	for (size_t i = 0; i < l->count && count < DNS_TARGETS_MAX; i++) {
-		struct dns_target *t = &targets[count];
-
-		if (dns_address(family, l->address[i], size, host->port, &t->addr, &t->addr_len) != OK)
-			continue;
-		(void)str_copy(t->host, sizeof(t->host), host->name);
-		t->port = host->port;
-		count++;
-	}
-	return count;
-}
-
-static void tell(struct dns_query *q)
+static void tell_targets(struct dns_query *q)
 {
 	struct dns_target targets[DNS_TARGETS_MAX];
-	size_t count = 0;
+	const size_t count = dns_hosts_targets(q, targets);
 
-	for (size_t i = 0; i < q->host_count; i++) {
-		count = add_targets(&q->hosts[i], &q->hosts[i].a, targets, count);
-		count = add_targets(&q->hosts[i], &q->hosts[i].aaaa, targets, count);
-	}
 	end_query(q);
 	if (count > 0)
 		q->done(q->ctx, DNS_OK, targets, count);
 	else
 		q->done(q->ctx, q->failed ? DNS_FAILURE : DNS_NONE, NULL, 0);
+}
+
+/* Its result is there until the end of the turn. */
+static void tell_tlsa(struct dns_query *q)
+{
+	struct dns_tlsa records[TLSA_USED_MAX];
+	const struct ub_result *r = q->tlsa_result;
+	size_t count = 0;
+
+	for (size_t i = 0; r != NULL && r->data[i] != NULL && count < TLSA_USED_MAX; i++) {
+		if (tlsa_parse(r->data[i], (size_t)r->len[i], &records[count]) == OK)
+			count++;
+		else
+			dns_log_failure(r->qname, ns_t_tlsa, "malformed record");
+	}
+	end_query(q);
+	if (count > 0)
+		q->tlsa_done(q->ctx, DNS_OK, records, count);
+	else
+		q->tlsa_done(q->ctx, q->failed ? DNS_FAILURE : DNS_NONE, NULL, 0);
+}
+
+static void tell(struct dns_query *q)
+{
+	if (q->tlsa_done != NULL)
+		tell_tlsa(q);
+	else
+		tell_targets(q);
 }
 
 /* --- look-ups --- */
@@ -177,17 +139,25 @@ static int resolve(struct dns *dns, const char *name, struct lookup *l)
 
 static const char *type_name(ns_type type)
 {
-	return type == ns_t_srv ? "SRV" : type == ns_t_a ? "A" : "AAAA";
+	switch (type) {
+	case ns_t_srv:
+		return "SRV";
+	case ns_t_tlsa:
+		return "TLSA";
+	case ns_t_a:
+		return "A";
+	default:
+		return "AAAA";
+	}
 }
 
-static void log_failure(const char *name, ns_type type, const char *why)
+void dns_log_failure(const char *name, ns_type type, const char *why)
 {
 	log_event(LOG_INFO, "dns-failure", NULL, "name=%s type=%s why=%s", log_value(name), type_name(type),
 		  log_value(why));
 }
 
-/* Begin, or find at once that there is nothing to ask for. */
-static void start_lookup(struct dns_query *q, struct lookup *l, const char *name, ns_type type)
+void dns_lookup(struct dns_query *q, struct lookup *l, const char *name, ns_type type)
 {
 	int error;
 
@@ -197,42 +167,27 @@ static void start_lookup(struct dns_query *q, struct lookup *l, const char *name
 	if (error == 0) {
 		l->running = true;
 		q->running++;
-	} else if (error != UB_SYNTAX) { /* as in judge() */
+	} else if (error == UB_SYNTAX) { /* as in judge() */
+		l->answer = ANSWER_NONE;
+	} else {
+		l->answer = ANSWER_FAILED;
 		q->failed = true;
-		log_failure(name, type, ub_strerror(error));
+		dns_log_failure(name, type, ub_strerror(error));
 	}
 }
 
-static void start_host(struct dns_query *q, struct host *host, const char *name, uint16_t port)
-{
-	if (!str_copy(host->name, sizeof(host->name), name))
-		return; /* longer than any name in DNS */
-	host->port = port;
-	start_lookup(q, &host->a, name, ns_t_a);
-	start_lookup(q, &host->aaaa, name, ns_t_aaaa);
-}
-
-static void start_fallback(struct dns_query *q)
-{
-	q->hosts = xcalloc(1, sizeof(*q->hosts));
-	q->host_count = 1;
-	start_host(q, &q->hosts[0], q->name, q->port);
-}
-
 /* --- answers --- */
-
-enum answer { ANSWER_DATA, ANSWER_NONE, ANSWER_FAILED };
 
 static enum answer judge(const struct lookup *l, int error, const struct ub_result *r)
 {
 	if (error == UB_SYNTAX)
 		return ANSWER_NONE; /* what DNS cannot spell does not exist */
 	if (error != 0) {
-		log_failure(l->query->name, l->type, ub_strerror(error));
+		dns_log_failure(l->query->name, l->type, ub_strerror(error));
 		return ANSWER_FAILED;
 	}
 	if (r->bogus) {
-		log_failure(r->qname, l->type, r->why_bogus != NULL ? r->why_bogus : "bogus");
+		dns_log_failure(r->qname, l->type, r->why_bogus != NULL ? r->why_bogus : "bogus");
 		return ANSWER_FAILED;
 	}
 	if (r->rcode == ns_r_nxdomain || (r->rcode == ns_r_noerror && !r->havedata))
@@ -244,44 +199,19 @@ static enum answer judge(const struct lookup *l, int error, const struct ub_resu
 	return ANSWER_FAILED;
 }
 
-static uint32_t any_number(void *ctx, uint32_t bound)
+/*
+ * TLSA counts only where DNSSEC proves it; without that, the record is what anybody on the way wants
+ * it to be (RFC 6698 section 4.1).
+ */
+static void take_tlsa(struct lookup *l, struct ub_result *result)
 {
-	(void)ctx;
-	return arc4random_uniform(bound);
-}
-
-static void take_srv(struct dns_query *q, const struct ub_result *r)
-{
-	struct srv_record records[SRV_READ_MAX];
-	size_t count = 0, root = 0;
-
-	for (size_t i = 0; r->data[i] != NULL && count < SRV_READ_MAX; i++) {
-		if (srv_parse(r->data[i], (size_t)r->len[i], &records[count]) != OK)
-			log_failure(r->qname, ns_t_srv, "malformed record");
-		else if (records[count].target[0] == '\0')
-			root++;
-		else
-			count++;
-	}
-	if (count == 0) {
-		q->failed = root == 0; /* with "." the service is decidedly not available: RFC 2782 */
+	if (l->answer == ANSWER_DATA && l->secure) {
+		l->query->tlsa_result = result;
 		return;
 	}
-	srv_order(records, count, any_number, NULL);
-	q->host_count = count < SRV_USED_MAX ? count : SRV_USED_MAX;
-	q->hosts = xcalloc(q->host_count, sizeof(*q->hosts));
-	for (size_t i = 0; i < q->host_count; i++)
-		start_host(q, &q->hosts[i], records[i].target, records[i].port);
-}
-
-static void take_addresses(struct lookup *l, const struct ub_result *r)
-{
-	const int size = l->type == ns_t_a ? sizeof(struct in_addr) : sizeof(struct in6_addr);
-
-	for (size_t i = 0; r->data[i] != NULL && l->count < ADDRESSES_MAX; i++) {
-		if (r->len[i] == size)
-			memcpy(l->address[l->count++], r->data[i], (size_t)size);
-	}
+	if (l->answer == ANSWER_DATA)
+		dns_log_failure(result->qname, ns_t_tlsa, "not signed, so of no use");
+	ub_resolve_free(result);
 }
 
 /* From ub_process(). */
@@ -289,19 +219,19 @@ static void on_answer(void *ctx, int error, struct ub_result *result)
 {
 	struct lookup *l = ctx;
 	struct dns_query *q = l->query;
-	const enum answer answer = judge(l, error, result);
 
+	l->answer = judge(l, error, result);
+	l->secure = result != NULL && result->secure;
 	l->running = false;
 	q->running--;
-	if (answer == ANSWER_FAILED)
+	if (l->answer == ANSWER_FAILED)
 		q->failed = true;
-	else if (answer == ANSWER_DATA && l->type == ns_t_srv)
-		take_srv(q, result);
-	else if (answer == ANSWER_DATA)
-		take_addresses(l, result);
-	else if (l->type == ns_t_srv)
-		start_fallback(q);
-	ub_resolve_free(result);
+	if (l->type == ns_t_tlsa) {
+		take_tlsa(l, result);
+	} else {
+		dns_hosts_answered(l, result);
+		ub_resolve_free(result);
+	}
 	if (q->running == 0) {
 		leave_list(q);
 		q->ready = true;
@@ -335,39 +265,17 @@ static void on_timer(void *ctx)
 
 /* --- the interface --- */
 
-static struct dns_query *new_query(struct dns *dns, const char *name, uint16_t port, dns_done_fn *done,
-				   void *ctx)
+static struct dns_query *new_query(struct dns *dns, const char *name, uint16_t port, void *ctx)
 {
 	struct dns_query *q = xcalloc(1, sizeof(*q));
 
 	q->dns = dns;
-	q->done = done;
 	q->ctx = ctx;
 	q->name = xstrdup(name);
 	q->port = port;
 	q->timer = loop_timer_create(dns->loop, on_timer, q);
 	DL_APPEND(dns->queries, q);
 	return q;
-}
-
-/* An address literal is its own answer. */
-static bool take_literal(struct dns_query *q)
-{
-	unsigned char address[DNS_ADDRESS_SIZE];
-	const int family = dns_literal(q->name, address);
-	struct lookup *l;
-
-	if (family == AF_UNSPEC)
-		return false;
-	q->hosts = xcalloc(1, sizeof(*q->hosts));
-	q->host_count = 1;
-	(void)str_copy(q->hosts[0].name, sizeof(q->hosts[0].name), q->name);
-	q->hosts[0].port = q->port;
-	l = family == AF_INET ? &q->hosts[0].a : &q->hosts[0].aaaa;
-	l->type = family == AF_INET ? ns_t_a : ns_t_aaaa;
-	memcpy(l->address[0], address, sizeof(address));
-	l->count = 1;
-	return true;
 }
 
 static struct dns_query *set_timer(struct dns_query *q)
@@ -379,25 +287,48 @@ static struct dns_query *set_timer(struct dns_query *q)
 struct dns_query *dns_srv(struct dns *dns, const char *service, const char *domain, uint16_t fallback_port,
 			  dns_done_fn *done, void *ctx)
 {
-	struct dns_query *q = new_query(dns, domain, fallback_port, done, ctx);
+	struct dns_query *q = new_query(dns, domain, fallback_port, ctx);
 
-	if (!take_literal(q)) {
-		char *name = xasprintf("%s.%s", service, domain);
+	q->done = done;
+	if (!dns_hosts_literal(q)) {
+		dns_hosts_service(q, service, false);
+		dns_hosts_fall_back(q);
+	}
+	return set_timer(q);
+}
 
-		start_lookup(q, &q->srv, name, ns_t_srv);
-		free(name);
-		if (!q->srv.running && !q->failed)
-			start_fallback(q);
+struct dns_query *dns_s2s(struct dns *dns, const char *domain, uint16_t fallback_port, dns_done_fn *done,
+			  void *ctx)
+{
+	struct dns_query *q = new_query(dns, domain, fallback_port, ctx);
+
+	q->done = done;
+	if (!dns_hosts_literal(q)) {
+		dns_hosts_service(q, "_xmpp-server._tcp", false);
+		dns_hosts_service(q, "_xmpps-server._tcp", true);
+		dns_hosts_fall_back(q);
 	}
 	return set_timer(q);
 }
 
 struct dns_query *dns_host(struct dns *dns, const char *host, uint16_t port, dns_done_fn *done, void *ctx)
 {
-	struct dns_query *q = new_query(dns, host, port, done, ctx);
+	struct dns_query *q = new_query(dns, host, port, ctx);
 
-	if (!take_literal(q))
-		start_fallback(q);
+	q->done = done;
+	if (!dns_hosts_literal(q))
+		dns_hosts_only(q, true);
+	return set_timer(q);
+}
+
+struct dns_query *dns_tlsa(struct dns *dns, const char *host, uint16_t port, dns_tlsa_fn *done, void *ctx)
+{
+	struct dns_query *q = new_query(dns, host, port, ctx);
+	char *name = xasprintf("_%u._tcp.%s", port, host);
+
+	q->tlsa_done = done;
+	dns_lookup(q, &q->tlsa, name, ns_t_tlsa);
+	free(name);
 	return set_timer(q);
 }
 

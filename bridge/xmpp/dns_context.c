@@ -1,13 +1,15 @@
 /*
  * dns_context.c - a libunbound context with our settings: whom it asks, for
  * how long it remembers that somebody did not answer, and which zones it must
- * not answer by itself.
+ * not answer by itself, and where its trust in DNSSEC begins.
  *
  * Owns nothing; the context belongs to dns.c. A setting that is refused is
  * logged with its value. Fatal: libunbound has no memory.
  */
 #include "bridge/xmpp/dns_context.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +84,25 @@ static enum err set_resolver(struct ub_ctx *ub, const char *resolver)
 	return OK;
 }
 
+/*
+ * DNSSEC. libunbound reads the file when it begins to work, and then fails every query without a word on
+ * the reason; so it must begin here.
+ */
+static enum err set_trust_anchor(struct ub_ctx *ub, const char *file)
+{
+	FILE *f = fopen(file, "re");
+	const char *why = f != NULL ? NULL : strerror(errno);
+
+	if (f != NULL)
+		fclose(f);
+	if (why == NULL && (ub_ctx_add_ta_file(ub, file) != 0 || ub_ctx_data_remove(ub, "invalid") != 0))
+		why = "no DS or DNSKEY records in the form of a zone file";
+	if (why == NULL)
+		return OK;
+	log_event(LOG_ERROR, "dns-setup", NULL, "trust_anchor=%s why=%s", log_value(file), log_value(why));
+	return ERR_IO;
+}
+
 static enum err configure(struct ub_ctx *ub, const struct dns_config *config)
 {
 	enum err e = set_options(ub);
@@ -94,6 +115,9 @@ static enum err configure(struct ub_ctx *ub, const struct dns_config *config)
 			log_event(LOG_ERROR, "dns-setup", NULL, "zone=%s why=%s",
 				  log_value(config->transparent_zones[i]), log_value("not a domain name"));
 	}
+	/* The last, because no other setting is accepted afterwards. */
+	if (e == OK && config->trust_anchor != NULL && config->trust_anchor[0] != '\0')
+		e = set_trust_anchor(ub, config->trust_anchor);
 	return e;
 }
 
@@ -105,9 +129,7 @@ enum err dns_context_create(const struct dns_config *config, struct ub_ctx **out
 	if (ub == NULL)
 		abort();
 	ub_ctx_debugout(ub, NULL); /* what matters comes with the answers, and is logged there */
-	e = configure(ub, config);
-	if (e == OK && ub_ctx_async(ub, 1) != 0)
-		e = ERR_IO;
+	e = ub_ctx_async(ub, 1) == 0 ? configure(ub, config) : ERR_IO;
 	if (e == OK)
 		*out = ub;
 	else

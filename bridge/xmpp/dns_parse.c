@@ -1,5 +1,5 @@
 /*
- * dns_parse.c - SRV and address record data, as the network sent them.
+ * dns_parse.c - SRV, TLSA and address record data, as the network sent them.
  *
  * The bytes are hostile: every length is checked against what is there. A
  * target that no host can have (a dot or a control character inside a label) is
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SRV_FIXED = 6, LABEL_MAX = 63 };
+enum { SRV_FIXED = 6, TLSA_FIXED = 3, LABEL_MAX = 63 };
 
 static uint16_t get16(const unsigned char *p)
 {
@@ -69,7 +69,7 @@ static enum err parse_name(const unsigned char *p, size_t len, char out[DNS_NAME
 enum err srv_parse(const void *rdata, size_t len, struct srv_record *out)
 {
 	const unsigned char *p = rdata;
-	struct srv_record r;
+	struct srv_record r = { 0 };
 
 	if (len <= SRV_FIXED)
 		return ERR_SYNTAX;
@@ -82,6 +82,34 @@ enum err srv_parse(const void *rdata, size_t len, struct srv_record *out)
 		return ERR_SYNTAX;
 	*out = r;
 	return OK;
+}
+
+enum err tlsa_parse(const void *rdata, size_t len, struct dns_tlsa *out)
+{
+	const unsigned char *p = rdata;
+
+	if (len <= TLSA_FIXED)
+		return ERR_SYNTAX;
+	*out = (struct dns_tlsa){ p[0], p[1], p[2], p + TLSA_FIXED, len - TLSA_FIXED };
+	return OK;
+}
+
+struct dns_tlsa *dns_tlsa_copy(const struct dns_tlsa *records, size_t count)
+{
+	size_t size = count * sizeof(*records);
+	struct dns_tlsa *copy;
+	unsigned char *data;
+
+	for (size_t i = 0; i < count; i++)
+		size += records[i].size;
+	copy = xmalloc(size);
+	data = (unsigned char *)(copy + count);
+	for (size_t i = 0; i < count; i++) {
+		copy[i] = records[i];
+		copy[i].data = memcpy(data, records[i].data, records[i].size);
+		data += records[i].size;
+	}
+	return copy;
 }
 
 /* Within a priority weight 0 comes first, which gives it a small chance (RFC 2782). */

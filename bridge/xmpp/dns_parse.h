@@ -8,12 +8,14 @@
 #include <sys/socket.h>
 
 #include "bridge/core/base.h"
+#include "bridge/xmpp/dns.h"
 
 #define DNS_NAME_SIZE 254 /* 253 characters, without the last dot */
 
 struct srv_record {
 	uint16_t priority, weight, port;
 	char target[DNS_NAME_SIZE]; /* "": the root, the service is decidedly not available */
+	unsigned tag;               /* the caller's; srv_order() carries it along */
 };
 
 /*
@@ -21,6 +23,9 @@ struct srv_record {
  * uncompressed host name (letters, digits, hyphen, underscore), and the port is not 0.
  */
 MUST_CHECK enum err srv_parse(const void *rdata, size_t len, struct srv_record *out);
+
+/* The data of one TLSA record; out points into it. ERR_SYNTAX unless there is something to compare. */
+MUST_CHECK enum err tlsa_parse(const void *rdata, size_t len, struct dns_tlsa *out);
 
 /* A number from 0 to bound - 1; bound is at least 1. */
 typedef uint32_t srv_random_fn(void *ctx, uint32_t bound);

@@ -517,7 +517,7 @@ enum err sock_write(struct sock *s, const void *bytes, size_t n)
 	return OK;
 }
 
-void sock_start_tls(struct sock *s, struct tls *tls, const char *peer_name)
+void sock_start_tls(struct sock *s, const struct tls *tls, const struct tls_peer *peer)
 {
 	if (s->state >= SOCK_FAILED)
 		return;
@@ -525,7 +525,7 @@ void sock_start_tls(struct sock *s, struct tls *tls, const char *peer_name)
 		fail_later_because(s, "TLS was to begin twice, or before the connection was there");
 		return;
 	}
-	s->next = tls_session(tls, peer_name);
+	s->next = tls_session(tls, peer);
 	s->clear_left = pending(s);
 	set_state(s, SOCK_SWITCHING);
 	if (!s->write_blocked)
@@ -535,6 +535,21 @@ void sock_start_tls(struct sock *s, struct tls *tls, const char *peer_name)
 bool sock_is_tls(const struct sock *s)
 {
 	return s->secured;
+}
+
+const char *sock_tls_sni(const struct sock *s)
+{
+	return s->secured && s->io.ssl != NULL && SSL_is_server(s->io.ssl)
+		       ? SSL_get_servername(s->io.ssl, TLSEXT_NAMETYPE_host_name)
+		       : NULL;
+}
+
+void sock_certificate(const struct sock *s, const char *domain, struct certificate_report *out)
+{
+	if (s->secured && s->io.ssl != NULL)
+		tls_report(s->io.ssl, domain, out);
+	else
+		*out = (struct certificate_report){ .trust = CERTIFICATE_NONE, .why = "there is no TLS" };
 }
 
 void sock_tls_describe(const struct sock *s, char *out, size_t size)

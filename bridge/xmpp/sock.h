@@ -15,6 +15,7 @@
 
 #include "bridge/core/base.h"
 #include "bridge/core/loop.h"
+#include "bridge/xmpp/certificate.h"
 #include "bridge/xmpp/tls.h"
 
 struct sock;
@@ -59,11 +60,18 @@ struct sock *sock_accept(struct loop *loop, int fd, size_t output_limit, const s
 MUST_CHECK enum err sock_write(struct sock *s, const void *bytes, size_t n);
 
 /*
- * Begin TLS, as server (peer_name NULL) or client (peer_name: SNI), on a connection that is there.
- * What was written before leaves in clear text first, what is written after leaves under TLS.
+ * Begin TLS on a connection that is there. What was written before leaves in clear text first, what
+ * is written after leaves under TLS.
  */
-void sock_start_tls(struct sock *s, struct tls *tls, const char *peer_name);
+void sock_start_tls(struct sock *s, const struct tls *tls, const struct tls_peer *peer);
 bool sock_is_tls(const struct sock *s); /* the handshake is finished */
+/* As server: the name that the client asked for, as it wrote it, or NULL. Valid until closed(). */
+const char *sock_tls_sni(const struct sock *s);
+/*
+ * What the peer's certificate is worth as that of domain (normalised as in a JID). Needs the handshake
+ * finished and closed() not called: else CERTIFICATE_NONE.
+ */
+void sock_certificate(const struct sock *s, const char *domain, struct certificate_report *out);
 void sock_tls_describe(const struct sock *s, char *out,
 		       size_t size); /* "TLSv1.3 TLS_AES_256_GCM_SHA384" or "" */
 

@@ -1,152 +1,148 @@
 /*
- * tls.c - one certificate with its key as an OpenSSL context, used for both
- * directions of s2s.
+ * tls.c - TLS as both directions of s2s use it: the policy of a context, our
+ * certificates by domain, and which of them a session shows.
  *
- * Policy of the edge: TLS 1.2 and 1.3, security level 2 with the system's
- * ciphers, no compression, no renegotiation, no session resumption (a stream
- * lives for hours; a ticket would only be one more secret). Certificates of
- * peers are asked for by nobody yet: SSL_VERIFY_NONE, dialback proves the peer.
+ * Policy of the edge: TLS 1.2 and 1.3, forward secrecy always (authenticated
+ * encryption first; CBC is for the Windows Server 2012 R2 of old gateways),
+ * security level 2, no compression, no renegotiation, no session resumption (a
+ * stream lives for hours; a ticket would only be one more secret).
  *
- * A struct tls belongs to its creator. Sessions hold OpenSSL's own reference to
- * the context they began with, so a reload or destroy does not touch them.
- * Fatal: OpenSSL has no memory.
+ * What is loaded is one reference-counted state: a reload makes a new one, and
+ * sessions keep the one they began with. Whom to believe is tls_trust.c's
+ * business, files are tls_identity.c's. Fatal: OpenSSL has no memory.
  */
 #include "bridge/xmpp/tls.h"
 
+#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
+#include <uthash.h>
 
-#include "bridge/core/log.h"
+#include "bridge/xmpp/jid.h"
+#include "bridge/xmpp/tls_identity.h"
 #include "bridge/xmpp/tls_internal.h"
 
-struct tls {
-	char *certificate_file, *key_file;
-	SSL_CTX *ctx;
+/* Of a peer that nobody knows yet; a chain with RSA 4096 throughout needs less than 10 KiB. */
+enum { PEER_CERTIFICATES_MAX = 32 * 1024 };
+
+struct own_identity {
+	UT_hash_handle hh; /* by domain */
+	char domain[JID_DOMAIN_MAX + 1];
+	struct tls_identity identity;
 };
 
-static char why_text[512];
+struct tls_state {
+	unsigned references;
+	SSL_CTX *ctx;
+	struct tls_identity common; /* for domains without their own; may be empty */
+	struct own_identity *own;
+};
 
-static enum err fail(const char **why, const char *what, const char *file, const char *problem)
+struct tls {
+	char *certificate, *key, *certificates, *ca;
+	bool client_usage;
+	struct tls_state *state;
+};
+
+/* --- the state --- */
+
+static void release(struct tls_state *state)
 {
-	snprintf(why_text, sizeof(why_text), "%s '%s': %s", what, file, problem);
-	*why = why_text;
-	return ERR_IO;
+	struct own_identity *own, *next;
+
+	if (--state->references > 0)
+		return;
+	HASH_ITER(hh, state->own, own, next)
+	{
+		HASH_DEL(state->own, own);
+		tls_identity_free(&own->identity);
+		free(own);
+	}
+	tls_identity_free(&state->common);
+	SSL_CTX_free(state->ctx);
+	free(state);
 }
 
-/* The first error OpenSSL noted, for what has no words of our own. */
-static const char *openssl_words(void)
+/* NULL: none, and none for all. domain may be NULL. */
+static const struct tls_identity *find_identity(const struct tls_state *state, const char *domain)
 {
-	const char *words = ERR_reason_error_string(ERR_peek_error());
+	const struct own_identity *own = NULL;
 
-	return words != NULL ? words : "OpenSSL refuses it";
+	if (domain != NULL)
+		HASH_FIND_STR(state->own, domain, own);
+	if (own != NULL)
+		return &own->identity;
+	return state->common.leaf != NULL ? &state->common : NULL;
 }
 
-/* Where it happened is noted first, what came of it last. */
-static bool openssl_says(int library, int reason)
-{
-	const unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
-
-	return (ERR_GET_LIB(first) == library && ERR_GET_REASON(first) == reason) ||
-	       (ERR_GET_LIB(last) == library && ERR_GET_REASON(last) == reason);
-}
-
-static enum err check_readable(const char *what, const char *file, const char **why)
-{
-	FILE *f = fopen(file, "re");
-	int c, error;
-
-	if (f == NULL)
-		return fail(why, what, file, strerror(errno));
-	errno = 0;
-	c = fgetc(f); /* a folder opens, but does not read */
-	error = errno;
-	fclose(f);
-	if (error != 0)
-		return fail(why, what, file, strerror(error));
-	return c == EOF ? fail(why, what, file, "the file is empty") : OK;
-}
-
-static enum err load_certificate(SSL_CTX *ctx, const char *file, const char **why)
+static enum err load_own(struct tls_state *state, const char *folder, const char *file, const char **why)
 {
 	static const char what[] = "certificate";
-	enum err e = check_readable(what, file, why);
+	char *certificate = xasprintf("%s/%s", folder, file), *key = NULL,
+	     *name = xstrndup(file, strlen(file) - strlen(".crt")); /* "." would be a name of its own */
+	struct own_identity *own = xcalloc(1, sizeof(*own));
+	const struct own_identity *twin;
+	enum err e;
 
-	if (e != OK)
-		return e;
-	ERR_clear_error();
-	if (SSL_CTX_use_certificate_chain_file(ctx, file) == 1)
-		return OK;
-	if (openssl_says(ERR_LIB_PEM, PEM_R_NO_START_LINE))
-		return fail(why, what, file, "no certificate in PEM form in this file");
-	if (openssl_says(ERR_LIB_SSL, SSL_R_EE_KEY_TOO_SMALL))
-		return fail(why, what, file, "its key is too short (RSA: 2048 bits at least)");
-	if (openssl_says(ERR_LIB_SSL, SSL_R_CA_MD_TOO_WEAK))
-		return fail(why, what, file, "its signature algorithm is too weak (SHA-256 at least)");
-	return fail(why, what, file, openssl_words());
+	if (jid_domain(name, own->domain) != OK) {
+		e = tls_file_fault(why, what, certificate, "its name is not DOMAIN.crt");
+		goto done;
+	}
+	HASH_FIND_STR(state->own, own->domain, twin);
+	if (twin != NULL) {
+		e = tls_file_fault(why, what, certificate, "another file is for the same domain");
+		goto done;
+	}
+	key = xasprintf("%s/%s.key", folder, name);
+	e = tls_identity_load(certificate, key, own->domain, &own->identity, why);
+	if (e == OK) {
+		HASH_ADD_STR(state->own, domain, own);
+		own = NULL;
+	}
+done:
+	free(own);
+	free(certificate);
+	free(key);
+	free(name);
+	return e;
 }
 
-/* A daemon has nobody to ask; OpenSSL would ask the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
+static bool is_certificate(const char *file)
 {
-	(void)buf;
-	(void)size;
-	(void)writing;
-	*(bool *)ctx = true;
-	return -1;
+	const size_t n = strlen(file);
+
+	return file[0] != '.' && n > 4 && strcmp(file + n - 4, ".crt") == 0;
 }
 
-static enum err load_key(SSL_CTX *ctx, const char *file, const char **why)
+static enum err load_folder(struct tls_state *state, const char *folder, const char **why)
 {
-	static const char what[] = "key";
-	bool encrypted = false;
-	enum err e = check_readable(what, file, why);
-	int loaded;
+	DIR *dir = opendir(folder);
+	const struct dirent *entry;
+	enum err e = OK;
 
-	if (e != OK)
-		return e;
-	ERR_clear_error();
-	SSL_CTX_set_default_passwd_cb(ctx, no_passphrase);
-	SSL_CTX_set_default_passwd_cb_userdata(ctx, &encrypted);
-	loaded = SSL_CTX_use_PrivateKey_file(ctx, file, SSL_FILETYPE_PEM);
-	SSL_CTX_set_default_passwd_cb_userdata(ctx, NULL);
-	SSL_CTX_set_default_passwd_cb(ctx, NULL);
-	/* A key of another kind (RSA, EC) than the certificate's is taken as half of a second pair. */
-	if (loaded == 1 && SSL_CTX_check_private_key(ctx) == 1)
-		return OK;
-	if (loaded == 1)
-		return fail(why, what, file, "it does not fit the certificate");
-	if (encrypted)
-		return fail(why, what, file, "it has a passphrase; a key without one is needed");
-	if (openssl_says(ERR_LIB_X509, X509_R_KEY_VALUES_MISMATCH))
-		return fail(why, what, file, "it does not fit the certificate");
-	if (openssl_says(ERR_LIB_PEM, PEM_R_NO_START_LINE) ||
-	    openssl_says(ERR_LIB_OSSL_DECODER, ERR_R_UNSUPPORTED))
-		return fail(why, what, file, "no private key in PEM form in this file");
-	return fail(why, what, file, openssl_words());
+	if (dir == NULL)
+		return tls_file_fault(why, "folder of certificates", folder, strerror(errno));
+	while (e == OK && (entry = readdir(dir)) != NULL) {
+		if (is_certificate(entry->d_name))
+			e = load_own(state, folder, entry->d_name, why);
+	}
+	closedir(dir);
+	return e;
 }
 
-/* Partners that verify will refuse it, but those on dialback are served: say so, and go on. */
-static void warn_about_dates(SSL_CTX *ctx, const char *file)
-{
-	const X509 *leaf = SSL_CTX_get0_certificate(ctx);
+static int on_server_name(SSL *ssl, int *alert, void *ctx);
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+		   unsigned in_len, void *ctx);
 
-	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
-		log_event(LOG_WARNING, "certificate-expired", NULL, "file=%s", log_value(file));
-	if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
-		log_event(LOG_WARNING, "certificate-not-yet-valid", NULL, "file=%s", log_value(file));
-}
-
-static SSL_CTX *new_context(void)
+SSL_CTX *tls_new_context(void)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_method());
 
-	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1)
+	if (ctx == NULL || SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) != 1 ||
+	    SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!AESCCM:!aNULL") != 1)
 		abort();
 	SSL_CTX_set_security_level(ctx, 2);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
@@ -157,53 +153,61 @@ static SSL_CTX *new_context(void)
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* A peer that sends nothing but key updates would otherwise keep us inside one SSL_read(). */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
-	/* The place of certificate policy: what to ask of a peer's certificate, and by whose authority. */
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
+	SSL_CTX_set_max_cert_list(ctx, PEER_CERTIFICATES_MAX);
 	return ctx;
 }
 
-static enum err load(const char *certificate_file, const char *key_file, SSL_CTX **out, const char **why)
+static enum err load(const struct tls *tls, struct tls_state **out, const char **why)
 {
-	SSL_CTX *ctx = new_context();
-	enum err e = load_certificate(ctx, certificate_file, why);
+	struct tls_state *state = xcalloc(1, sizeof(*state));
+	enum err e;
 
+	state->references = 1;
+	state->ctx = tls_new_context();
+	tls_trust_setup(state->ctx);
+	SSL_CTX_set_tlsext_servername_callback(state->ctx, on_server_name);
+	SSL_CTX_set_alpn_select_cb(state->ctx, on_alpn, NULL);
+	e = tls_trust_load(state->ctx, tls->ca, why);
+	if (e == OK && tls->certificate[0] != '\0')
+		e = tls_identity_load(tls->certificate, tls->key, NULL, &state->common, why);
+	if (e == OK && tls->certificates[0] != '\0')
+		e = load_folder(state, tls->certificates, why);
 	if (e == OK)
-		e = load_key(ctx, key_file, why);
-	if (e == OK) {
-		warn_about_dates(ctx, certificate_file);
-		*out = ctx;
-	} else {
-		SSL_CTX_free(ctx);
-	}
-	ERR_clear_error();
+		*out = state;
+	else
+		release(state);
 	return e;
 }
 
-enum err tls_create(const char *certificate_file, const char *key_file, struct tls **out, const char **why)
-{
-	SSL_CTX *ctx;
-	enum err e = load(certificate_file, key_file, &ctx, why);
-	struct tls *tls;
+/* --- the interface --- */
 
-	if (e != OK)
-		return e;
-	tls = xcalloc(1, sizeof(*tls));
-	tls->certificate_file = xstrdup(certificate_file);
-	tls->key_file = xstrdup(key_file);
-	tls->ctx = ctx;
-	*out = tls;
-	return OK;
+enum err tls_create(const struct tls_settings *settings, struct tls **out, const char **why)
+{
+	struct tls *tls = xcalloc(1, sizeof(*tls));
+	enum err e;
+
+	tls->certificate = xstrdup(settings->certificate);
+	tls->key = xstrdup(settings->key);
+	tls->certificates = xstrdup(settings->certificates);
+	tls->ca = xstrdup(settings->ca);
+	tls->client_usage = settings->client_usage;
+	e = load(tls, &tls->state, why);
+	if (e == OK)
+		*out = tls;
+	else
+		tls_destroy(tls);
+	return e;
 }
 
 enum err tls_reload(struct tls *tls, const char **why)
 {
-	SSL_CTX *ctx;
-	enum err e = load(tls->certificate_file, tls->key_file, &ctx, why);
+	struct tls_state *state;
+	const enum err e = load(tls, &state, why);
 
 	if (e != OK)
 		return e;
-	SSL_CTX_free(tls->ctx);
-	tls->ctx = ctx;
+	release(tls->state);
+	tls->state = state;
 	return OK;
 }
 
@@ -211,24 +215,128 @@ void tls_destroy(struct tls *tls)
 {
 	if (tls == NULL)
 		return;
-	SSL_CTX_free(tls->ctx);
-	free(tls->certificate_file);
-	free(tls->key_file);
+	if (tls->state != NULL)
+		release(tls->state);
+	free(tls->certificate);
+	free(tls->key);
+	free(tls->certificates);
+	free(tls->ca);
 	free(tls);
 }
 
-SSL *tls_session(const struct tls *tls, const char *peer_name)
+bool tls_has_certificate(const struct tls *tls, const char *local_domain)
 {
-	SSL *ssl = SSL_new(tls->ctx);
+	return find_identity(tls->state, local_domain) != NULL;
+}
 
-	if (ssl == NULL)
-		abort();
-	if (peer_name == NULL) {
-		SSL_set_accept_state(ssl);
-	} else {
-		SSL_set_connect_state(ssl);
-		/* Fails on a name too long for the extension only: then without it. */
-		(void)SSL_set_tlsext_host_name(ssl, peer_name);
+/* --- sessions --- */
+
+static void free_session(void *parent, void *data, CRYPTO_EX_DATA *ex, int index, long argl, void *argp)
+{
+	struct tls_session *session = data;
+
+	(void)parent;
+	(void)ex;
+	(void)index;
+	(void)argl;
+	(void)argp;
+	if (session == NULL)
+		return;
+	release(session->state);
+	free(session->local);
+	free(session->tlsa_base);
+	free(session);
+}
+
+static int session_index(void)
+{
+	static int index = -1;
+
+	if (index < 0)
+		index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_session);
+	return index;
+}
+
+struct tls_session *tls_session_of(const SSL *ssl)
+{
+	return SSL_get_ex_data(ssl, session_index());
+}
+
+/*
+ * As server, in every handshake: the certificate by SNI where there is one of exactly this name, else
+ * that of our domain in the stream's header. What a client without SNI, or with a host's name, wants is
+ * known from there.
+ */
+static int on_server_name(SSL *ssl, int *alert, void *ctx)
+{
+	const struct tls_session *session = tls_session_of(ssl);
+	const char *asked = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	char domain[JID_DOMAIN_MAX + 1];
+	const struct own_identity *own = NULL;
+	const struct tls_identity *identity;
+
+	(void)ctx;
+	if (asked != NULL && jid_domain(asked, domain) == OK)
+		HASH_FIND_STR(session->state->own, domain, own);
+	identity = own != NULL ? &own->identity : find_identity(session->state, session->local);
+	if (identity == NULL) {
+		*alert = SSL_AD_UNRECOGNIZED_NAME;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	}
+	tls_identity_show(identity, ssl);
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static const unsigned char alpn[] = "\x0bxmpp-server";
+
+/* As server, when the client offers protocols. A STARTTLS stream is what it is without. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+		   unsigned in_len, void *ctx)
+{
+	unsigned char *chosen;
+
+	(void)ctx;
+	if (!tls_session_of(ssl)->direct)
+		return SSL_TLSEXT_ERR_NOACK;
+	if (SSL_select_next_proto(&chosen, out_len, alpn, sizeof(alpn) - 1, in, in_len) !=
+	    OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static void begin_as_client(SSL *ssl, const struct tls_state *state, const struct tls_peer *peer)
+{
+	const struct tls_identity *identity = find_identity(state, peer->local);
+
+	SSL_set_connect_state(ssl);
+	if (identity != NULL)
+		tls_identity_show(identity, ssl);
+	/* Fails on a name too long for the extension only: then without it. */
+	if (peer->remote != NULL)
+		(void)SSL_set_tlsext_host_name(ssl, peer->remote);
+	if (peer->direct && SSL_set_alpn_protos(ssl, alpn, sizeof(alpn) - 1) != 0)
+		abort();
+	tls_trust_dane(ssl, peer);
+}
+
+SSL *tls_session(const struct tls *tls, const struct tls_peer *peer)
+{
+	struct tls_session *session = xcalloc(1, sizeof(*session));
+	SSL *ssl = SSL_new(tls->state->ctx);
+
+	if (ssl == NULL || SSL_set_ex_data(ssl, session_index(), session) != 1)
+		abort();
+	session->state = tls->state;
+	session->state->references++;
+	session->client_usage = tls->client_usage;
+	session->server = peer->server;
+	session->direct = peer->direct;
+	session->local = peer->local != NULL ? xstrdup(peer->local) : NULL;
+	if (peer->server)
+		SSL_set_accept_state(ssl);
+	else
+		begin_as_client(ssl, tls->state, peer);
+	ERR_clear_error();
 	return ssl;
 }

@@ -16,6 +16,8 @@
 #include <cmocka.h>
 
 struct socktest w;
+const struct tls_peer as_server = { .server = true };
+const struct tls_peer as_client = { .remote = "corp.test" };
 
 static void cb_connected(void *ctx)
 {
@@ -91,6 +93,7 @@ void socktest_connect(const char *from)
 int socktest_setup(void **state)
 {
 	char *folder = nettest_folder(), *certificate, *key;
+	struct tls_settings settings = { .certificates = "", .ca = "" };
 	const char *why;
 
 	(void)state;
@@ -101,7 +104,9 @@ int socktest_setup(void **state)
 	nettest_certificate(folder, "corp", KEY_EC, 0, 3600);
 	certificate = nettest_path(folder, "corp.pem");
 	key = nettest_path(folder, "corp.key");
-	assert_int_equal(tls_create(certificate, key, &w.tls, &why), OK);
+	settings.certificate = certificate;
+	settings.key = key;
+	assert_int_equal(tls_create(&settings, &w.tls, &why), OK);
 	free(certificate);
 	free(key);
 	nettest_remove(folder);
@@ -163,8 +168,8 @@ void socktest_pair(bool tls, int rcvbuf)
 	socktest_run(both_there, NULL);
 	if (!tls)
 		return;
-	sock_start_tls(w.server.s, w.tls, NULL);
-	sock_start_tls(w.client.s, w.tls, "corp.test");
+	sock_start_tls(w.server.s, w.tls, &as_server);
+	sock_start_tls(w.client.s, w.tls, &as_client);
 	socktest_run(both_secured, NULL);
 }
 

@@ -40,6 +40,9 @@ struct socktest {
 
 extern struct socktest w;
 
+/* How the two ends begin TLS. */
+extern const struct tls_peer as_server, as_client;
+
 /* Fixtures of every test. */
 int socktest_setup(void **state);
 int socktest_teardown(void **state);

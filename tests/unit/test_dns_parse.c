@@ -167,8 +167,8 @@ static uint32_t roll(void *ctx, uint32_t bound)
 static void test_order(void **state)
 {
 	static const struct srv_record given[] = {
-		{ 20, 0, 5269, "backup" },  { 10, 60, 5269, "sixty" }, { 10, 0, 5269, "zero" },
-		{ 10, 30, 5269, "thirty" }, { 5, 1, 5269, "first" },
+		{ 20, 0, 5269, "backup", 0 },  { 10, 60, 5269, "sixty", 0 }, { 10, 0, 5269, "zero", 0 },
+		{ 10, 30, 5269, "thirty", 0 }, { 5, 1, 5269, "first", 0 },
 	};
 	static const struct {
 		uint32_t numbers[2];
@@ -218,7 +218,7 @@ static void test_weights_are_chances(void **state)
 
 	(void)state;
 	for (int i = 0; i < 10000; i++) {
-		struct srv_record r[] = { { 0, 10, 1, "light" }, { 0, 30, 1, "heavy" } };
+		struct srv_record r[] = { { 0, 10, 1, "light", 0 }, { 0, 30, 1, "heavy", 0 } };
 
 		srv_order(r, 2, noise, &seed);
 		heavy_first += strcmp(r[0].target, "heavy") == 0;

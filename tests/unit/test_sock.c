@@ -610,7 +610,7 @@ static void life_connected(struct end *e)
 	if (dies_at(AT_CONNECTED))
 		return;
 	if (life.tls)
-		sock_start_tls(e->s, w.tls, "corp.test");
+		sock_start_tls(e->s, w.tls, &as_client);
 	else
 		socktest_say(e, "hi");
 }
@@ -618,7 +618,7 @@ static void life_connected(struct end *e)
 static void life_accepted(struct end *e)
 {
 	if (life.tls)
-		sock_start_tls(e->s, w.tls, NULL);
+		sock_start_tls(e->s, w.tls, &as_server);
 }
 
 static void life_secured(struct end *e)

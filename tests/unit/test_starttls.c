@@ -27,7 +27,7 @@ static size_t grant(struct end *e, const char *bytes, size_t n)
 	assert_memory_equal(bytes, ask, strlen(ask));
 	e->on_input = NULL;
 	socktest_say(e, yes);
-	sock_start_tls(e->s, w.tls, NULL);
+	sock_start_tls(e->s, w.tls, &as_server);
 	return strlen(ask);
 }
 
@@ -36,7 +36,7 @@ static size_t granted(struct end *e, const char *bytes, size_t n)
 	assert_true(n >= strlen(yes));
 	assert_memory_equal(bytes, yes, strlen(yes));
 	e->on_input = NULL;
-	sock_start_tls(e->s, w.tls, "corp.test");
+	sock_start_tls(e->s, w.tls, &as_client);
 	socktest_say(e, "a secret"); /* before the handshake has begun */
 	return strlen(yes);
 }
@@ -96,7 +96,7 @@ static void test_what_is_clear(void **state)
 	memset(block, 'c', sizeof(block));
 	socktest_raw_server(4096); /* the clear text takes many turns to leave */
 	assert_int_equal(sock_write(w.client.s, block, sizeof(block)), OK);
-	sock_start_tls(w.client.s, w.tls, "corp.test");
+	sock_start_tls(w.client.s, w.tls, &as_client);
 	socktest_say(&w.client, "a secret");
 	socktest_run(raw_has_a_hello, &clear);
 	assert_memory_equal(w.raw_got.s, block, sizeof(block));
@@ -191,7 +191,7 @@ static void test_gone_during_handshake(void **state)
 {
 	(void)state;
 	socktest_raw_client();
-	sock_start_tls(w.server.s, w.tls, NULL);
+	sock_start_tls(w.server.s, w.tls, &as_server);
 	socktest_raw_send("\x16\x03\x01\x02", 4); /* the beginning of a record */
 	close(w.raw);
 	w.raw = -1;
@@ -207,13 +207,13 @@ static void test_begun_at_the_wrong_time(void **state)
 	(void)state;
 	socktest_listen(0);
 	socktest_connect(NULL);
-	sock_start_tls(w.client.s, w.tls, "corp.test");
+	sock_start_tls(w.client.s, w.tls, &as_client);
 	socktest_run(client_closed, NULL);
 	assert_string_equal(w.client.why, "TLS was to begin twice, or before the connection was there");
 	socktest_teardown(state);
 	socktest_setup(state);
 	socktest_pair(true, 0);
-	sock_start_tls(w.client.s, w.tls, "corp.test");
+	sock_start_tls(w.client.s, w.tls, &as_client);
 	socktest_run(client_closed, NULL);
 	assert_true(w.client.reset);
 }
@@ -223,10 +223,10 @@ static void test_destroyed_while_switching(void **state)
 	(void)state;
 	socktest_pair(false, 0);
 	socktest_say(&w.client, "clear");
-	sock_start_tls(w.client.s, w.tls, "corp.test");
+	sock_start_tls(w.client.s, w.tls, &as_client);
 	sock_destroy(w.client.s); /* the session to come goes too */
 	w.client.s = NULL;
-	sock_start_tls(w.server.s, w.tls, NULL);
+	sock_start_tls(w.server.s, w.tls, &as_server);
 	sock_close(w.server.s, LINGER_MS);
 	w.server.s = NULL;
 }
@@ -287,9 +287,9 @@ static SSL *peer;
 static void peer_begins(void)
 {
 	socktest_raw_client();
-	peer = tls_session(w.tls, "corp.test");
+	peer = tls_session(w.tls, &as_client);
 	SSL_set_fd(peer, w.raw);
-	sock_start_tls(w.server.s, w.tls, NULL);
+	sock_start_tls(w.server.s, w.tls, &as_server);
 }
 
 static bool peer_shook_hands(void *ctx)

@@ -24,6 +24,8 @@
 
 enum { HOUR = 3600, NOBODY = 65534 };
 
+static const struct tls_peer as_server = { .server = true }, as_client = { .remote = "corp.test" };
+
 static char *folder;
 
 static void put(const char *name, const char *text)
@@ -88,7 +90,8 @@ static int teardown(void **state)
 static enum err load(const char *certificate, const char *key, struct tls **out, const char **why)
 {
 	char *c = nettest_path(folder, certificate), *k = nettest_path(folder, key);
-	const enum err e = tls_create(c, k, out, why);
+	const struct tls_settings settings = { .certificate = c, .key = k, .certificates = "", .ca = "" };
+	const enum err e = tls_create(&settings, out, why);
 
 	free(c);
 	free(k);
@@ -227,7 +230,7 @@ static void name_of(X509 *x, char *out, size_t size)
 /* Whose certificate a new session of tls presents as a server. */
 static void name_served(struct tls *tls, char *out, size_t size)
 {
-	SSL *client = tls_session(tls, "corp.test"), *server = tls_session(tls, NULL);
+	SSL *client = tls_session(tls, &as_client), *server = tls_session(tls, &as_server);
 
 	connect_pair(client, server);
 	assert_true(shake_hands(client, server));
@@ -245,8 +248,8 @@ static void test_reload(void **state)
 
 	(void)state;
 	assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
-	client = tls_session(tls, "corp.test");
-	server = tls_session(tls, NULL);
+	client = tls_session(tls, &as_client);
+	server = tls_session(tls, &as_server);
 	connect_pair(client, server);
 	/* a key that does not fit: the old pair goes on */
 	move("other.key", "corp.key");
@@ -283,7 +286,7 @@ static void test_versions(void **state)
 	assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
-		SSL *client, *server = tls_session(tls, NULL);
+		SSL *client, *server = tls_session(tls, &as_server);
 
 		SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
 		SSL_CTX_set_max_proto_version(ctx, rows[i].max);
@@ -317,8 +320,8 @@ static void test_no_renegotiation_and_no_resumption(void **state)
 
 	(void)state;
 	assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
-	client = tls_session(tls, "corp.test");
-	server = tls_session(tls, NULL);
+	client = tls_session(tls, &as_client);
+	server = tls_session(tls, &as_server);
 	SSL_set_max_proto_version(client, TLS1_2_VERSION);
 	SSL_clear_options(client, SSL_OP_NO_RENEGOTIATION);
 	connect_pair(client, server);
@@ -362,7 +365,7 @@ static void test_client_presents_itself(void **state)
 	assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
 	server = SSL_new(ctx);
 	SSL_set_accept_state(server);
-	client = tls_session(tls, "partner.test");
+	client = tls_session(tls, &(struct tls_peer){ .remote = "partner.test" });
 	connect_pair(client, server);
 	assert_true(shake_hands(client, server));
 	name_of(SSL_get0_peer_certificate(server), name, sizeof(name));

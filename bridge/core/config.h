@@ -59,6 +59,9 @@ struct config {
 		int64_t stanza_bytes, depth, elements, attributes;
 		int64_t streams; /* in all */
 		int64_t streams_per_partner;
+		int64_t streams_per_address;       /* on the external edge */
+		int64_t streams_unauthenticated;   /* on the external edge, in all */
+		int64_t stanza_rate, stanza_burst; /* per remote domain on the external edge; per second */
 		int64_t pairs_per_stream;
 		int64_t connect_ms;
 		int64_t establish_ms;

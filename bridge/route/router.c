@@ -18,6 +18,7 @@
 
 #include "bridge/core/log.h"
 #include "bridge/route/lookup.h"
+#include "bridge/route/service.h"
 
 struct router {
 	struct s2s *s2s;
@@ -34,6 +35,7 @@ struct passage {
 	enum origin origin;
 	delivery_fn *done;
 	void *ctx;
+	struct receipt receipt;
 };
 
 static const char *const origin_names[] = {
@@ -127,6 +129,7 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 		p->done(p->ctx, stanza, outcome);
 	else if (!outcome->confirmed)
 		bounce(p->router, p->origin, stanza, outcome);
+	s2s_receipt_done(p->router->s2s, p->receipt);
 	free(p);
 }
 
@@ -137,10 +140,7 @@ static void fail(struct passage *p, struct stanza *stanza, enum condition condit
 	passage_done(p, stanza, &outcome);
 }
 
-/*
- * To the local domain itself, where we stand for it: nothing is served there
- * yet, and any iq is answered so (RFC 6120 section 8.2.3).
- */
+/* To the local domain itself, where we stand for it. */
 static bool is_for_bare_domain(const struct submission *s, enum route route)
 {
 	return s->origin == ORIGIN_PARTNER && !s->to->local[0] && route != ROUTE_LEGACY &&
@@ -177,6 +177,21 @@ static void to_s2s(struct router *r, const struct submission *s, enum edge edge,
 	s2s_send(r->s2s, edge, s->from->domain, s->to->domain, s->stanza, s->deadline_ms, passage_done, p);
 }
 
+/* The answer goes the way of an error: back where the question came from. */
+static void serve(struct router *r, const struct submission *s, struct passage *p)
+{
+	struct stanza *answer = service_answer(s->stanza);
+	struct outcome outcome = { .confirmed = true };
+
+	if (!answer) {
+		fail(p, s->stanza, COND_SERVICE_UNAVAILABLE, NULL);
+		return;
+	}
+	s2s_send(r->s2s, EDGE_EXTERNAL, s->to->domain, s->from->domain, answer, 0, bounce_done, r);
+	stanza_unref(answer);
+	passage_done(p, s->stanza, &outcome);
+}
+
 /* What a verdict means for each origin: the second table of docs/architecture.md, "The decision". */
 static void carry_out(struct router *r, const struct submission *s, const struct verdict *v,
 		      struct passage *p)
@@ -195,7 +210,9 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 		to_s2s(r, s, EDGE_EXTERNAL, p);
 	} else if (v->route == ROUTE_LEGACY) {
 		to_s2s(r, s, EDGE_INTERNAL, p);
-	} else if (is_for_bare_domain(s, v->route) || !r->egress) {
+	} else if (is_for_bare_domain(s, v->route)) {
+		serve(r, s, p);
+	} else if (!r->egress) {
 		fail(p, s->stanza, COND_SERVICE_UNAVAILABLE, NULL);
 	} else {
 		r->egress(r->egress_ctx, s->stanza, v->pool, passage_done, p);
@@ -209,7 +226,9 @@ void router_submit(struct router *r, const struct submission *s)
 	struct passage *p = xcalloc(1, sizeof(*p));
 	struct verdict v;
 
-	*p = (struct passage){ .router = r, .origin = s->origin, .done = s->done, .ctx = s->ctx };
+	*p = (struct passage){
+		.router = r, .origin = s->origin, .done = s->done, .ctx = s->ctx, .receipt = s->receipt
+	};
 	r->submitted++;
 	if (route_lookup(r->db, local, partner->domain, &v) != OK) {
 		log_event(LOG_ERROR, "registry-unreadable", NULL, "why=%s", log_value(db_error(r->db)));

@@ -26,7 +26,8 @@ struct submission {
 	 */
 	delivery_fn *done;
 	void *ctx;
-	int64_t deadline_ms; /* 0: the configured queue time */
+	struct receipt receipt; /* acknowledged to the sending server when it is finished */
+	int64_t deadline_ms;    /* 0: the configured queue time */
 };
 
 /* The gateway's side of the door: take a stanza for a user of that pool. Calls done once, perhaps at once. */

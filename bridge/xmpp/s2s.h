@@ -37,11 +37,20 @@ struct outcome {
 typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 
 /*
+ * Names a stanza that came in, until it is finished: with its next hop, or
+ * answered. Whoever got it says so once with s2s_receipt_done(), and only then is
+ * it acknowledged to its sender (XEP-0198). A value; {0} asks for nothing.
+ */
+struct receipt {
+	uint64_t stream, stanza;
+};
+
+/*
  * Upwards: a stanza from an authenticated pair; from and to are its parsed
  * addresses, checked against the pair. The callback borrows all three.
  */
 typedef void s2s_stanza_fn(void *ctx, enum edge edge, struct stanza *stanza, const struct jid *from,
-			   const struct jid *to);
+			   const struct jid *to, struct receipt receipt);
 
 struct s2s_setup {
 	struct loop *loop;
@@ -63,6 +72,8 @@ MUST_CHECK enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, 
  */
 void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
 	      int64_t deadline_ms, delivery_fn *done, void *ctx);
+
+void s2s_receipt_done(struct s2s *s2s, struct receipt receipt);
 
 /*
  * Stop: no new streams, what is queued fails (done is called), what is written

@@ -117,7 +117,7 @@ static void resolve(struct link *link)
 		link->edge == EDGE_INTERNAL ? s2s->setup.config->internal.gateway : link->policy.proxy;
 	struct hostport hop;
 
-	link->without_tls = false;
+	link->without_tls = link->without_sasl = false;
 	link->state = LINK_RESOLVING;
 	if (!fixed[0] && link->edge == EDGE_INTERNAL) {
 		link_fail(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");

@@ -35,6 +35,17 @@ static struct pair *find_pair(struct stream *st, const char *local, const char *
 	return NULL;
 }
 
+static struct pair *add_pair(struct stream *st, const char *local, const char *remote)
+{
+	struct pair *pair = xcalloc(1, sizeof(*pair));
+
+	str_copy(pair->local, sizeof(pair->local), local);
+	str_copy(pair->remote, sizeof(pair->remote), remote);
+	DL_APPEND(st->pairs, pair);
+	st->pair_count++;
+	return pair;
+}
+
 static void drop_pair(struct stream *st, struct pair *pair)
 {
 	DL_DELETE(st->pairs, pair);
@@ -47,7 +58,7 @@ static struct stream_policy stranger_policy(void)
 {
 	return (struct stream_policy){
 		.tls = REQUIRE_OPTIONAL,
-		.methods = METHOD_DIALBACK_TLS | METHOD_DIALBACK_TCP,
+		.methods = METHOD_SASL_TLS | METHOD_DIALBACK_TLS | METHOD_DIALBACK_TCP,
 		.allowed = true,
 	};
 }
@@ -66,9 +77,10 @@ static void send_features(struct stream *st)
 		strbuf_puts(&b, st->policy.tls == REQUIRE_REQUIRED ? "<starttls xmlns='" NS_TLS
 								     "'><required/></starttls>"
 								   : "<starttls xmlns='" NS_TLS "'/>");
-	/* SASL EXTERNAL's mechanisms will be offered here, after TLS. */
-	if (st->policy.methods & dialback_method(st))
+	sasl_write_mechanisms(st, &b);
+	if (!st->is_external && (st->policy.methods & dialback_method(st)))
 		strbuf_puts(&b, "<dialback xmlns='" NS_DIALBACK_FEATURE "'><errors/></dialback>");
+	sm_write_feature(st, &b);
 	strbuf_puts(&b, "</stream:features>");
 	stream_write(st, &b);
 	strbuf_free(&b);
@@ -115,6 +127,9 @@ static struct refusal check_parties(struct stream *st)
 	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->s2s->setup.tls)
 		return (struct refusal){ "internal-server-error",
 					 "TLS is required here, but no certificate is configured" };
+	if (sock_is_tls(st->sock) && st->remote[0] && !(st->policy.methods & METHOD_DIALBACK_TLS) &&
+	    !sasl_peer_is_certified(st))
+		return (struct refusal){ "not-authorized", st->certificate_why };
 	return (struct refusal){ NULL, NULL };
 }
 
@@ -135,6 +150,15 @@ static struct refusal read_addresses(struct stream *st, const struct xml_header 
 	str_copy(st->local, sizeof(st->local), local);
 	str_copy(st->remote, sizeof(st->remote), remote);
 	return check_parties(st);
+}
+
+/* After SASL EXTERNAL: the stream's own pair is proved. */
+static void trust_external(struct stream *st)
+{
+	add_pair(st, st->local, st->remote)->valid = true;
+	limits_authenticated(st);
+	stream_set_state(st, S2S_TRUSTED);
+	stream_set_established(st, true);
 }
 
 void s2s_in_header(struct stream *st, const struct xml_header *header)
@@ -160,7 +184,10 @@ void s2s_in_header(struct stream *st, const struct xml_header *header)
 		stream_close(st, refusal.condition, refusal.text);
 		return;
 	}
-	stream_set_state(st, S2S_NEGOTIATING);
+	if (st->is_external)
+		trust_external(st);
+	else
+		stream_set_state(st, S2S_NEGOTIATING);
 	if (st->is_v1)
 		send_features(st);
 }
@@ -273,11 +300,7 @@ static void in_db_result(struct stream *st, const struct xml_element *el)
 		answer_dialback(st, "result", local, remote, NULL, "error", why);
 		return;
 	}
-	pair = xcalloc(1, sizeof(*pair));
-	str_copy(pair->local, sizeof(pair->local), local);
-	str_copy(pair->remote, sizeof(pair->remote), remote);
-	DL_APPEND(st->pairs, pair);
-	st->pair_count++;
+	add_pair(st, local, remote);
 	verify_request(link_get(st->s2s, st->edge, local, remote), st->number, false, st->id, el->text);
 }
 
@@ -296,6 +319,7 @@ void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remot
 		return;
 	if (verdict == VERDICT_VALID) {
 		pair->valid = true;
+		limits_authenticated(st);
 		stream_set_state(st, S2S_TRUSTED);
 		stream_set_established(st, true);
 		return;
@@ -390,6 +414,7 @@ static void in_stanza(struct stream *st, const struct xml_element *el)
 {
 	const struct s2s_setup *setup = &st->s2s->setup;
 	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
+	struct receipt receipt;
 	struct stanza *stanza;
 	struct jid from, to;
 	struct pair *pair;
@@ -407,18 +432,27 @@ static void in_stanza(struct stream *st, const struct xml_element *el)
 		stream_close(st, "unsupported-stanza-type", NULL);
 		return;
 	}
-	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK)
+	limits_pay(st);
+	receipt = sm_receipt(st);
+	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK) {
 		answer_malformed(st, stanza, local, remote);
-	else if (!link_is_pong(st->s2s, st->edge, stanza, &from, &to))
-		setup->on_stanza(setup->ctx, st->edge, stanza, &from, &to);
+		s2s_receipt_done(st->s2s, receipt);
+	} else if (link_is_pong(st->s2s, st->edge, stanza, &from, &to)) {
+		s2s_receipt_done(st->s2s, receipt);
+	} else {
+		setup->on_stanza(setup->ctx, st->edge, stanza, &from, &to, receipt);
+	}
 	stanza_unref(stanza);
 }
 
 stream_steps s2s_in_steps = {
 	[S2S_NEGOTIATING] = { [EV_STARTTLS] = in_starttls,
+			      [EV_SASL_AUTH] = sasl_on_auth,
 			      [EV_DB_RESULT] = in_db_result,
 			      [EV_DB_VERIFY] = in_db_verify },
 	[S2S_TRUSTED] = { [EV_DB_RESULT] = in_db_result,
 			  [EV_DB_VERIFY] = in_db_verify,
+			  [EV_SM_ENABLE] = sm_on_enable,
+			  [EV_SM_REQUEST] = sm_on_request,
 			  [EV_STANZA] = in_stanza },
 };

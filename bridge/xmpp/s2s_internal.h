@@ -6,6 +6,9 @@
  *   s2s_stream.c   one stream: bytes in, table of steps, bytes out
  *   s2s_in.c       the steps of the receiving server
  *   s2s_out.c      the steps of the originating server
+ *   s2s_limits.c   how much a stranger, an address and a partner may take
+ *   s2s_sasl.c     SASL EXTERNAL
+ *   s2s_sm.c       stream management
  *   s2s_verify.c   asking the authoritative server, for us or relayed
  *   s2s_link.c     one outbound link: queue, custody, deadlines
  *   s2s_connect.c  finding and reaching the link's next hop, back-off
@@ -19,6 +22,7 @@
 #include "bridge/xmpp/dialback.h"
 #include "bridge/xmpp/policy.h"
 #include "bridge/xmpp/s2s.h"
+#include "bridge/xmpp/smacks.h"
 #include "bridge/xmpp/sock.h"
 
 #define DOMAIN_SIZE (JID_DOMAIN_MAX + 1)
@@ -27,7 +31,7 @@
 
 enum direction { DIRECTION_IN, DIRECTION_OUT };
 
-/* The life of a stream, in order. SASL's state will stand between NEGOTIATING and TRUSTED. */
+/* The life of a stream, in order. */
 enum stream_state {
 	S2S_CONNECTING,  /* out: TCP on its way */
 	S2S_OPENING,     /* waiting for the peer's stream header */
@@ -35,6 +39,7 @@ enum stream_state {
 	S2S_STARTTLS,    /* out: asked, waiting for <proceed/> */
 	S2S_SECURING,    /* TLS handshake; no XML */
 	S2S_NEGOTIATING, /* authentication may begin */
+	S2S_SASL,        /* out: <auth/> sent, waiting for its outcome */
 	S2S_TRUSTED,     /* a domain pair is authenticated */
 	S2S_CLOSING,     /* </stream:stream> sent, released to the loop */
 	S2S_STATES
@@ -45,8 +50,16 @@ enum stream_event {
 	EV_STARTTLS,
 	EV_PROCEED,
 	EV_TLS_FAILURE,
+	EV_SASL_AUTH,
+	EV_SASL_SUCCESS,
+	EV_SASL_FAILURE,
 	EV_DB_RESULT,
 	EV_DB_VERIFY,
+	EV_SM_ENABLE,
+	EV_SM_ENABLED,
+	EV_SM_FAILED,
+	EV_SM_REQUEST,
+	EV_SM_ACKNOWLEDGEMENT,
 	EV_STANZA,
 	EV_STREAM_ERROR,
 	EV_OTHER,
@@ -78,6 +91,12 @@ struct stream_policy {
 	char proxy[REGISTRY_TEXT_SIZE];
 };
 
+struct source;
+struct bucket;
+
+/* Why a stream is not read at present. */
+enum pause { PAUSE_CUSTODY = 1, PAUSE_RATE = 2 };
+
 struct stream {
 	struct s2s *s2s;
 	UT_hash_handle hh; /* s2s->streams, by number */
@@ -94,16 +113,28 @@ struct stream {
 	struct stream_policy policy;
 	bool is_v1;       /* the peer's header said version 1.0 */
 	bool header_sent; /* on the present XML stream */
+	bool restart;     /* after SASL: a new XML stream on the same connection, likewise */
+	bool is_external; /* SASL EXTERNAL has proved the peer (in) or us (out) */
 	bool start_tls;   /* as soon as the present input is dealt with */
 	bool peer_closed; /* </stream:stream> received */
 	bool close_sent;  /* </stream:stream> sent, still reading */
 	bool established; /* the idle rules hold, no longer the establishment time */
-	bool feeding;     /* inside xmlstream_feed() */
+	bool certificate_judged, is_certified; /* the peer's, for its domain, in this TLS session */
+	unsigned sasl_failures;
+	char *certificate_why; /* NULL, or what is wrong with it */
+	bool feeding;          /* inside xmlstream_feed() */
 	int64_t opened_at, active_at;
 	/* inbound */
 	struct pair *pairs;
 	unsigned pair_count;
+	bool is_counted, is_unauthenticated; /* among its source's streams; among those that proved nothing */
+	unsigned paused;                     /* PAUSE_ bits */
+	struct bucket *bucket;
+	struct loop_timer *throttle;
+	struct sm_received *received; /* NULL: the peer has not enabled stream management */
 	/* outbound */
+	bool offers_external, offers_sm;
+	bool sm_out; /* we have enabled it */
 	struct link *link;
 	bool result_sent; /* our db:result waits for its verdict */
 };
@@ -161,7 +192,8 @@ struct link {
 	struct dns_query *query;
 	struct dns_target targets[DNS_TARGETS_MAX];
 	size_t target_count, target_next;
-	bool without_tls; /* STARTTLS failed where it is optional: this round goes without */
+	bool without_sasl; /* EXTERNAL was refused: this round goes without */
+	bool without_tls;  /* STARTTLS failed where it is optional: this round goes without */
 	unsigned failures;
 	int64_t retry_at;
 	/* proof of delivery: an XMPP ping behind the stanzas; its answer proves that they were read */
@@ -170,6 +202,7 @@ struct link {
 	bool answers_pings; /* was seen to: then silence means trouble */
 	uint64_t ping_number;
 	int64_t ping_at, unproved_since;
+	uint64_t sm_base, sm_acked; /* last_number when counting began, and what h has covered since */
 	struct loop_timer *tick;
 	/* for status and error texts */
 	enum condition failure;
@@ -189,6 +222,9 @@ struct s2s {
 	struct stream *streams;
 	uint64_t last_stream;
 	struct link *links;
+	struct source *sources;
+	struct bucket *buckets;
+	unsigned unauthenticated;
 	struct outgoing *finished; /* their callbacks are due at the end of the turn */
 	bool stopping;
 	enum stop_step stop_step;
@@ -217,7 +253,7 @@ MUST_CHECK enum err numeric_address(const char *host, uint16_t port, struct sock
 
 /* s2s_stream.c */
 const char *stream_state_name(enum stream_state state);
-struct stream *stream_accept(struct s2s *s2s, enum edge edge, int fd);
+void stream_accept(struct s2s *s2s, enum edge edge, int fd);
 struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
 			      socklen_t bind_len);
 void stream_set_state(struct stream *st, enum stream_state state);
@@ -229,6 +265,8 @@ void stream_set_established(struct stream *st, bool established);
 void stream_finish(struct stream *st);
 /* Close with a stream error (condition of RFC 6120 section 4.9.3) or without (NULL); text may be NULL. */
 void stream_close(struct stream *st, const char *condition, const char *text);
+/* The same with an application-specific condition, XML already. */
+void stream_close_with(struct stream *st, const char *condition, const char *text, const char *specific);
 void stream_destroy_now(struct stream *st); /* without a word, at the very end */
 
 /* s2s_in.c */
@@ -243,6 +281,27 @@ void s2s_out_header(struct stream *st, const struct xml_header *header);
 /* Send what authentication or verification still needs on a negotiated stream. */
 void s2s_out_negotiate(struct stream *st);
 
+/* s2s_limits.c */
+bool limits_admit(struct stream *st); /* false: it has no place */
+void limits_authenticated(struct stream *st);
+void limits_release(struct stream *st);
+void limits_pay(struct stream *st); /* for one stanza */
+void stream_pause(struct stream *st, enum pause reason, bool paused);
+
+/* s2s_sasl.c */
+bool sasl_peer_is_certified(struct stream *st);
+void sasl_write_mechanisms(struct stream *st, struct strbuf *b);
+bool sasl_can_authenticate(struct stream *st);
+void sasl_send_auth(struct stream *st);
+stream_step sasl_on_auth, sasl_on_success, sasl_on_failure;
+
+/* s2s_sm.c */
+void sm_write_feature(const struct stream *st, struct strbuf *b);
+struct receipt sm_receipt(struct stream *st);
+void sm_enable(struct stream *st);
+bool sm_request(struct stream *st);
+stream_step sm_on_enable, sm_on_enabled, sm_on_failed, sm_on_request, sm_on_acknowledgement;
+
 /* s2s_verify.c */
 void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key);
 void verify_send_pending(struct link *link);
@@ -255,6 +314,8 @@ struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const 
 struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const char *remote);
 void link_enqueue(struct link *link, struct outgoing *o);
 void link_trusted(struct link *link);
+/* The peer has all stanzas up to this number. */
+void link_proved(struct link *link, uint64_t number);
 /* orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged. */
 void link_stream_ended(struct link *link, bool orderly, const char *why);
 /* Everything in custody fails with this condition. */

@@ -136,9 +136,19 @@ static void send_ping(struct link *link)
 	if (sock_write(link->stream->sock, b.s, b.len) == OK) {
 		link->ping_out = true;
 		link->ping_number = link->last_number;
-		link->ping_at = s2s_now(link->s2s);
 	}
 	strbuf_free(&b);
+}
+
+/* Ask the peer to prove what it has read. */
+static void ask_for_proof(struct link *link)
+{
+	if (link->stream->sm_out)
+		link->ping_out = sm_request(link->stream);
+	else
+		send_ping(link);
+	if (link->ping_out)
+		link->ping_at = s2s_now(link->s2s);
 }
 
 /* Write what the stream takes; a full output buffer is tried again on the next tick. */
@@ -157,7 +167,7 @@ static void pump(struct link *link)
 		DL_APPEND(link->sent, o);
 		link->stream->active_at = s2s_now(link->s2s);
 		if (!link->ping_out && link->last_number - link->sent->number >= PROOF_STANZAS)
-			send_ping(link);
+			ask_for_proof(link);
 	}
 	if (link->sent)
 		loop_timer_set(link->tick, TICK_BUSY_MS);
@@ -217,6 +227,16 @@ static void confirm_by_tcp(struct link *link)
 	confirm_through(link, number);
 }
 
+void link_proved(struct link *link, uint64_t number)
+{
+	link->ping_out = false;
+	link->answers_pings = true;
+	confirm_through(link, number);
+	if (link->sent && is_writable(link))
+		ask_for_proof(link);
+	pump(link);
+}
+
 bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
 		  const struct jid *to)
 {
@@ -228,12 +248,7 @@ bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, 
 		return false;
 	link = link_find(s2s, edge, to->domain, from->domain);
 	if (link && link->ping_out && strcmp(link->ping_id, stanza->id) == 0) {
-		link->ping_out = false;
-		link->answers_pings = true;
-		confirm_through(link, link->ping_number);
-		if (link->sent)
-			send_ping(link);
-		pump(link);
+		link_proved(link, link->ping_number);
 	}
 	return true;
 }
@@ -243,14 +258,16 @@ static void seek_proof(struct link *link, int64_t now)
 {
 	int64_t patience = link->s2s->setup.config->s2s.confirm_ms;
 	int64_t waited = now - link->ping_at;
+	bool by_tcp;
 
 	if (!link->sent || !is_writable(link))
 		return;
+	by_tcp = !link->answers_pings && !link->stream->sm_out;
 	if (!link->ping_out && now - link->unproved_since >= PROOF_DELAY_MS)
-		send_ping(link);
-	else if (link->ping_out && !link->answers_pings && waited >= patience)
+		ask_for_proof(link);
+	else if (link->ping_out && by_tcp && waited >= patience)
 		confirm_by_tcp(link);
-	else if (link->ping_out && link->answers_pings && waited >= DEAD_FACTOR * patience)
+	else if (link->ping_out && !by_tcp && waited >= DEAD_FACTOR * patience)
 		stream_close(link->stream, "connection-timeout", "the peer has stopped answering");
 }
 
@@ -291,14 +308,16 @@ static void on_tick(void *ctx)
 		link_arm(link);
 }
 
-/* What the peer's TCP never had goes out again, before all newer; what it had may have been read. */
-static void settle_sent(struct link *link, bool orderly, uint64_t acked, const char *why)
+/*
+ * Counted by the peer (XEP-0198), all that it did not acknowledge goes out again.
+ * Else what the peer's TCP never had goes out again, before all newer; what it had may have been read. */
+static void settle_sent(struct link *link, bool counted, bool orderly, uint64_t acked, const char *why)
 {
 	struct outgoing *lost = NULL, *o;
 
 	while ((o = link->sent)) {
 		DL_DELETE(link->sent, o);
-		if (o->end > acked)
+		if (counted || o->end > acked)
 			DL_APPEND(lost, o);
 		else if (orderly)
 			finish(link, o, true, 0, NULL);
@@ -318,6 +337,7 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	struct stream *st = link->stream;
 	bool was_trusted = st->state == S2S_TRUSTED;
 	bool was_negotiated = st->state >= S2S_NEGOTIATING;
+	bool sasl_failed = st->state == S2S_SASL || (st->state == S2S_NEGOTIATING && st->sasl_failures > 0);
 	bool tls_failed = st->state == S2S_STARTTLS || st->state == S2S_SECURING;
 	int64_t lived = s2s_now(link->s2s) - st->opened_at;
 	struct verify *v;
@@ -325,7 +345,7 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	link->stream = NULL;
 	link->state = LINK_IDLE;
 	link->ping_out = false;
-	settle_sent(link, orderly, sock_acked(st->sock), why);
+	settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
 	DL_FOREACH(link->verifies, v)
 	v->sent = false;
 	if (tls_failed && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
@@ -333,8 +353,13 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 		link->target_next--;
 	}
 	/* A peer that closes as soon as it is reached is not asked again at once. */
-	if (was_trusted && (orderly || st->close_sent) &&
-	    lived >= link->s2s->setup.config->s2s.backoff_min_ms)
+	/* A peer that closes after refusing EXTERNAL is asked once more, with dialback, where that is allowed. */
+	if (sasl_failed && (link->policy.methods & METHOD_DIALBACK_TLS)) {
+		link->without_sasl = true;
+		link->target_next--;
+		link_next_target(link, why);
+	} else if (was_trusted && (orderly || st->close_sent) &&
+		   lived >= link->s2s->setup.config->s2s.backoff_min_ms)
 		link_work(link);
 	else if (was_negotiated)
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);

@@ -1,9 +1,9 @@
 /*
  * s2s_listen.c - the listening sockets of both edges, and who may come in.
  *
- * A connection beyond the limit of streams, or from an address that the internal
- * edge does not allow, is closed without a word: nothing is known of the peer yet,
- * and nothing is spent on it.
+ * A connection beyond the limits (s2s_limits.c), or from an address that the
+ * internal edge does not allow, is closed without a word: nothing is known of the
+ * peer yet, and nothing is spent on it.
  */
 #include "bridge/xmpp/s2s_internal.h"
 
@@ -63,14 +63,6 @@ static bool is_allowed(const struct listener *l, const struct sockaddr_storage *
 	return false;
 }
 
-static bool has_room(const struct s2s *s2s)
-{
-	if (HASH_COUNT(s2s->streams) < (unsigned)s2s->setup.config->s2s.streams)
-		return true;
-	log_event(LOG_WARNING, "connection-refused", NULL, "why=\"s2s.streams is reached\"");
-	return false;
-}
-
 /* Out of descriptors: the pending connection would wake us again and again. */
 static void pause_listening(struct listener *l)
 {
@@ -102,7 +94,7 @@ static void on_connection(void *ctx, unsigned events)
 				pause_listening(l);
 			return;
 		}
-		if (is_allowed(l, &peer, len) && has_room(l->s2s))
+		if (is_allowed(l, &peer, len))
 			stream_accept(l->s2s, l->edge, fd);
 		else
 			close(fd);

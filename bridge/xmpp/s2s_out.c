@@ -50,6 +50,22 @@ static void send_result(struct stream *st)
 	strbuf_free(&b);
 }
 
+/* In words, what keeps the two servers from authenticating. */
+static const char *why_no_method(struct stream *st)
+{
+	if (!sock_is_tls(st->sock))
+		return "the settings for this partner require SASL EXTERNAL, but the stream has no TLS";
+	if (!tls_has_certificate(st->s2s->setup.tls, st->local))
+		return "the settings for this partner require SASL EXTERNAL, but no certificate is "
+		       "configured here";
+	if (!sasl_peer_is_certified(st))
+		return st->certificate_why;
+	if (!st->offers_external)
+		return "the settings for this partner require SASL EXTERNAL, but its server does not offer "
+		       "it";
+	return "the other server refused our certificate (SASL EXTERNAL)";
+}
+
 void s2s_out_negotiate(struct stream *st)
 {
 	if (st->close_sent)
@@ -59,11 +75,12 @@ void s2s_out_negotiate(struct stream *st)
 		return;
 	if (!st->link->queue)
 		stream_set_established(st, true);
+	else if (sasl_can_authenticate(st))
+		sasl_send_auth(st);
 	else if (st->policy.methods & dialback_method(st))
 		send_result(st);
 	else
-		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
-			"the settings for this partner leave no way of authentication on this stream");
+		give_up(st, COND_REMOTE_SERVER_NOT_FOUND, why_no_method(st));
 }
 
 void s2s_out_header(struct stream *st, const struct xml_header *header)
@@ -92,6 +109,15 @@ static bool offers(const struct xml_element *el, const char *ns, const char *nam
 	return false;
 }
 
+static bool offers_mechanism(const struct xml_element *el, const char *mechanism)
+{
+	for (size_t i = 0; i < el->child_count; i++)
+		if (el->children[i].depth == 2 && strcmp(el->children[i].ns, NS_SASL) == 0 &&
+		    strcmp(el->children[i].text, mechanism) == 0)
+			return true;
+	return false;
+}
+
 static bool wants_tls(const struct stream *st, const struct xml_element *features)
 {
 	if (sock_is_tls(st->sock) || !st->s2s->setup.tls || st->policy.tls == REQUIRE_NONE)
@@ -101,11 +127,26 @@ static bool wants_tls(const struct stream *st, const struct xml_element *feature
 	return offers(features, NS_TLS, "starttls") && !st->link->without_tls;
 }
 
+static void become_trusted(struct stream *st)
+{
+	stream_set_state(st, S2S_TRUSTED);
+	stream_set_established(st, true);
+	if (st->offers_sm)
+		sm_enable(st);
+	if (st->state != S2S_TRUSTED)
+		return;
+	link_trusted(st->link);
+	s2s_out_negotiate(st);
+}
+
 static void out_features(struct stream *st, const struct xml_element *el)
 {
 	struct strbuf b = { 0 };
 
-	if (wants_tls(st, el)) {
+	st->offers_sm = offers(el, NS_SM, "sm");
+	if (st->is_external) {
+		become_trusted(st);
+	} else if (wants_tls(st, el)) {
 		stream_set_state(st, S2S_STARTTLS);
 		strbuf_puts(&b, "<starttls xmlns='" NS_TLS "'/>");
 		stream_write(st, &b);
@@ -114,7 +155,7 @@ static void out_features(struct stream *st, const struct xml_element *el)
 		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
 			"TLS is required for this partner, but no certificate is configured here");
 	} else {
-		/* SASL EXTERNAL will be tried here, before dialback. */
+		st->offers_external = offers_mechanism(el, "EXTERNAL");
 		stream_set_state(st, S2S_NEGOTIATING);
 		s2s_out_negotiate(st);
 	}
@@ -176,9 +217,7 @@ static void out_db_result(struct stream *st, const struct xml_element *el)
 	log_event(LOG_INFO, "dialback", st->name, "edge=%s from=%s to=%s verdict=%s", edge_name(st->edge),
 		  st->local, st->remote, log_value(el->type));
 	if (strcmp(el->type, "valid") == 0) {
-		stream_set_state(st, S2S_TRUSTED);
-		stream_set_established(st, true);
-		link_trusted(st->link);
+		become_trusted(st);
 	} else if (strcmp(el->type, "invalid") == 0) {
 		log_invalid(st);
 		give_up(st, COND_INTERNAL_SERVER_ERROR,
@@ -201,5 +240,11 @@ stream_steps s2s_out_steps = {
 	[S2S_FEATURES] = { [EV_FEATURES] = out_features },
 	[S2S_STARTTLS] = { [EV_PROCEED] = out_proceed, [EV_TLS_FAILURE] = out_tls_failure },
 	[S2S_NEGOTIATING] = { [EV_DB_RESULT] = out_db_result, [EV_DB_VERIFY] = out_db_verify },
-	[S2S_TRUSTED] = { [EV_DB_VERIFY] = out_db_verify },
+	[S2S_SASL] = { [EV_SASL_SUCCESS] = sasl_on_success,
+		       [EV_SASL_FAILURE] = sasl_on_failure,
+		       [EV_DB_VERIFY] = out_db_verify },
+	[S2S_TRUSTED] = { [EV_DB_VERIFY] = out_db_verify,
+			  [EV_SM_ENABLED] = sm_on_enabled,
+			  [EV_SM_FAILED] = sm_on_failed,
+			  [EV_SM_ACKNOWLEDGEMENT] = sm_on_acknowledgement },
 };

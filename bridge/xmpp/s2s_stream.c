@@ -20,9 +20,15 @@
 #define OUTPUT_LIMIT (256 * 1024)
 
 static const char *const state_names[] = {
-	[S2S_CONNECTING] = "connecting", [S2S_OPENING] = "opening",   [S2S_FEATURES] = "features",
-	[S2S_STARTTLS] = "starttls",     [S2S_SECURING] = "securing", [S2S_NEGOTIATING] = "negotiating",
-	[S2S_TRUSTED] = "trusted",       [S2S_CLOSING] = "closing",
+	[S2S_CONNECTING] = "connecting",
+	[S2S_OPENING] = "opening",
+	[S2S_FEATURES] = "features",
+	[S2S_STARTTLS] = "starttls",
+	[S2S_SECURING] = "securing",
+	[S2S_NEGOTIATING] = "negotiating",
+	[S2S_SASL] = "sasl",
+	[S2S_TRUSTED] = "trusted",
+	[S2S_CLOSING] = "closing",
 };
 
 const char *stream_state_name(enum stream_state state)
@@ -75,6 +81,8 @@ static void stream_free(void *obj)
 	free(pair);
 	xmlstream_destroy(st->xml);
 	free(st->id);
+	free(st->certificate_why);
+	free(st->received);
 	free(st);
 }
 
@@ -88,6 +96,7 @@ static void release(struct stream *st, bool graceful, const char *why)
 		  edge_name(st->edge), log_value(st->local), log_value(st->remote), state_names[st->state],
 		  log_value(why));
 	HASH_DEL(s2s->streams, st);
+	limits_release(st);
 	st->link = NULL;
 	if (link)
 		link_stream_ended(link, st->peer_closed, why);
@@ -114,7 +123,7 @@ static bool can_speak(const struct stream *st)
 }
 
 /* The last words: RFC 6120 section 4.9.1.2 wants a header before an error. */
-static void write_closing(struct stream *st, const char *condition, const char *text)
+static void write_closing(struct stream *st, const char *condition, const char *text, const char *specific)
 {
 	struct strbuf b = { 0 };
 
@@ -130,6 +139,8 @@ static void write_closing(struct stream *st, const char *condition, const char *
 			xml_text(&b, text, strlen(text));
 			strbuf_puts(&b, "</text>");
 		}
+		if (specific)
+			strbuf_puts(&b, specific);
 		strbuf_puts(&b, "</stream:error>");
 	}
 	if (st->header_sent)
@@ -142,12 +153,17 @@ static void write_closing(struct stream *st, const char *condition, const char *
 
 void stream_close(struct stream *st, const char *condition, const char *text)
 {
+	stream_close_with(st, condition, text, NULL);
+}
+
+void stream_close_with(struct stream *st, const char *condition, const char *text, const char *specific)
+{
 	char why[WHY_SIZE];
 
 	if (st->state == S2S_CLOSING)
 		return;
 	if (can_speak(st))
-		write_closing(st, condition, text);
+		write_closing(st, condition, text, specific);
 	if (st->peer_closed && !condition)
 		snprintf(why, sizeof(why), "closed by the peer");
 	else
@@ -164,7 +180,7 @@ void stream_finish(struct stream *st)
 		stream_close(st, NULL, NULL);
 		return;
 	}
-	write_closing(st, NULL, NULL);
+	write_closing(st, NULL, NULL, NULL);
 	st->close_sent = true;
 	loop_timer_set(st->timer, LINGER_MS / 2);
 }
@@ -175,11 +191,24 @@ static enum stream_event event_of(const struct xml_element *el)
 		const char *ns, *name;
 		enum stream_event event;
 	} events[] = {
-		{ NS_SERVER, "message", EV_STANZA },      { NS_SERVER, "presence", EV_STANZA },
-		{ NS_SERVER, "iq", EV_STANZA },           { NS_STREAMS, "features", EV_FEATURES },
-		{ NS_STREAMS, "error", EV_STREAM_ERROR }, { NS_TLS, "starttls", EV_STARTTLS },
-		{ NS_TLS, "proceed", EV_PROCEED },        { NS_TLS, "failure", EV_TLS_FAILURE },
-		{ NS_DIALBACK, "result", EV_DB_RESULT },  { NS_DIALBACK, "verify", EV_DB_VERIFY },
+		{ NS_SERVER, "message", EV_STANZA },
+		{ NS_SERVER, "presence", EV_STANZA },
+		{ NS_SERVER, "iq", EV_STANZA },
+		{ NS_STREAMS, "features", EV_FEATURES },
+		{ NS_STREAMS, "error", EV_STREAM_ERROR },
+		{ NS_TLS, "starttls", EV_STARTTLS },
+		{ NS_TLS, "proceed", EV_PROCEED },
+		{ NS_TLS, "failure", EV_TLS_FAILURE },
+		{ NS_SASL, "auth", EV_SASL_AUTH },
+		{ NS_SASL, "success", EV_SASL_SUCCESS },
+		{ NS_SASL, "failure", EV_SASL_FAILURE },
+		{ NS_SM, "enable", EV_SM_ENABLE },
+		{ NS_SM, "enabled", EV_SM_ENABLED },
+		{ NS_SM, "failed", EV_SM_FAILED },
+		{ NS_SM, "r", EV_SM_REQUEST },
+		{ NS_SM, "a", EV_SM_ACKNOWLEDGEMENT },
+		{ NS_DIALBACK, "result", EV_DB_RESULT },
+		{ NS_DIALBACK, "verify", EV_DB_VERIFY },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
@@ -220,7 +249,7 @@ static void on_stream_error(struct stream *st, const struct xml_element *el)
 	snprintf(why, sizeof(why), "the peer's stream error: %.60s%s%.100s", condition, text[0] ? ": " : "",
 		 text);
 	if (can_speak(st))
-		write_closing(st, NULL, NULL);
+		write_closing(st, NULL, NULL, NULL);
 	release(st, true, why);
 }
 
@@ -261,27 +290,67 @@ static void on_close(void *ctx)
 
 static const struct xmlstream_ops xml_ops = { .open = on_open, .element = on_element, .close = on_close };
 
+/* The stream begins anew on this connection, after TLS or SASL (RFC 6120 section 4.3.3). */
+static void begin_anew(struct stream *st)
+{
+	xmlstream_destroy(st->xml);
+	st->xml = xmlstream_create(&st->s2s->limits, &xml_ops, st);
+	st->header_sent = false;
+	stream_set_state(st, S2S_OPENING);
+	if (st->direction == DIRECTION_OUT)
+		stream_send_header(st);
+}
+
+static void secure(struct stream *st, bool direct)
+{
+	struct tls_peer peer = {
+		.server = st->direction == DIRECTION_IN,
+		.local = st->local[0] ? st->local : NULL,
+		.remote = st->remote[0] ? st->remote : NULL,
+		.direct = direct,
+	};
+
+	stream_set_state(st, S2S_SECURING);
+	sock_start_tls(st->sock, st->s2s->setup.tls, &peer);
+}
+
+/* Feed until all is used, the stream is closed, or TLS begins. Returns how much was used. */
+static size_t feed(struct stream *st, const char *bytes, size_t n)
+{
+	size_t used = 0, total = 0;
+
+	do {
+		enum err e;
+
+		st->feeding = true;
+		e = xmlstream_feed(st->xml, bytes + total, n - total, &used);
+		st->feeding = false;
+		if (st->state == S2S_CLOSING)
+			return n;
+		if (e != OK) {
+			stream_close(st, xmlstream_condition(st->xml), NULL);
+			return n;
+		}
+		total += used;
+		if (st->restart) {
+			st->restart = false;
+			begin_anew(st);
+		}
+	} while (total < n && !st->start_tls && st->state != S2S_CLOSING);
+	return total;
+}
+
 static size_t on_input(void *ctx, const char *bytes, size_t n)
 {
 	struct stream *st = ctx;
-	size_t used = 0;
-	enum err e;
+	size_t used;
 
 	st->active_at = s2s_now(st->s2s);
-	st->feeding = true;
-	e = xmlstream_feed(st->xml, bytes, n, &used);
-	st->feeding = false;
-	if (st->state == S2S_CLOSING)
-		return n;
-	if (e != OK) {
-		stream_close(st, xmlstream_condition(st->xml), NULL);
-		return n;
+	used = feed(st, bytes, n);
+	if (st->state != S2S_CLOSING && st->start_tls) {
+		st->start_tls = false;
+		secure(st, false);
 	}
-	if (!st->start_tls)
-		return n;
-	st->start_tls = false;
-	stream_set_state(st, S2S_SECURING);
-	sock_start_tls(st->sock, st->s2s->setup.tls, st->direction == DIRECTION_OUT ? st->remote : NULL);
 	return used;
 }
 
@@ -293,7 +362,6 @@ static void on_connected(void *ctx)
 	s2s_out_connected(st);
 }
 
-/* A new XML stream begins inside TLS; what was said before counts no more (RFC 6120 section 5.4.3.3). */
 static void on_secured(void *ctx)
 {
 	struct stream *st = ctx;
@@ -301,12 +369,7 @@ static void on_secured(void *ctx)
 
 	sock_tls_describe(st->sock, tls, sizeof(tls));
 	log_event(LOG_DEBUG, "stream-secured", st->name, "tls=%s", log_value(tls));
-	xmlstream_destroy(st->xml);
-	st->xml = xmlstream_create(&st->s2s->limits, &xml_ops, st);
-	st->header_sent = false;
-	stream_set_state(st, S2S_OPENING);
-	if (st->direction == DIRECTION_OUT)
-		stream_send_header(st);
+	begin_anew(st);
 }
 
 static void on_closed(void *ctx, bool reset, const char *why)
@@ -374,7 +437,7 @@ static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direct
 	return st;
 }
 
-struct stream *stream_accept(struct s2s *s2s, enum edge edge, int fd)
+void stream_accept(struct s2s *s2s, enum edge edge, int fd)
 {
 	struct stream *st = stream_create(s2s, edge, DIRECTION_IN);
 
@@ -383,7 +446,8 @@ struct stream *stream_accept(struct s2s *s2s, enum edge edge, int fd)
 	loop_timer_set(st->timer, s2s->setup.config->s2s.establish_ms);
 	log_event(LOG_DEBUG, "stream-accepted", st->name, "edge=%s peer=%s", edge_name(edge),
 		  sock_peer(st->sock));
-	return st;
+	if (!limits_admit(st))
+		release(st, false, "too many streams");
 }
 
 struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,

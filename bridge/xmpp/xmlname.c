@@ -59,7 +59,11 @@ enum xml_field xml_attribute_field(const char *reported)
 	case 'v':
 		return strcmp(reported, "version") == 0 ? XML_VERSION : XML_FIELDS;
 	case 'h':
+		if (strcmp(reported, "h") == 0)
+			return XML_H;
 		return strcmp(reported, LANG) == 0 ? XML_LANG : XML_FIELDS;
+	case 'm':
+		return strcmp(reported, "mechanism") == 0 ? XML_MECHANISM : XML_FIELDS;
 	default:
 		return XML_FIELDS;
 	}

@@ -87,6 +87,8 @@ void xml_pending_finish(struct xml_pending *p, const char *bytes, size_t size, s
 		.id = field_value(p, XML_ID),
 		.type = field_value(p, XML_TYPE),
 		.lang = field_value(p, XML_LANG),
+		.mechanism = field_value(p, XML_MECHANISM),
+		.h = field_value(p, XML_H),
 		.bytes = bytes,
 		.size = size,
 	};

@@ -1,0 +1,182 @@
+/*
+ * s2s_limits.c - how much one stranger, one address and one partner may take.
+ *
+ * Streams are counted where they come in and given back where they end: in all,
+ * per source address, and those that have proved nothing yet. Stanzas are paid
+ * for from a token bucket per remote domain: when it is empty, the stream is not
+ * read until there is a token again, so the partner's own queue grows and not
+ * ours. The internal edge has one known peer and is exempt from all but the
+ * total.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/core/log.h"
+
+struct source {
+	UT_hash_handle hh; /* s2s->sources */
+	char address[64];
+	unsigned streams;
+};
+
+struct bucket {
+	UT_hash_handle hh; /* s2s->buckets */
+	char remote[DOMAIN_SIZE];
+	double tokens;
+	int64_t filled_at;
+	unsigned streams; /* that have used it */
+};
+
+/* "127.0.0.1:5269" without its port. */
+static void source_address(const struct stream *st, char out[64])
+{
+	const char *peer = sock_peer(st->sock), *port = strrchr(peer, ':');
+
+	snprintf(out, 64, "%.*s", port ? (int)(port - peer) : 63, peer);
+}
+
+static struct source *find_source(struct s2s *s2s, const char *address)
+{
+	struct source *source;
+
+	HASH_FIND_STR(s2s->sources, address, source);
+	return source;
+}
+
+static void count_source(struct stream *st, int step)
+{
+	char address[64];
+	struct source *source;
+
+	source_address(st, address);
+	source = find_source(st->s2s, address);
+	if (!source) {
+		source = xcalloc(1, sizeof(*source));
+		str_copy(source->address, sizeof(source->address), address);
+		HASH_ADD_STR(st->s2s->sources, address, source);
+	}
+	source->streams = (unsigned)((int)source->streams + step);
+	if (source->streams == 0) {
+		HASH_DEL(st->s2s->sources, source);
+		free(source);
+	}
+}
+
+/* Why a new inbound stream has no place, or NULL. */
+static const char *why_full(struct stream *st)
+{
+	const struct config *config = st->s2s->setup.config;
+	char address[64];
+	const struct source *source;
+
+	if (HASH_COUNT(st->s2s->streams) > (unsigned)config->s2s.streams)
+		return "s2s.streams is reached";
+	if (st->edge == EDGE_INTERNAL)
+		return NULL;
+	if (st->s2s->unauthenticated >= (unsigned)config->s2s.streams_unauthenticated)
+		return "s2s.streams_unauthenticated is reached";
+	source_address(st, address);
+	source = find_source(st->s2s, address);
+	if (source && source->streams >= (unsigned)config->s2s.streams_per_address)
+		return "s2s.streams_per_address is reached";
+	return NULL;
+}
+
+bool limits_admit(struct stream *st)
+{
+	const char *why = why_full(st);
+
+	if (why) {
+		log_event(LOG_WARNING, "connection-refused", st->name, "edge=%s peer=%s why=\"%s\"",
+			  edge_name(st->edge), sock_peer(st->sock), why);
+		return false;
+	}
+	st->is_counted = true;
+	st->is_unauthenticated = true;
+	st->s2s->unauthenticated++;
+	count_source(st, 1);
+	return true;
+}
+
+void limits_authenticated(struct stream *st)
+{
+	if (!st->is_unauthenticated)
+		return;
+	st->is_unauthenticated = false;
+	st->s2s->unauthenticated--;
+}
+
+void limits_release(struct stream *st)
+{
+	limits_authenticated(st);
+	if (st->is_counted)
+		count_source(st, -1);
+	st->is_counted = false;
+	loop_timer_destroy(st->throttle);
+	st->throttle = NULL;
+	if (st->bucket && --st->bucket->streams == 0) {
+		HASH_DEL(st->s2s->buckets, st->bucket);
+		free(st->bucket);
+	}
+	st->bucket = NULL;
+}
+
+static void use_bucket(struct stream *st)
+{
+	struct s2s *s2s = st->s2s;
+
+	HASH_FIND_STR(s2s->buckets, st->remote, st->bucket);
+	if (!st->bucket) {
+		st->bucket = xcalloc(1, sizeof(*st->bucket));
+		str_copy(st->bucket->remote, sizeof(st->bucket->remote), st->remote);
+		st->bucket->tokens = (double)s2s->setup.config->s2s.stanza_burst;
+		st->bucket->filled_at = s2s_now(s2s);
+		HASH_ADD_STR(s2s->buckets, remote, st->bucket);
+	}
+	st->bucket->streams++;
+}
+
+void stream_pause(struct stream *st, enum pause reason, bool paused)
+{
+	unsigned before = st->paused;
+
+	st->paused = paused ? before | (unsigned)reason : before & ~(unsigned)reason;
+	if ((st->paused != 0) != (before != 0))
+		sock_pause(st->sock, st->paused != 0);
+}
+
+static void on_throttle_over(void *ctx)
+{
+	stream_pause(ctx, PAUSE_RATE, false);
+}
+
+static void fill(struct bucket *b, int64_t now, double rate, double burst)
+{
+	b->tokens += (double)(now - b->filled_at) * rate / 1000;
+	if (b->tokens > burst)
+		b->tokens = burst;
+	b->filled_at = now;
+}
+
+void limits_pay(struct stream *st)
+{
+	const struct config *config = st->s2s->setup.config;
+	double rate = (double)config->s2s.stanza_rate;
+
+	if (st->edge == EDGE_INTERNAL)
+		return;
+	if (!st->bucket)
+		use_bucket(st);
+	fill(st->bucket, s2s_now(st->s2s), rate, (double)config->s2s.stanza_burst);
+	st->bucket->tokens -= 1;
+	if (st->bucket->tokens >= 0 || (st->paused & PAUSE_RATE))
+		return;
+	if (!st->throttle)
+		st->throttle = loop_timer_create(st->s2s->setup.loop, on_throttle_over, st);
+	stream_pause(st, PAUSE_RATE, true);
+	loop_timer_set(st->throttle, (int64_t)(-st->bucket->tokens * 1000 / rate) + 1);
+	log_event(LOG_DEBUG, "stream-slowed", st->name, "remote=%s", st->remote);
+}

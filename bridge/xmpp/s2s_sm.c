@@ -1,0 +1,138 @@
+/*
+ * s2s_sm.c - stream management on a stream (XEP-0198), without resumption.
+ *
+ * Inbound, h is what custody permits: the longest prefix of received stanzas that
+ * are with their next hop or answered, told by s2s_receipt_done(). When too many
+ * are unfinished, no more are read: that is the peer's back-pressure. Outbound,
+ * <r/> takes the place of the link's ping, and what was not acknowledged when the
+ * stream breaks goes out again on the next.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+#include <stdlib.h>
+
+#include "bridge/core/log.h"
+
+static bool write_text(struct stream *st, const char *text)
+{
+	struct strbuf b = { 0 };
+	bool written;
+
+	strbuf_puts(&b, text);
+	written = stream_write(st, &b);
+	strbuf_free(&b);
+	return written;
+}
+
+void sm_write_feature(const struct stream *st, struct strbuf *b)
+{
+	(void)st;
+	strbuf_puts(b, "<sm xmlns='" NS_SM "'/>");
+}
+
+/* The peer will count what it sends from here on. */
+void sm_on_enable(struct stream *st, const struct xml_element *el)
+{
+	(void)el;
+	if (st->received) {
+		write_text(st, "<failed xmlns='" NS_SM "'><unexpected-request xmlns='" NS_STANZA_ERRORS
+			       "'/></failed>");
+		return;
+	}
+	st->received = xcalloc(1, sizeof(*st->received));
+	write_text(st, "<enabled xmlns='" NS_SM "'/>");
+	log_event(LOG_DEBUG, "sm-enabled", st->name, "by=peer");
+}
+
+void sm_on_request(struct stream *st, const struct xml_element *el)
+{
+	struct strbuf b = { 0 };
+
+	(void)el;
+	if (!st->received) {
+		stream_close(st, "policy-violation", "stream management is not enabled");
+		return;
+	}
+	strbuf_printf(&b, "<a xmlns='" NS_SM "' h='%u'/>", sm_handled(st->received));
+	stream_write(st, &b);
+	strbuf_free(&b);
+}
+
+struct receipt sm_receipt(struct stream *st)
+{
+	struct receipt receipt = { 0 };
+
+	if (!st->received)
+		return receipt;
+	receipt.stream = st->number;
+	receipt.stanza = sm_receive(st->received);
+	if (sm_is_full(st->received))
+		stream_pause(st, PAUSE_CUSTODY, true);
+	return receipt;
+}
+
+void s2s_receipt_done(struct s2s *s2s, struct receipt receipt)
+{
+	struct stream *st = receipt.stream ? s2s_find_stream(s2s, receipt.stream) : NULL;
+	bool was_full;
+
+	if (!st)
+		return;
+	was_full = sm_is_full(st->received);
+	sm_finish(st->received, receipt.stanza);
+	if (was_full && !sm_is_full(st->received))
+		stream_pause(st, PAUSE_CUSTODY, false);
+}
+
+/* Counting begins with <enable/>: what follows is covered by h, also before <enabled/> comes. */
+void sm_enable(struct stream *st)
+{
+	st->sm_out = true;
+	st->link->sm_base = st->link->last_number;
+	st->link->sm_acked = 0;
+	write_text(st, "<enable xmlns='" NS_SM "'/>");
+}
+
+void sm_on_enabled(struct stream *st, const struct xml_element *el)
+{
+	(void)el;
+	if (!st->sm_out) {
+		stream_close(st, "policy-violation", "stream management was not asked for");
+		return;
+	}
+	log_event(LOG_DEBUG, "sm-enabled", st->name, "by=us");
+}
+
+/* The stream goes on, with pings for proof. */
+void sm_on_failed(struct stream *st, const struct xml_element *el)
+{
+	(void)el;
+	st->sm_out = false;
+	st->link->ping_out = false;
+}
+
+void sm_on_acknowledgement(struct stream *st, const struct xml_element *el)
+{
+	struct link *link = st->link;
+	uint64_t sent = link->last_number - link->sm_base, acked;
+	uint32_t h;
+
+	if (!st->sm_out || !el->h || sm_parse_h(el->h, &h) != OK) {
+		stream_close(st, "policy-violation", "an acknowledgement that cannot be");
+		return;
+	}
+	if (sm_acknowledged(sent, link->sm_acked, h, &acked) != OK) {
+		log_event(LOG_WARNING, "sm-impossible-h", st->name, "h=%u sent=%llu", h,
+			  (unsigned long long)sent);
+		stream_close_with(st, "undefined-condition", "an acknowledgement that cannot be",
+				  "<handled-count-too-high xmlns='" NS_SM "'/>");
+		return;
+	}
+	link->sm_acked = acked;
+	link_proved(link, link->sm_base + acked);
+}
+
+bool sm_request(struct stream *st)
+{
+	return write_text(st, "<r xmlns='" NS_SM "'/>");
+}

@@ -129,7 +129,7 @@ static const struct config_option options[] = {
 	{ "s2s.keepalive_time", CONFIG_SECONDS, "240", 0.1, 86400, NULL,
 	  "White space is sent on a stream that was silent for so long, where the partner's keepalive is on.",
 	  AT(s2s.keepalive_ms) },
-	{ "s2s.queue_stanzas", CONFIG_INT, "1000", 1, 1000000, NULL,
+	{ "s2s.queue_stanzas", CONFIG_INT, "10000", 1, 1000000, NULL,
 	  "How many stanzas may wait for one link.",
 	  AT(s2s.queue_stanzas) },
 	{ "s2s.queue_bytes", CONFIG_INT, "4194304", 10000, 67108864, NULL,

@@ -31,7 +31,7 @@ static const struct option options[] = {
 	  "Streams with the partner at the same time; 0 is the configured limit." },
 	{ "proxy", "HOST[:PORT]", false,
 	  "The host that stands for the partner, instead of its SRV record; '' for none." },
-	{ "alias", "DOMAIN", true, "A further domain of the partner. Subdomains must be listed too." },
+	{ "alias", "DOMAIN", true, "A further domain of the partner; subdomains must be listed too." },
 	{ "no-alias", "DOMAIN", true, "A further domain that is the partner's no more." },
 	{ "description", "TEXT", false, "A note for people." },
 	{ "from", "FILE|-", false, "Read the addresses from a file, or from standard input, one a line." },
@@ -61,7 +61,7 @@ static const struct command commands[] = {
 	{ "partner", "export", "[FILE|-]", "", "Write all partners as CSV.", cmd_partner_export },
 
 	{ "user", "mark", "legacy|moving|migrated [ADDRESS...]", "from",
-	  "Mark users, and list those who were not: all of them or, if one is wrong, none.", cmd_user_mark },
+	  "Mark users, adding who is not listed yet: all of them or, if one is wrong, none.", cmd_user_mark },
 	{ "user", "access", "on|off [ADDRESS...]", "from",
 	  "Switch XMPP federation on or off for listed users.", cmd_user_access },
 	{ "user", "list", "", "domain mark", "List the users that have a mark.", cmd_user_list },

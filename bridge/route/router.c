@@ -91,8 +91,9 @@ static bool wants_error(const struct stanza *stanza)
 static void bounce(struct router *r, enum origin origin, const struct stanza *stanza,
 		   const struct outcome *outcome)
 {
-	struct stanza *error =
-		wants_error(stanza) ? stanza_error(stanza, outcome->condition, outcome->text, NULL) : NULL;
+	struct stanza *error = wants_error(stanza)
+				       ? stanza_error(stanza, outcome->condition, outcome->text, outcome->uri)
+				       : NULL;
 	enum edge edge = origin == ORIGIN_PARTNER ? EDGE_EXTERNAL : EDGE_INTERNAL;
 	struct jid from, to;
 

@@ -117,13 +117,13 @@ static void feed(struct xmlstream *x, const char *bytes, size_t n)
 	free(exact);
 }
 
-/* At the end as many '>' as an element may have bytes: no verdict is open then. */
-static void feed_all(struct seen *seen, const char *stream, size_t n, const uint8_t cuts[CUTS])
+/* The last BYTES_MAX bytes go in one piece. */
+static void feed_all(struct seen *seen, const struct strbuf *stream, const uint8_t cuts[CUTS])
 {
 	static const struct xmlstream_limits limits = { BYTES_MAX, 20, 50, 10 };
 	static const struct xmlstream_ops ops = { on_open, on_element, on_close };
 	struct xmlstream *x = xmlstream_create(&limits, &ops, seen);
-	char filler[BYTES_MAX];
+	size_t n = stream->len - BYTES_MAX;
 
 	for (size_t at = 0, i = 0; at < n; i++) {
 		/* So few pieces that no unfinished tag is too expensive. */
@@ -131,31 +131,34 @@ static void feed_all(struct seen *seen, const char *stream, size_t n, const uint
 
 		if (piece > n - at)
 			piece = n - at;
-		feed(x, stream + at, piece);
+		feed(x, stream->s + at, piece);
 		at += piece;
 	}
-	memset(filler, '>', sizeof(filler));
-	feed(x, filler, sizeof(filler));
+	feed(x, stream->s + n, BYTES_MAX);
 	add(seen, xmlstream_condition(x));
 	xmlstream_destroy(x);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *canon[CANON_MAX];
+	char *canon[CANON_MAX], filler[BYTES_MAX];
 	struct seen whole = { .canon = canon }, cut = { .canon = canon };
-	const char *stream = (const char *)data + CUTS;
+	struct strbuf stream = { 0 };
 
 	if (size <= CUTS)
 		return 0;
-	size -= CUTS;
-	whole.canon_count = cut.canon_count = xml_canon(stream, size, canon);
-	feed_all(&whole, stream, size, NULL);
-	feed_all(&cut, stream, size, data);
+	strbuf_add(&stream, data + CUTS, size - CUTS);
+	/* As many '>' as an element may have bytes: no verdict is open then. */
+	memset(filler, '>', sizeof(filler));
+	strbuf_add(&stream, filler, sizeof(filler));
+	whole.canon_count = cut.canon_count = xml_canon(stream.s, stream.len, canon);
+	feed_all(&whole, &stream, NULL);
+	feed_all(&cut, &stream, data);
 	CHECK(whole.log.len == cut.log.len && memcmp(whole.log.s, cut.log.s, cut.log.len) == 0);
 	for (size_t i = 0; i < whole.canon_count; i++)
 		free(canon[i]);
 	strbuf_free(&whole.log);
 	strbuf_free(&cut.log);
+	strbuf_free(&stream);
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bridge/core/config_internal.h"
+#include "bridge/core/nearest.h"
 
 #define AT(member) offsetof(struct config, member)
 
@@ -179,37 +180,6 @@ const struct config_option *config_option_at(size_t i)
 	return &options[i];
 }
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-	size_t ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance; names beyond CONFIG_NAME_SHOWN are near nothing. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[CONFIG_NAME_SHOWN + 1], n = strlen(b);
-
-	if (n > CONFIG_NAME_SHOWN || strlen(a) > CONFIG_NAME_SHOWN)
-		return SIZE_MAX / 2;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1] != '\0'; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t above = row[j];
-
-			row[j] = smallest(above + 1, row[j - 1] + 1,
-					  diagonal + (a[i - 1] != b[j - 1] ? 1 : 0));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
 static const char *last_part(const char *name)
 {
 	const char *dot = strrchr(name, '.');
@@ -224,7 +194,8 @@ const char *config_nearest(const char *name)
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		const char *known = options[i].name;
-		size_t whole = distance(name, known), part = distance(last_part(name), last_part(known)) + 1;
+		size_t whole = nearest_distance(name, known),
+		       part = nearest_distance(last_part(name), last_part(known)) + 1;
 		size_t d = whole < part ? whole : part;
 
 		if (d < best) {

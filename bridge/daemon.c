@@ -29,6 +29,7 @@
 #include "bridge/route/router.h"
 #include "bridge/xmpp/dns.h"
 #include "bridge/xmpp/s2s.h"
+#include "bridge/xmpp/sock.h"
 #include "bridge/xmpp/tls.h"
 #include "db/registry.h"
 
@@ -210,7 +211,7 @@ static void on_reload_signal(void *ctx, int signo)
 /* Before any thread exists: they inherit the blocked signals, so that only the loop gets them. */
 static void take_signals(struct daemon *d)
 {
-	signal(SIGPIPE, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN); /* the log may be a pipe that nobody reads any more */
 	loop_signal(d->loop, SIGTERM, on_stop_signal, d);
 	loop_signal(d->loop, SIGINT, on_stop_signal, d);
 	loop_signal(d->loop, SIGHUP, on_reload_signal, d);
@@ -253,6 +254,7 @@ static enum err create_all(struct daemon *d, const char **why)
 		return e;
 	d->loop = loop_create();
 	take_signals(d);
+	sock_setup(d->loop);
 	e = open_dns(d, why);
 	if (e == OK && c->external.certificate[0] != '\0')
 		e = tls_create(c->external.certificate, c->external.key, &d->tls, why);
@@ -281,6 +283,7 @@ static void destroy_all(struct daemon *d)
 	if (d->gateway != NULL && !d->stopping)
 		gateway_stop(d->gateway);
 	s2s_destroy(d->s2s);
+	sock_cleanup(d->loop);
 	gateway_destroy(d->gateway);
 	router_destroy(d->router);
 	tls_destroy(d->tls);

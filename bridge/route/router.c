@@ -186,7 +186,7 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 		reject(p, s->stanza, v);
 	} else if (s->origin == ORIGIN_LEGACY) {
 		to_s2s(r, s, EDGE_EXTERNAL, p);
-	} else if (v->route == ROUTE_HOLD) {
+	} else if (v->route == ROUTE_HOLD && s->origin == ORIGIN_PARTNER) {
 		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
 		     "this user is being moved; send it again in a few minutes");
 	} else if (v->route == ROUTE_LEGACY && s->origin == ORIGIN_POOL) {

@@ -21,6 +21,7 @@ DAEMON, CONTROL = os.path.join(BUILD, "poolbridge"), os.path.join(BUILD, "poolbr
 
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    "LSAN_OPTIONS": f"suppressions={TOP}/tests/lsan.supp:print_suppressions=0",
     "UBSAN_OPTIONS": "print_stacktrace=1",
 }
 

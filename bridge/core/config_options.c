@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bridge/core/config_internal.h"
+#include "bridge/core/nearest.h"
 
 #define AT(member) offsetof(struct config, member)
 
@@ -141,7 +142,7 @@ static const struct config_option options[] = {
 	{ "s2s.keepalive_time", CONFIG_SECONDS, "240", 0.1, 86400, NULL,
 	  "White space is sent on a stream that was silent for so long, where the partner's keepalive is on.",
 	  AT(s2s.keepalive_ms) },
-	{ "s2s.queue_stanzas", CONFIG_INT, "1000", 1, 1000000, NULL,
+	{ "s2s.queue_stanzas", CONFIG_INT, "10000", 1, 1000000, NULL,
 	  "How many stanzas may wait for one link.",
 	  AT(s2s.queue_stanzas) },
 	{ "s2s.queue_bytes", CONFIG_INT, "4194304", 10000, 67108864, NULL,
@@ -191,37 +192,6 @@ const struct config_option *config_option_at(size_t i)
 	return &options[i];
 }
 
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-	size_t ab = a < b ? a : b;
-
-	return ab < c ? ab : c;
-}
-
-/* Levenshtein's distance; names beyond CONFIG_NAME_SHOWN are near nothing. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[CONFIG_NAME_SHOWN + 1], n = strlen(b);
-
-	if (n > CONFIG_NAME_SHOWN || strlen(a) > CONFIG_NAME_SHOWN)
-		return SIZE_MAX / 2;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 1; a[i - 1] != '\0'; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= n; j++) {
-			size_t above = row[j];
-
-			row[j] = smallest(above + 1, row[j - 1] + 1,
-					  diagonal + (a[i - 1] != b[j - 1] ? 1 : 0));
-			diagonal = above;
-		}
-	}
-	return row[n];
-}
-
 static const char *last_part(const char *name)
 {
 	const char *dot = strrchr(name, '.');
@@ -236,7 +206,8 @@ const char *config_nearest(const char *name)
 
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
 		const char *known = options[i].name;
-		size_t whole = distance(name, known), part = distance(last_part(name), last_part(known)) + 1;
+		size_t whole = nearest_distance(name, known),
+		       part = nearest_distance(last_part(name), last_part(known)) + 1;
 		size_t d = whole < part ? whole : part;
 
 		if (d < best) {

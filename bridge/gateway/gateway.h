@@ -15,11 +15,11 @@
 
 struct gateway;
 
-/* Opens the SIP endpoint and registers with the router. */
+/* Opens the SIP endpoint, where SIP is configured, and registers with the router. */
 MUST_CHECK enum err gateway_create(struct loop *loop, const struct config *config, struct router *router,
-				   struct db *db, struct gateway **out, const char **why);
-void gateway_stop(struct gateway *g); /* queued messages fail, waiting SIP requests are answered 503 */
-void gateway_destroy(struct gateway *g);
+				   struct gateway **out, const char **why);
+void gateway_stop(struct gateway *g);    /* queued messages fail, waiting SIP requests are answered 503 */
+void gateway_destroy(struct gateway *g); /* before the router; NULL is allowed */
 json_t *gateway_status(const struct gateway *g);
 
 #endif

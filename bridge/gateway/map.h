@@ -15,6 +15,10 @@
 MUST_CHECK enum err map_jid_to_sip(const struct jid *jid, struct sip_address *out);
 MUST_CHECK enum err map_sip_to_jid(const struct sip_address *a, struct jid *out);
 
+/* "xmpp:local@domain" (RFC 5122): the bare address, for <gone/> and <redirect/>. */
+#define MAP_URI_SIZE (5 + 3 * JID_BARE_SIZE)
+void map_jid_to_uri(const struct jid *jid, char out[MAP_URI_SIZE]);
+
 /* XEP-0106, all ten sequences. ERR_SYNTAX: the result would begin or end with \20. */
 MUST_CHECK enum err map_escape_local(const char *text, char *out, size_t size);
 MUST_CHECK enum err map_unescape_local(const char *local, char *out, size_t size);

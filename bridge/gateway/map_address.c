@@ -16,6 +16,7 @@
  */
 #include "bridge/gateway/map.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct {
@@ -166,4 +167,27 @@ enum err map_sip_to_jid(const struct sip_address *a, struct jid *out)
 		return ERR_SYNTAX;
 	*out = jid;
 	return OK;
+}
+
+/* Every byte but RFC 3986's unreserved ones is escaped: right in any part of a URI. */
+static char *put_escaped(char *to, const char *s)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
+
+	for (; *s != '\0'; s++) {
+		if (strchr(plain, *s) != NULL)
+			*to++ = *s;
+		else
+			to += sprintf(to, "%%%02X", (unsigned char)*s);
+	}
+	*to = '\0';
+	return to;
+}
+
+void map_jid_to_uri(const struct jid *jid, char out[MAP_URI_SIZE])
+{
+	out = stpcpy(out, "xmpp:");
+	if (jid->local[0] != '\0')
+		out = stpcpy(put_escaped(out, jid->local), "@");
+	strcpy(out, jid->domain);
 }

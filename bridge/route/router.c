@@ -93,8 +93,9 @@ static bool wants_error(const struct stanza *stanza)
 static void bounce(struct router *r, enum origin origin, const struct stanza *stanza,
 		   const struct outcome *outcome)
 {
-	struct stanza *error =
-		wants_error(stanza) ? stanza_error(stanza, outcome->condition, outcome->text, NULL) : NULL;
+	struct stanza *error = wants_error(stanza)
+				       ? stanza_error(stanza, outcome->condition, outcome->text, outcome->uri)
+				       : NULL;
 	enum edge edge = origin == ORIGIN_PARTNER ? EDGE_EXTERNAL : EDGE_INTERNAL;
 	struct jid from, to;
 
@@ -200,7 +201,7 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 		reject(p, s->stanza, v);
 	} else if (s->origin == ORIGIN_LEGACY) {
 		to_s2s(r, s, EDGE_EXTERNAL, p);
-	} else if (v->route == ROUTE_HOLD) {
+	} else if (v->route == ROUTE_HOLD && s->origin == ORIGIN_PARTNER) {
 		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
 		     "this user is being moved; send it again in a few minutes");
 	} else if (v->route == ROUTE_LEGACY && s->origin == ORIGIN_POOL) {

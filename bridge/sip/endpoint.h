@@ -59,6 +59,7 @@ struct sip_setup {
 	const struct config *config;
 	sip_request_fn *on_request;
 	void *ctx;
+	unsigned t1_ms; /* timer T1 (RFC 3261 section 17.1.1.1), from which the others follow; 0: 500 ms */
 };
 MUST_CHECK enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint **out,
 					const char **why);
@@ -75,8 +76,11 @@ struct sip_outgoing *sip_send_message(struct sip_endpoint *ep, const struct sip_
 void sip_outgoing_cancel(struct sip_outgoing *o); /* forget it: no callback */
 
 /*
- * Answer and free the transaction. phrase NULL: the standard one. header may be
- * NULL, else a whole "Name: value" line that has passed sip_header_text().
+ * Answer and free the transaction: once for each request, also after the
+ * endpoint has answered for itself (504 when the answer is late, 503 when the
+ * endpoint ends), even after its end; it only frees then. phrase NULL: the
+ * standard one. header may be NULL, else a whole "Name: value" line that has
+ * passed sip_header_text(). 408 leaves as 504 (RFC 4320 section 4.2).
  */
 void sip_answer(struct sip_transaction *t, unsigned status, const char *phrase, const char *header);
 

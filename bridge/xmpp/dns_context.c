@@ -41,13 +41,8 @@ static enum err set_transparent(struct ub_ctx *ub, const char *zone)
 
 static const char *const options[][2] = {
 	{ "do-not-query-localhost:", "no" }, /* a resolver on this machine is the best kind */
-	/*
-	 * A resolver that was away is asked again as soon as it is back; libunbound's own patience
-	 * is fifteen minutes.
-	 */
+	/* A resolver that was away is asked again as soon as it is back, not up to 15 minutes later. */
 	{ "infra-host-ttl:", "5" },
-	{ "infra-keep-probing:", "yes" },
-	{ "infra-cache-max-rtt:", "2000" },
 	/* A record that was missing and has been added is a usual step of a migration. */
 	{ "cache-max-negative-ttl:", "30" },
 };

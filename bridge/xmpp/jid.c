@@ -18,8 +18,8 @@
 #include <string.h>
 #include <stringprep.h>
 
-/* Room to normalise in: a longer part cannot be mapped to one that is allowed, in practice. */
-enum { WORK_SIZE = 4 * (JID_PART_MAX + 1) };
+/* Normalising may shorten a part; one longer than this is refused unread: it takes libidn milliseconds. */
+enum { WORK_SIZE = 2 * (JID_PART_MAX + 1) };
 
 /* RFC 7622 section 3.3.1, and the space. */
 static const char local_forbidden[] = "\"&'/:<>@ ";

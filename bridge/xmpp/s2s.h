@@ -33,6 +33,7 @@ struct outcome {
 	bool confirmed;
 	enum condition condition; /* when not confirmed */
 	const char *text;         /* words for <text/>; static or valid during the callback */
+	const char *uri;          /* for gone and redirect: the new address; NULL, or as text */
 };
 typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 

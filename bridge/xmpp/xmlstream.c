@@ -3,11 +3,11 @@
  * end of stream: expat, with what RFC 6120 section 11 takes away from XML, and
  * with limits.
  *
- * Expat sees every byte once, in namespace mode with prefixes, and is never
- * given more than may still belong to the element in progress: so a limit holds
- * inside an unfinished tag too, and the verdict does not depend on how the bytes
- * are cut. An element that lies whole in the bytes fed is passed on from there;
- * only what spans two calls is copied (see 'kept').
+ * Expat runs in namespace mode with prefixes, and is never given more than may
+ * still belong to the element in progress: so a limit holds inside an unfinished
+ * tag too, and the verdict does not depend on how the bytes are cut. An element
+ * that lies whole in the bytes fed is passed on from there; only what spans two
+ * calls is copied (see 'kept').
  *
  * Owns its buffers; what callbacks see is valid until they return. A stream
  * that failed stays failed. Nothing but memory is fatal.
@@ -26,6 +26,9 @@
 #include "bridge/xmpp/xmlpending.h"
 
 #define NS_CLIENT "jabber:client"
+
+/* How often an unfinished tag may be scanned again for bytes that could have ended it. */
+enum { FUTILE_MAX = 100 };
 
 enum state {
 	STATE_HEADER,  /* before the end of the stream header */
@@ -52,6 +55,8 @@ struct xmlstream {
 
 	bool content_namespace; /* the header's default namespace is jabber:server */
 	bool has_dialback;
+
+	unsigned futile; /* consecutive scans of an unfinished tag */
 
 	unsigned depth;        /* open elements below the stream element */
 	unsigned elements;     /* in the present first-level element */
@@ -356,10 +361,6 @@ struct xmlstream *xmlstream_create(const struct xmlstream_limits *limits, const 
 	XML_SetDoctypeDeclHandler(x->expat, on_doctype, NULL);
 	XML_SetProcessingInstructionHandler(x->expat, on_instruction);
 	XML_SetCommentHandler(x->expat, on_comment);
-#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
-	/* Else an element that came in two packets waits for the third. The size limit bounds the reparsing. */
-	XML_SetReparseDeferralEnabled(x->expat, XML_FALSE);
-#endif
 	return x;
 }
 
@@ -391,6 +392,32 @@ static bool check_first(struct xmlstream *x, const char *bytes, size_t n)
 	return is_live(x);
 }
 
+/*
+ * Expat scans an unfinished token from its beginning whenever it is called. An
+ * expat that defers that until the token has doubled is safe from a peer that
+ * sends a long tag byte by byte (CVE-2023-52425), but lets an element that came
+ * in two packets wait for the third. No event of ours comes of bytes without
+ * '>': they are left to the deferral, others are parsed at once. As '>' may stand
+ * in a value, there is a limit to what that may cost.
+ * The last bytes within the size limit are parsed in any case: what is wrong
+ * with the bytes may be seen later when they are cut, but is seen all the same.
+ */
+static void parse(struct xmlstream *x, const char *bytes, size_t n, bool at_limit)
+{
+	bool now = at_limit || memchr(bytes, '>', n) != NULL;
+	XML_Index before = XML_GetCurrentByteIndex(x->expat);
+
+#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
+	XML_SetReparseDeferralEnabled(x->expat, now ? XML_FALSE : XML_TRUE);
+#endif
+	if (XML_Parse(x->expat, bytes, (int)n, XML_FALSE) != XML_STATUS_OK)
+		fail(x, condition_of(XML_GetErrorCode(x->expat)));
+	else if (XML_GetCurrentByteIndex(x->expat) != before)
+		x->futile = 0;
+	else if (now && ++x->futile > FUTILE_MAX)
+		fail(x, "policy-violation");
+}
+
 /* Give expat what may still belong to the element in progress; returns how much that was. */
 static size_t parse_some(struct xmlstream *x, const char *bytes, size_t n)
 {
@@ -408,8 +435,7 @@ static size_t parse_some(struct xmlstream *x, const char *bytes, size_t n)
 	if (!check_first(x, bytes, chunk))
 		return 0;
 	x->parsed += chunk;
-	if (XML_Parse(x->expat, bytes, (int)chunk, XML_FALSE) != XML_STATUS_OK)
-		fail(x, condition_of(XML_GetErrorCode(x->expat)));
+	parse(x, bytes, chunk, chunk == room);
 	return chunk;
 }
 

@@ -78,9 +78,11 @@ void xmlstream_destroy(struct xmlstream *x); /* not from its own callback; NULL 
 
 /*
  * Feed bytes as they come. On failure xmlstream_condition() names the stream
- * error (RFC 6120 section 4.9.3): not-well-formed, restricted-xml,
- * unsupported-encoding, bad-namespace-prefix, invalid-namespace, policy-violation
- * (a limit), invalid-xml; nothing more may be fed.
+ * error (RFC 6120 section 4.9.3): policy-violation (a limit; ERR_LIMIT), or
+ * not-well-formed, restricted-xml, unsupported-encoding, bad-namespace-prefix,
+ * invalid-namespace, invalid-xml (ERR_SYNTAX); it fails from then on. What is
+ * wrong with bytes that are cut may be noticed only with the next '>', or when
+ * the limit is reached. What follows the end of the stream is dropped.
  * After xmlstream_stop() (from a callback) it returns OK at once and *used says
  * how many bytes were consumed: up to and including the element that stopped it.
  */

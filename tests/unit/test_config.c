@@ -104,6 +104,7 @@ static const struct {
 	/* libconfig's own */
 	{ "registry = \"r.db\n", "t.conf:2: syntax error", ERR_SYNTAX },
 	{ R "s2s.queue_time = 3;\n", "t.conf:2: syntax error", ERR_SYNTAX },
+	{ "registry = \"r.db\"\nlog_level \"info\";\n", "t.conf:2: syntax error", ERR_SYNTAX },
 	{ R R, "t.conf:2: duplicate setting name", ERR_SYNTAX },
 	{ R "s2s: { depth = 9;\n", "t.conf:3: syntax error", ERR_SYNTAX },
 	{ R "external: { listen = [ 1, \"a\" ]; };\n", "t.conf:2: mismatched element type in array",

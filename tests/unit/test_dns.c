@@ -3,8 +3,10 @@
  * of its own, with records made for each case.
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "bridge/core/log.h"
 #include "bridge/xmpp/dns.h"
 #include "nettest.h"
 
@@ -55,6 +58,8 @@ static const char *const records[] = {
 	/* many addresses, and a backup */
 	"srv-host=@.crowd.test,crowd.test,5269,10,0",
 	"srv-host=@.crowd.test,b.prio.test,5269,20,0",
+	/* IPv4 is known; for IPv6 the silent server is asked */
+	"host-record=slow.test,127.31.3.7",
 };
 
 struct answer {
@@ -69,7 +74,8 @@ struct answer {
 static struct {
 	struct nettest t;
 	struct dns *dns;
-	char address[16], resolver[32];
+	char address[16], resolver[32], silent[32];
+	int silent_fd; /* a server that hears and does not answer */
 	pid_t server;
 	char *folder, *file;
 } w;
@@ -79,6 +85,8 @@ static void write_configuration(void)
 	FILE *f = fopen(w.file, "w");
 
 	assert_non_null(f);
+	fprintf(f, "server=/slow.test/%.*s#%s\n", (int)strcspn(w.silent, "@"), w.silent,
+		strchr(w.silent, '@') + 1);
 	fprintf(f, "no-daemon\nno-resolv\nno-hosts\nbind-interfaces\nlisten-address=%s\nport=%d\n", w.address,
 		DNS_PORT);
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
@@ -136,6 +144,18 @@ static void stop_server(void)
 	w.server = 0;
 }
 
+static void open_silent_server(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	socklen_t len = sizeof(addr);
+
+	assert_int_equal(inet_pton(AF_INET, w.address, &addr.sin_addr), 1);
+	w.silent_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(w.silent_fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(getsockname(w.silent_fd, (struct sockaddr *)&addr, &len), 0);
+	snprintf(w.silent, sizeof(w.silent), "%s@%d", w.address, ntohs(addr.sin_port));
+}
+
 static int group_setup(void **state)
 {
 	const int pid = getpid();
@@ -144,6 +164,7 @@ static int group_setup(void **state)
 	/* An address of this process alone, so that tests may run side by side. */
 	snprintf(w.address, sizeof(w.address), "127.31.%d.%d", 64 + pid % 128, 1 + pid / 128 % 254);
 	snprintf(w.resolver, sizeof(w.resolver), "%s@%d", w.address, DNS_PORT);
+	open_silent_server();
 	w.folder = nettest_folder();
 	w.file = nettest_path(w.folder, "dnsmasq.conf");
 	write_configuration();
@@ -155,6 +176,7 @@ static int group_teardown(void **state)
 {
 	(void)state;
 	stop_server();
+	close(w.silent_fd);
 	free(w.file);
 	nettest_remove(w.folder);
 	return 0;
@@ -175,6 +197,7 @@ static enum err create(const char *resolver, const char *zone, int64_t timeout_m
 static int setup(void **state)
 {
 	(void)state;
+	log_set_level(LOG_ERROR);
 	nettest_begin(&w.t);
 	assert_int_equal(create(w.resolver, "test", TIMEOUT_MS), OK);
 	return 0;
@@ -241,7 +264,7 @@ struct row {
 	const char *targets;
 };
 
-static const struct row rows[] = {
+static const struct row answers[] = {
 	{ SERVICE, "prio.test", DNS_OK,
 	  "a.prio.test:5269=127.31.3.1 a.prio.test:5269=fd00::1 b.prio.test:5270=127.31.3.2" },
 	{ SERVICE, "PRIO.test.", DNS_OK,
@@ -275,19 +298,290 @@ static const struct row rows[] = {
 static void test_answers(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
 		struct answer a = { 0 };
 
-		ask(rows[i].service, rows[i].name, &a);
-		if (a.status != rows[i].status || strcmp(a.text, rows[i].targets) != 0)
-			fail_msg("row %zu, '%s': status %d, targets '%s'", i, rows[i].name, a.status, a.text);
+		ask(answers[i].service, answers[i].name, &a);
+		if (a.status != answers[i].status || strcmp(a.text, answers[i].targets) != 0)
+			fail_msg("row %zu, '%s': status %d, targets '%s'", i, answers[i].name, a.status,
+				 a.text);
 	}
 }
+
+/* --- limits --- */
+
+static void test_one_host_leaves_room_for_its_backup(void **state)
+{
+	struct answer a = { 0 };
+	const char *last;
+
+	(void)state;
+	ask(SERVICE, "crowd.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_int_equal(a.count, 9);
+	last = strrchr(a.text, ' ');
+	assert_non_null(last);
+	assert_string_equal(last, " b.prio.test:5269=127.31.3.2");
+}
+
+static void test_many_targets(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	ask(SERVICE, "many.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_int_equal(a.count, 16); /* of 20, those of the best priority */
+	assert_memory_equal(a.text, "m1.many.test:5269=127.31.5.1 m2.", 32);
+	assert_non_null(strstr(a.text, " m16.many.test:5269=127.31.5.16"));
+	assert_null(strstr(a.text, "m17."));
+}
+
+/* --- cancelling and destroying --- */
+
+static void test_cancel(void **state)
+{
+	struct answer cancelled = { 0 }, literal = { 0 }, other = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		dns_cancel(dns_srv(w.dns, SERVICE, "prio.test", 5269, on_done, &cancelled));
+	dns_cancel(dns_host(w.dns, "127.0.0.1", 5269, on_done, &literal));
+	dns_cancel(NULL);
+	ask(SERVICE, "prio.test", &other);
+	assert_int_equal(other.status, DNS_OK);
+	assert_int_equal(cancelled.calls, 0);
+	assert_int_equal(literal.calls, 0);
+}
+
+/* The first one answered cancels the other: they are asked in one breath, and may be answered so. */
+static void test_cancel_from_a_callback(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		struct answer first = { 0 }, second = { 0 }, later = { 0 };
+		struct dns_query *a = dns_host(w.dns, "plain.test", 1, on_done, &first);
+		struct dns_query *b = dns_host(w.dns, "plain.test", 1, on_done, &second);
+
+		first.cancel = b;
+		second.cancel = a;
+		ask(NULL, "plain.test", &later);
+		ask(NULL, "six.test", &(struct answer){ 0 });
+		assert_int_equal(first.calls + second.calls, 1);
+	}
+}
+
+static void test_cancel_itself(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	a.cancel = dns_host(w.dns, "plain.test", 1, on_done, &a);
+	nettest_run(&w.t, is_done, &a);
+	assert_int_equal(a.calls, 1);
+}
+
+/* Right after asking, and when the answers wait to be read. */
+static void test_destroy_with_queries_pending(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		dns_srv(w.dns, SERVICE, "prio.test", 5269, on_done, &a);
+		dns_srv(w.dns, SERVICE, "slow.test", 5269, on_done, &a);
+		dns_host(w.dns, "127.0.0.1", 5269, on_done, &a);
+		if (i % 2 == 1)
+			ask(NULL, "plain.test", &(struct answer){ 0 });
+		a.calls = 0;
+		dns_destroy(w.dns);
+		assert_int_equal(create(w.resolver, "test", TIMEOUT_MS), OK);
+	}
+	ask(NULL, "plain.test", &(struct answer){ 0 });
+	assert_int_equal(a.calls, 0);
+}
+
+static void test_destroy_from_a_callback(void **state)
+{
+	struct answer a = { .destroy = &w.dns }, others = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		dns_srv(w.dns, SERVICE, "slow.test", 5269, on_done, &others);
+	ask(SERVICE, "prio.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_null(w.dns);
+	assert_int_equal(others.calls, 0);
+}
+
+/* A literal is told from a timer: that way, too. */
+static void test_destroy_from_a_literal(void **state)
+{
+	struct answer a = { .destroy = &w.dns };
+
+	(void)state;
+	ask(NULL, "127.0.0.1", &a);
+	assert_null(w.dns);
+}
+
+/* --- servers that do not answer --- */
+
+static void recreate(const char *resolver, const char *zone, int64_t timeout_ms)
+{
+	dns_destroy(w.dns);
+	w.dns = NULL;
+	assert_int_equal(create(resolver, zone, timeout_ms), OK);
+}
+
+static void test_silent_server(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(w.silent, "test", 100);
+	ask(SERVICE, "prio.test", &a);
+	assert_int_equal(a.status, DNS_FAILURE);
+}
+
+/* What is known when the time is up is used. */
+static void test_half_an_answer(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(w.resolver, "test", 300);
+	ask(NULL, "slow.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_string_equal(a.text, "slow.test:5222=127.31.3.7");
+}
+
+static bool is_over(void *turns)
+{
+	return --*(int *)turns == 0;
+}
+
+static void test_server_goes_and_comes_back(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(w.resolver, "test", 500);
+	stop_server();
+	for (int i = 0; i < 3; i++) {
+		a = (struct answer){ 0 };
+		ask(SERVICE, "prio.test", &a);
+		assert_int_equal(a.status, DNS_FAILURE);
+	}
+	start_server();
+	/* A test that hangs here has found a server that was given up for good. */
+	for (a.status = DNS_FAILURE; a.status == DNS_FAILURE; ask(SERVICE, "plain.test", &a)) {
+		int turns = 50;
+
+		nettest_run(&w.t, is_over, &turns);
+		a = (struct answer){ 0 };
+	}
+	assert_string_equal(a.text, "plain.test:5269=127.31.3.4");
+}
+
+/* --- configuration --- */
+
+/* libunbound denies "test" by itself unless told otherwise. */
+static void test_builtin_zone(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(w.resolver, NULL, TIMEOUT_MS);
+	ask(NULL, "plain.test", &a);
+	assert_int_equal(a.status, DNS_NONE);
+}
+
+static void test_bad_configuration(void **state)
+{
+	static const struct {
+		const char *resolver, *zone;
+	} rows[] = {
+		{ "resolver.test", "test" }, { "127.0.0.1@", "test" },        { "127.0.0.1@port", "test" },
+		{ "127.0.0.1:53", "test" },  { "127.0.0.1", "te st" },        { "127.0.0.1", "" },
+		{ "127.0.0.1", "a\"b" },     { "127.0.0.1", "a\nserver: b" },
+	};
+
+	(void)state;
+	dns_destroy(w.dns);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		w.dns = NULL;
+		if (create(rows[i].resolver, rows[i].zone, 1000) != ERR_SYNTAX)
+			fail_msg("row %zu is accepted", i);
+		assert_null(w.dns);
+	}
+}
+
+/* The system's files are read, whatever they hold; nobody is asked. */
+static void test_system_resolver(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(NULL, "test", TIMEOUT_MS);
+	ask(NULL, "127.0.0.1", &a);
+	assert_int_equal(a.status, DNS_OK);
+	recreate("", "test", TIMEOUT_MS);
+}
+
+/* libunbound's thread must leave SIGTERM to the loop, even when nobody has blocked it yet. */
+static void test_thread_takes_no_signals(void **state)
+{
+	DIR *tasks;
+	struct dirent *entry;
+	int threads = 0;
+
+	(void)state;
+	ask(NULL, "plain.test", &(struct answer){ 0 });
+	tasks = opendir("/proc/self/task");
+	assert_non_null(tasks);
+	while ((entry = readdir(tasks)) != NULL) {
+		char path[300], line[256];
+		unsigned long long blocked = 0;
+		FILE *f;
+
+		if (entry->d_name[0] == '.' || atoi(entry->d_name) == getpid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/task/%s/status", entry->d_name);
+		f = fopen(path, "r");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f) != NULL) {
+			if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+				break;
+		}
+		fclose(f);
+		assert_true((blocked >> (SIGTERM - 1) & 1) != 0);
+		threads++;
+	}
+	closedir(tasks);
+	assert_true(threads >= 1);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_answers, setup, teardown),
+		TEST(test_answers),
+		TEST(test_one_host_leaves_room_for_its_backup),
+		TEST(test_many_targets),
+		TEST(test_cancel),
+		TEST(test_cancel_from_a_callback),
+		TEST(test_cancel_itself),
+		TEST(test_destroy_with_queries_pending),
+		TEST(test_destroy_from_a_callback),
+		TEST(test_destroy_from_a_literal),
+		TEST(test_silent_server),
+		TEST(test_half_an_answer),
+		TEST(test_server_goes_and_comes_back),
+		TEST(test_builtin_zone),
+		TEST(test_bad_configuration),
+		TEST(test_system_resolver),
+		TEST(test_thread_takes_no_signals),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

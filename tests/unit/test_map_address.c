@@ -225,12 +225,39 @@ static void test_longest(void **state)
 	assert_int_equal(map_sip_to_jid(&a, &again), ERR_LIMIT);
 }
 
+static void test_uri(void **state)
+{
+	static const struct {
+		const char *jid, *uri;
+	} cases[] = {
+		{ "romeo@corp.test/orchard", "xmpp:romeo@corp.test" },
+		{ "corp.test", "xmpp:corp.test" },
+		{ "f\xC3\xBC\\27o-._~@corp.test", "xmpp:f%C3%BC%5C27o-._~@corp.test" },
+		{ "a?b;c#d%=+@corp.test", "xmpp:a%3Fb%3Bc%23d%25%3D%2B@corp.test" },
+	};
+	char uri[MAP_URI_SIZE];
+	struct jid jid = { .local = "" };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(jid_parse(cases[i].jid, &jid), OK);
+		map_jid_to_uri(&jid, uri);
+		assert_string_equal(uri, cases[i].uri);
+	}
+	memset(jid.local, '#', JID_PART_MAX);
+	memset(jid.domain, 'a', JID_DOMAIN_MAX);
+	jid.domain[JID_DOMAIN_MAX] = '\0';
+	map_jid_to_uri(&jid, uri);
+	assert_int_equal(strlen(uri), 5 + 3 * JID_PART_MAX + 1 + JID_DOMAIN_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_escape),        cmocka_unit_test(test_escape_refuses),
 		cmocka_unit_test(test_escape_limits), cmocka_unit_test(test_sip_to_jid),
 		cmocka_unit_test(test_jid_to_sip),    cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_uri),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

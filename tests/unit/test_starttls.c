@@ -2,7 +2,8 @@
  * test_starttls.c - the switch from clear text to TLS, attacks on it, and how
  * a TLS connection ends.
  */
-#include <errno.h>
+#include "config.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

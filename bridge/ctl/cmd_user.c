@@ -1,0 +1,255 @@
+/*
+ * cmd_user.c - poolbridgectl user mark|access|remove|list|show.
+ *
+ * mark, access and remove take many addresses, from the command line or from a
+ * file, and do all of them in one transaction or none: every address that is wrong
+ * is reported with its line before the command gives up. The file is read to its
+ * end first, so that a slow pipe does not keep the registry locked. CSV is
+ * user_file.c's.
+ */
+#include "bridge/ctl/commands.h"
+#include "bridge/ctl/csv.h"
+#include "bridge/ctl/output.h"
+#include "bridge/ctl/user_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+json_t *user_document(const struct user *u)
+{
+	return json_pack("{s:o, s:s, s:s, s:b}", "address", ctl_text(u->address), "mark", mark_name(u->mark),
+			 "domain", u->domain, "xmpp_access", u->xmpp_access);
+}
+
+int user_fail(struct ctl *ctl, const char *where, const char *address, enum err e)
+{
+	struct domain d;
+	const char *domain = strchr(address, '@') + 1;
+
+	if (e == ERR_NOT_FOUND && registry_find_domain(ctl->db, domain, &d) == ERR_NOT_FOUND)
+		return name_no_domain(ctl, where, domain);
+	if (e == ERR_NOT_FOUND)
+		return ctl_fail(ctl,
+				"%s'%s' is not listed: it follows its domain's policy for unlisted users "
+				"(poolbridgectl user mark lists it)",
+				where, address);
+	if (e == ERR_REFUSED)
+		return ctl_fail(ctl, "%s'%s': %s", where, address, db_error(ctl->db));
+	return ctl_fail_db(ctl, e);
+}
+
+/* --- many addresses --- */
+
+struct work {
+	struct ctl *ctl;
+	/* What is done with each address; *changed is false when it was so already. */
+	enum err (*change)(struct work *w, const char *address, bool *changed);
+	enum mark mark;
+	bool access;
+	json_int_t changed, unchanged;
+};
+
+/* False: the registry itself fails, so the rest is not worth trying. */
+static bool do_address(struct work *w, const char *where, const char *text)
+{
+	char address[JID_BARE_SIZE];
+	bool changed = false;
+	enum err e;
+
+	if (!name_address(w->ctl, where, text, address))
+		return true;
+	e = w->change(w, address, &changed);
+	if (e != OK) {
+		user_fail(w->ctl, where, address, e);
+		return e == ERR_NOT_FOUND || e == ERR_REFUSED;
+	}
+	w->changed += changed;
+	w->unchanged += !changed;
+	return true;
+}
+
+static char *trim(char *text)
+{
+	size_t n;
+
+	text += strspn(text, " \t");
+	n = strlen(text);
+	while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+		text[--n] = '\0';
+	return text;
+}
+
+static void do_lines(struct work *w, const char *path, char *text)
+{
+	char where[300], *line, *at = text;
+	unsigned number = 0;
+	bool going = true;
+
+	while (going && (line = text_next_line(&at)) != NULL) {
+		snprintf(where, sizeof(where), "%s:%u: ", path, ++number);
+		line = trim(line);
+		if (line[0] && line[0] != '#')
+			going = do_address(w, where, line);
+	}
+}
+
+/* The words from this one on, or the lines of --from; returns the exit status. */
+static int do_all(struct work *w, size_t first_word)
+{
+	struct ctl *ctl = w->ctl;
+	const struct invocation *inv = ctl->inv;
+	const char *from = command_value(inv, "from"), *why = NULL;
+	struct strbuf text = { 0 };
+	int status;
+
+	if (!from && inv->word_count == first_word)
+		return ctl_usage(ctl, "no address: give one or more, or --from FILE");
+	if (from && inv->word_count > first_word)
+		return ctl_usage(ctl, "addresses and --from exclude each other");
+	if (from && text_read(from, &text, &why) != OK)
+		return ctl_fail(ctl, "%s", why);
+	status = ctl_begin(ctl);
+	if (status == 0) {
+		if (from)
+			do_lines(w, strcmp(from, "-") == 0 ? "standard input" : from, text.s);
+		for (size_t i = first_word; i < inv->word_count; i++)
+			if (!do_address(w, "", inv->words[i]))
+				break;
+		status = json_array_size(ctl->errors) > 0 ? 1 : 0;
+		if (status != 0 && (from || inv->word_count > first_word + 1))
+			ctl_fail(ctl, "nothing was changed");
+		status = ctl_end(ctl, status);
+	}
+	strbuf_free(&text);
+	return status;
+}
+
+static enum err mark_one(struct work *w, const char *address, bool *changed)
+{
+	return registry_mark_user(w->ctl->db, address, w->mark, changed);
+}
+
+int cmd_user_mark(struct ctl *ctl)
+{
+	struct work w = { .ctl = ctl, .change = mark_one };
+	int status;
+
+	if (mark_parse(ctl->inv->words[0], &w.mark) != OK)
+		abort(); /* the parser knows the words */
+	status = do_all(&w, 1);
+	if (status != 0)
+		return status;
+	ctl_say(ctl, "%lld marked %s, %lld were so already\n", (long long)w.changed, mark_name(w.mark),
+		(long long)w.unchanged);
+	return ctl_document(ctl, json_pack("{s:s, s:I, s:I}", "mark", mark_name(w.mark), "changed", w.changed,
+					   "unchanged", w.unchanged));
+}
+
+static enum err switch_one(struct work *w, const char *address, bool *changed)
+{
+	struct user u;
+	enum err e = registry_find_user(w->ctl->db, address, &u);
+
+	*changed = e == OK && u.xmpp_access != w->access;
+	return *changed ? registry_set_user_access(w->ctl->db, address, w->access) : e;
+}
+
+int cmd_user_access(struct ctl *ctl)
+{
+	struct work w = { .ctl = ctl, .change = switch_one };
+	int status;
+
+	w.access = strcmp(ctl->inv->words[0], "on") == 0;
+	status = do_all(&w, 1);
+	if (status != 0)
+		return status;
+	ctl_say(ctl, "XMPP access %s for %lld, %lld were so already\n", ctl->inv->words[0],
+		(long long)w.changed, (long long)w.unchanged);
+	return ctl_document(ctl, json_pack("{s:b, s:I, s:I}", "xmpp_access", w.access, "changed", w.changed,
+					   "unchanged", w.unchanged));
+}
+
+static enum err remove_one(struct work *w, const char *address, bool *changed)
+{
+	*changed = true;
+	return registry_remove_user(w->ctl->db, address);
+}
+
+int cmd_user_remove(struct ctl *ctl)
+{
+	struct work w = { .ctl = ctl, .change = remove_one };
+	int status = do_all(&w, 0);
+
+	if (status != 0)
+		return status;
+	ctl_say(ctl, "%lld removed\n", (long long)w.changed);
+	return ctl_document(ctl, json_pack("{s:I}", "removed", w.changed));
+}
+
+/* --- looking --- */
+
+int user_filter_options(struct ctl *ctl, struct user_filter *filter, char domain[JID_DOMAIN_MAX + 1])
+{
+	const char *name = command_value(ctl->inv, "domain"), *mark = command_value(ctl->inv, "mark");
+	struct domain d;
+	enum err e = OK;
+
+	*filter = (struct user_filter){ .has_mark = mark != NULL };
+	if (mark && mark_parse(mark, &filter->mark) != OK)
+		abort();
+	if (name) {
+		if (!name_domain(ctl, "", name, domain))
+			return 1;
+		filter->domain = domain;
+		e = registry_find_domain(ctl->db, domain, &d);
+	}
+	if (e != OK)
+		return e == ERR_NOT_FOUND ? name_no_domain(ctl, "", domain) : ctl_fail_db(ctl, e);
+	return 0;
+}
+
+static bool print_user(void *ctx, const struct user *u)
+{
+	struct ctl *ctl = ctx;
+
+	/* The address stands last, so that columns of a list without end still align. */
+	ctl_say(ctl, "%-8s  %-11s  %s\n", mark_name(u->mark), u->xmpp_access ? "on" : "off", u->address);
+	ctl_list_item(ctl, user_document(u));
+	return true;
+}
+
+int cmd_user_list(struct ctl *ctl)
+{
+	struct user_filter filter;
+	char domain[JID_DOMAIN_MAX + 1];
+	enum err e;
+	int status = user_filter_options(ctl, &filter, domain);
+
+	if (status != 0)
+		return status;
+	ctl_list_begin(ctl);
+	ctl_say(ctl, "%-8s  %-11s  %s\n", "MARK", "XMPP-ACCESS", "ADDRESS");
+	e = registry_each_user(ctl->db, &filter, print_user, ctl);
+	if (e != OK)
+		return ctl_fail_db(ctl, e);
+	ctl_list_end(ctl);
+	return 0;
+}
+
+int cmd_user_show(struct ctl *ctl)
+{
+	struct user u;
+	char address[JID_BARE_SIZE];
+	json_t *document;
+	enum err e;
+
+	if (!name_address(ctl, "", ctl->inv->words[0], address))
+		return 1;
+	e = registry_find_user(ctl->db, address, &u);
+	if (e != OK)
+		return user_fail(ctl, "", address, e);
+	document = user_document(&u);
+	output_fields(ctl, document);
+	return ctl_document(ctl, document);
+}

@@ -1,0 +1,117 @@
+/*
+ * name.c - names and addresses as people type them, normalised before the
+ * registry sees them, and what is near one that it does not know.
+ *
+ * One concession is made: SIP people write "sip:" before an address.
+ */
+#include "bridge/ctl/ctl.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "bridge/core/nearest.h"
+
+bool name_domain(struct ctl *ctl, const char *where, const char *text, char out[JID_DOMAIN_MAX + 1])
+{
+	if (jid_domain(text, out) == OK)
+		return true;
+	if (strchr(text, '@'))
+		ctl_fail(ctl, "%s'%s' is an address: only the domain, the part after the '@', is wanted here",
+			 where, text);
+	else
+		ctl_fail(ctl, "%s'%s' is not a domain name: expected one such as corp.example", where, text);
+	return false;
+}
+
+bool name_partner(struct ctl *ctl, const char *where, const char *text, char out[JID_DOMAIN_MAX + 1])
+{
+	if (strcmp(text, "*") != 0)
+		return name_domain(ctl, where, text, out);
+	strcpy(out, "*");
+	return true;
+}
+
+static const char *without_scheme(const char *text)
+{
+	return strncasecmp(text, "sip:", 4) == 0 ? text + 4 : text;
+}
+
+bool name_address(struct ctl *ctl, const char *where, const char *text, char out[JID_BARE_SIZE])
+{
+	struct jid jid;
+
+	if (jid_parse(without_scheme(text), &jid) != OK)
+		ctl_fail(ctl, "%s'%s' is not an address: expected local@domain, such as bob@corp.example",
+			 where, text);
+	else if (!jid.local[0])
+		ctl_fail(ctl, "%s'%s' is a domain: expected an address, local@domain", where, text);
+	else if (jid.resource[0])
+		ctl_fail(ctl, "%s'%s' names a device: leave out the '/' and what follows it", where, text);
+	else {
+		jid_bare(&jid, out);
+		return true;
+	}
+	return false;
+}
+
+bool name_jid(struct ctl *ctl, const char *text, struct jid *out)
+{
+	if (jid_parse(without_scheme(text), out) == OK)
+		return true;
+	ctl_fail(ctl, "'%s' is not an address: expected local@domain, such as bob@corp.example", text);
+	return false;
+}
+
+static bool offer_domain(void *ctx, const struct domain *d)
+{
+	nearest_offer(ctx, d->name);
+	return true;
+}
+
+int name_no_domain(struct ctl *ctl, const char *where, const char *name)
+{
+	struct nearest n;
+
+	nearest_start(&n, name);
+	if (registry_each_domain(ctl->db, offer_domain, &n) == OK && n.found[0])
+		return ctl_fail(ctl, "%sthere is no local domain '%s' in the registry: did you mean '%s'?",
+				where, name, n.found);
+	return ctl_fail(
+		ctl,
+		"%sthere is no local domain '%s' in the registry: poolbridgectl domain list shows them, "
+		"poolbridgectl domain add adds one",
+		where, name);
+}
+
+struct offer {
+	struct db *db;
+	struct nearest n;
+};
+
+static bool offer_alias(void *ctx, const char *alias)
+{
+	nearest_offer(ctx, alias);
+	return true;
+}
+
+static bool offer_partner(void *ctx, const struct partner *p)
+{
+	struct offer *o = ctx;
+
+	nearest_offer(&o->n, p->name);
+	return registry_each_alias(o->db, p->name, offer_alias, &o->n) == OK;
+}
+
+int name_no_partner(struct ctl *ctl, const char *where, const char *name)
+{
+	struct offer o = { .db = ctl->db };
+
+	nearest_start(&o.n, name);
+	if (registry_each_partner(ctl->db, offer_partner, &o) == OK && o.n.found[0])
+		return ctl_fail(ctl, "%sthere is no partner '%s' in the registry: did you mean '%s'?", where,
+				name, o.n.found);
+	return ctl_fail(ctl,
+			"%sthere is no partner '%s' in the registry: poolbridgectl partner list shows them, "
+			"poolbridgectl partner add adds one",
+			where, name);
+}

@@ -1,0 +1,355 @@
+/*
+ * daemon.c - wiring: makes the modules in order, points their callbacks at each
+ * other, turns signals into stop and reload, and tells systemd.
+ *
+ * It decides nothing about messages and knows no protocol. It owns every module;
+ * they are destroyed in the reverse order, after the gateway and then the edges
+ * have answered whatever was still under way.
+ *
+ * What fails before the daemon is ready is said in words on standard error and
+ * ends it; what fails later is logged and survived.
+ */
+#include "config.h"
+#include "bridge/daemon.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+#include <systemd/sd-daemon.h>
+
+#include "bridge/core/log.h"
+#include "bridge/core/loop.h"
+#include "bridge/ctl/control.h"
+#include "bridge/gateway/gateway.h"
+#include "bridge/route/router.h"
+#include "bridge/xmpp/dns.h"
+#include "bridge/xmpp/s2s.h"
+#include "bridge/xmpp/sock.h"
+#include "bridge/xmpp/tls.h"
+#include "db/registry.h"
+
+enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1 };
+
+struct daemon {
+	const struct config *config;
+	struct db *db;
+	struct loop *loop;
+	struct dns *dns;
+	struct tls *tls; /* NULL: no certificate */
+	struct s2s *s2s;
+	struct router *router;
+	struct gateway *gateway;
+	struct control *control;
+	struct loop_timer *watchdog; /* NULL: systemd has set none */
+	int64_t watchdog_ms;
+	bool stopping;
+};
+
+/* --- messages --- */
+
+static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const struct jid *from,
+		      const struct jid *to)
+{
+	struct daemon *d = ctx;
+	const struct submission s = {
+		.origin = edge == EDGE_EXTERNAL ? ORIGIN_PARTNER : ORIGIN_LEGACY,
+		.stanza = stanza,
+		.from = from,
+		.to = to,
+	};
+
+	router_submit(d->router, &s);
+}
+
+/* --- status --- */
+
+static json_t *listeners(const struct daemon *d)
+{
+	const struct config_list *sip = &d->config->sip.listen;
+	json_t *list = s2s_listeners(d->s2s);
+
+	for (size_t i = 0; i < sip->count; i++)
+		json_array_append_new(list, json_pack("{s:s, s:s}", "edge", "sip", "address", sip->item[i]));
+	return list;
+}
+
+static json_t *status(void *ctx)
+{
+	const struct daemon *d = ctx;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "running", json_true());
+	json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
+	json_object_set_new(o, "pid", json_integer(getpid()));
+	json_object_set_new(o, "stopping", json_boolean(d->stopping));
+	json_object_set_new(o, "listeners", listeners(d));
+	json_object_set_new(o, "links", s2s_links(d->s2s));
+	/* Nothing is spooled: who cannot be reached now is told at once. */
+	json_object_set_new(o, "spool", json_pack("{s:i}", "messages", 0));
+	json_object_set_new(o, "router", router_status(d->router));
+	json_object_set_new(o, "gateway", gateway_status(d->gateway));
+	return o;
+}
+
+static const struct control_provider providers[] = { { "status", status } };
+
+/* --- systemd --- */
+
+/* Whether standard error is the journal itself (systemd.exec(5), JOURNAL_STREAM). */
+static bool is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
+/* Alive is who can decide: one read of the registry, whatever it finds. */
+static void on_watchdog(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct domain domain;
+	enum err e = registry_find_domain(d->db, "watchdog.invalid", &domain);
+
+	if (e == OK || e == ERR_NOT_FOUND)
+		sd_notify(0, "WATCHDOG=1");
+	else
+		log_event(LOG_ERROR, "registry-unreadable", NULL, "error=%s", log_value(db_error(d->db)));
+	loop_timer_set(d->watchdog, d->watchdog_ms);
+}
+
+static void start_watchdog(struct daemon *d)
+{
+	uint64_t usec;
+
+	if (sd_watchdog_enabled(0, &usec) <= 0)
+		return;
+	d->watchdog_ms = (int64_t)(usec / 1000 / 3);
+	d->watchdog = loop_timer_create(d->loop, on_watchdog, d);
+	loop_timer_set(d->watchdog, 0);
+}
+
+/* --- signals --- */
+
+static void on_stopped(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	loop_stop(d->loop);
+}
+
+/* First the gateway: what it fails is answered over the edges, which then drain. */
+static void on_stop_signal(void *ctx, int signo)
+{
+	struct daemon *d = ctx;
+
+	if (d->stopping) {
+		log_event(LOG_NOTICE, "stop-now", NULL, "signal=%s", sigabbrev_np(signo));
+		loop_stop(d->loop);
+		return;
+	}
+	d->stopping = true;
+	log_event(LOG_NOTICE, "stopping", NULL, "signal=%s", sigabbrev_np(signo));
+	sd_notify(0, "STOPPING=1");
+	gateway_stop(d->gateway);
+	s2s_stop(d->s2s, on_stopped, d);
+}
+
+static void warn_of_changes(const struct config *was, const struct config *is)
+{
+	size_t count;
+	const struct config_option *o = config_options(&count);
+
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(o[i].name, "log_level") != 0 && !config_same(&o[i], was, is))
+			log_event(LOG_WARNING, "restart-needed", NULL, "option=%s", o[i].name);
+	}
+}
+
+static void reload(struct daemon *d)
+{
+	struct config *fresh = NULL;
+	const char *why = "";
+	enum err e = config_load(d->config->file, &fresh, &why);
+
+	if (e == OK)
+		e = config_check_daemon(fresh, &why);
+	if (e != OK) {
+		log_event(LOG_ERROR, "reload-failed", NULL, "error=%s", log_value(why));
+		goto done;
+	}
+	log_set_level(fresh->log_level);
+	warn_of_changes(d->config, fresh);
+	if (d->tls != NULL && tls_reload(d->tls, &why) != OK)
+		log_event(LOG_ERROR, "certificate-kept", NULL, "error=%s", log_value(why));
+	log_event(LOG_NOTICE, "reloaded", NULL, "file=%s", log_value(d->config->file));
+done:
+	config_free(fresh);
+}
+
+static void on_reload_signal(void *ctx, int signo)
+{
+	struct daemon *d = ctx;
+
+	(void)signo;
+	if (d->stopping)
+		return;
+	sd_notify(0, "RELOADING=1");
+	reload(d);
+	sd_notify(0, "READY=1");
+}
+
+/* --- up --- */
+
+/* Before any thread exists: they inherit the blocked signals, so that only the loop gets them. */
+static void take_signals(struct daemon *d)
+{
+	signal(SIGPIPE, SIG_IGN); /* the log may be a pipe that nobody reads any more */
+	loop_signal(d->loop, SIGTERM, on_stop_signal, d);
+	loop_signal(d->loop, SIGINT, on_stop_signal, d);
+	loop_signal(d->loop, SIGHUP, on_reload_signal, d);
+}
+
+static enum err open_dns(struct daemon *d, const char **why)
+{
+	const struct dns_config c = {
+		.resolver = d->config->dns.resolver,
+		.transparent_zones = d->config->dns.transparent_zones.item,
+		.transparent_count = d->config->dns.transparent_zones.count,
+		.timeout_ms = d->config->dns.timeout_ms,
+	};
+
+	*why = "the resolver could not be made; see the log, and the group dns of the configuration";
+	return dns_create(d->loop, &c, &d->dns);
+}
+
+static enum err open_edges(struct daemon *d, const char **why)
+{
+	const struct s2s_setup setup = {
+		.loop = d->loop,
+		.dns = d->dns,
+		.db = d->db,
+		.config = d->config,
+		.tls = d->tls,
+		.on_stanza = on_stanza,
+		.ctx = d,
+	};
+
+	return s2s_create(&setup, &d->s2s, why);
+}
+
+static enum err create_all(struct daemon *d, const char **why)
+{
+	const struct config *c = d->config;
+	enum err e = db_open(c->registry, &d->db, why);
+
+	if (e != OK)
+		return e;
+	d->loop = loop_create();
+	take_signals(d);
+	sock_setup(d->loop);
+	e = open_dns(d, why);
+	if (e == OK && c->external.certificate[0] != '\0')
+		e = tls_create(c->external.certificate, c->external.key, &d->tls, why);
+	if (e == OK)
+		e = open_edges(d, why);
+	if (e != OK)
+		return e;
+	d->router = router_create(d->s2s, d->db);
+	e = gateway_create(d->loop, c, d->router, &d->gateway, why);
+	if (e == OK)
+		e = control_create(d->loop, c->control_socket, providers, ARRAY_SIZE(providers), d,
+				   &d->control, why);
+	return e;
+}
+
+/* --- down --- */
+
+/*
+ * First the gateway lets go of what it still has, then the edges do, into a
+ * router and a gateway that are both still there.
+ */
+static void destroy_all(struct daemon *d)
+{
+	loop_timer_destroy(d->watchdog);
+	control_destroy(d->control);
+	if (d->gateway != NULL && !d->stopping)
+		gateway_stop(d->gateway);
+	s2s_destroy(d->s2s);
+	sock_cleanup(d->loop);
+	gateway_destroy(d->gateway);
+	router_destroy(d->router);
+	tls_destroy(d->tls);
+	dns_destroy(d->dns);
+	loop_destroy(d->loop);
+	db_close(d->db);
+}
+
+static const char *joined(const struct config_list *list, struct strbuf *b)
+{
+	strbuf_reset(b);
+	strbuf_puts(b, list->count > 0 ? "" : "none");
+	for (size_t i = 0; i < list->count; i++)
+		strbuf_printf(b, "%s%s", i > 0 ? "," : "", list->item[i]);
+	return log_value(b->s);
+}
+
+static void log_start(const struct config *c)
+{
+	struct strbuf b = { 0 };
+	const char *external = joined(&c->external.listen, &b), *internal = joined(&c->internal.listen, &b);
+	const char *sip = joined(&c->sip.listen, &b);
+
+	log_event(LOG_NOTICE, "started", NULL,
+		  "version=%s config=%s registry=%s external=%s internal=%s sip=%s tls=%s", PACKAGE_VERSION,
+		  log_value(c->file), log_value(c->registry), external, internal, sip,
+		  c->external.certificate[0] != '\0' ? "yes" : "no");
+	if (c->internal.gateway[0] != '\0' && c->internal.listen.count == 0)
+		log_event(LOG_WARNING, "no-internal-listener", NULL,
+			  "gateway=%s hint=\"it cannot verify by dialback what we send it\"",
+			  log_value(c->internal.gateway));
+	strbuf_free(&b);
+}
+
+int daemon_run(const struct config *config)
+{
+	struct daemon d = { .config = config };
+	int status = EXIT_RUNTIME;
+	const char *why = "";
+
+	log_set_level(config->log_level);
+	log_set_journal(is_journal());
+	if (create_all(&d, &why) != OK) {
+		fprintf(stderr, "poolbridge: %s\n", why);
+		goto done;
+	}
+	log_start(config);
+	start_watchdog(&d);
+	sd_notify(0, "READY=1");
+	loop_run(d.loop);
+	log_event(LOG_NOTICE, "stopped", NULL, NULL);
+	status = EXIT_CLEAN;
+done:
+	destroy_all(&d);
+	return status;
+}
+
+enum err daemon_check_certificate(const struct config *config, const char **why)
+{
+	struct tls *tls;
+	enum err e;
+
+	if (config->external.certificate[0] == '\0')
+		return OK;
+	e = tls_create(config->external.certificate, config->external.key, &tls, why);
+	if (e == OK)
+		tls_destroy(tls);
+	return e;
+}

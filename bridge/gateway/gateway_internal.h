@@ -1,0 +1,48 @@
+/*
+ * gateway_internal.h - what the two directions of the gateway share.
+ */
+#ifndef POOLBRIDGE_GATEWAY_GATEWAY_INTERNAL_H
+#define POOLBRIDGE_GATEWAY_GATEWAY_INTERNAL_H
+
+#include "bridge/core/log.h"
+#include "bridge/gateway/gateway.h"
+#include "bridge/gateway/map.h"
+
+enum {
+	TEXT_SIZE = 1024, /* a subject; a reason phrase */
+	CALL_ID_SIZE = 256,
+	ID_PREFIX_SIZE = 17 /* 64 random bits */
+};
+
+struct gateway {
+	struct loop *loop;
+	const struct config *config;
+	struct router *router;
+	struct sip_endpoint *endpoint; /* NULL: no SIP is configured */
+	bool stopped;
+	struct pair *pairs;      /* XMPP -> SIP: a queue for each (from, to) that has something in it */
+	size_t queued;           /* in all of them, those under way too */
+	struct inbound *inbound; /* SIP -> XMPP: what waits to be delivered, by stanza id */
+	char id_prefix[ID_PREFIX_SIZE];
+	uint64_t id_counter;
+	/* Counters for status. */
+	uint64_t to_sip, to_sip_failed, to_xmpp, to_xmpp_failed, bodiless, dropped;
+};
+
+/* XMPP -> SIP: a message that is no error. Calls done once. */
+void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, delivery_fn *done,
+		  void *done_ctx);
+/* Everything queued or under way fails; nothing more is taken. */
+void gateway_end_sending(struct gateway *g);
+size_t gateway_pair_count(const struct gateway *g);
+
+/* SIP -> XMPP. */
+sip_request_fn gateway_receive;
+/* A message of type error: the answer to a request that still waits, or nothing's. */
+void gateway_take_error(struct gateway *g, const struct stanza *stanza);
+/* Waiting requests are answered 503. */
+void gateway_end_receiving(struct gateway *g);
+/* What is still on its way through the router must not come back here. */
+void gateway_abandon_receiving(struct gateway *g);
+
+#endif

@@ -1,0 +1,257 @@
+/*
+ * peers.c - who may speak SIP to us: a list of addresses, asked for every
+ * request, and the same list as a socket filter on TCP listeners.
+ *
+ * The filter is there because sofia-sip accepts every connection, has no limit
+ * on their number and starts no time-out before the first byte: anybody could
+ * use up our descriptors. sofia-sip does not give its sockets away, so the
+ * listener is found by its address. Where the kernel will not take a filter,
+ * the list alone still keeps strangers' requests out.
+ *
+ * IPv4 addresses are kept as IPv4-mapped IPv6 addresses. Nothing is fatal.
+ */
+#include "bridge/sip/peers.h"
+
+#include <arpa/inet.h>
+#include <linux/filter.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	PEERS_MAX = 64,
+	SIP_PORT = 5060,
+	DESCRIPTORS_MAX = 1024, /* listeners are opened at the start, so their numbers are low */
+	/* Instructions: 3 to tell the version, 2 a peer of version 4, 9 a peer of version 6, the ends. */
+	FILTER_MAX = 3 + 1 + 2 * PEERS_MAX + 1 + 9 * PEERS_MAX + 1
+};
+
+struct sip_peers {
+	struct in6_addr address[PEERS_MAX];
+	size_t count;
+};
+
+static bool to_v6(const struct sockaddr *sa, struct in6_addr *out)
+{
+	if (sa->sa_family == AF_INET6) {
+		*out = ((const struct sockaddr_in6 *)sa)->sin6_addr;
+		return true;
+	}
+	if (sa->sa_family != AF_INET)
+		return false;
+	memset(out, 0, sizeof(*out));
+	memset(out->s6_addr + 10, 0xFF, 2);
+	memcpy(out->s6_addr + 12, &((const struct sockaddr_in *)sa)->sin_addr, 4);
+	return true;
+}
+
+bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source)
+{
+	struct in6_addr address;
+
+	if (!to_v6(source, &address))
+		return false;
+	for (size_t i = 0; i < p->count; i++)
+		if (memcmp(&p->address[i], &address, sizeof(address)) == 0)
+			return true;
+	return false;
+}
+
+/* Every address of a host. flags: of getaddrinfo(). */
+static enum err add_host(struct sip_peers *p, const char *option, const char *host, int flags,
+			 const char **why)
+{
+	static char words[512];
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
+	struct addrinfo *list = NULL;
+	int failure = getaddrinfo(host, NULL, &hints, &list);
+
+	if (failure != 0) {
+		snprintf(words, sizeof(words),
+			 "%s: the address of %s is not known (%s); correct the name, or list addresses in "
+			 "sip.allow",
+			 option, host, gai_strerror(failure));
+		*why = words;
+		return ERR_NOT_FOUND;
+	}
+	for (struct addrinfo *a = list; a != NULL && p->count < PEERS_MAX; a = a->ai_next)
+		if (!sip_peers_allow(p, a->ai_addr) && to_v6(a->ai_addr, &p->address[p->count]))
+			p->count++;
+	freeaddrinfo(list);
+	return OK;
+}
+
+/* The host of "sip:HOST:PORT;transport=tcp"; "" is no pool, and fine. */
+static enum err add_pool(struct sip_peers *p, const char *option, const char *next_hop, const char **why)
+{
+	struct hostport hp;
+	char text[300];
+
+	if (next_hop[0] == '\0')
+		return OK;
+	snprintf(text, sizeof(text), "%.*s", (int)strcspn(next_hop, ";"), next_hop);
+	if (strncmp(text, "sip:", 4) != 0 || hostport_parse(text + 4, SIP_PORT, &hp) != OK) {
+		*why = "a pool's next hop is not of the form sip:HOST:PORT;transport=tcp";
+		return ERR_SYNTAX;
+	}
+	return add_host(p, option, hp.host, 0, why);
+}
+
+enum err sip_peers_create(const struct config *config, struct sip_peers **out, const char **why)
+{
+	const struct config_list *allow = &config->sip.allow;
+	struct sip_peers *p = xcalloc(1, sizeof(*p));
+	enum err e = OK;
+
+	for (size_t i = 0; e == OK && i < allow->count; i++)
+		e = add_host(p, "sip.allow", allow->item[i], AI_NUMERICHOST, why);
+	if (allow->count == 0)
+		e = add_pool(p, "sip.new_pool", config->sip.new_pool, why);
+	if (e == OK && allow->count == 0)
+		e = add_pool(p, "sip.legacy_pool", config->sip.legacy_pool, why);
+	if (e != OK)
+		free(p);
+	else
+		*out = p;
+	return e;
+}
+
+void sip_peers_destroy(struct sip_peers *p)
+{
+	free(p);
+}
+
+/* --- the socket filter --- */
+
+struct program {
+	struct sock_filter code[FILTER_MAX];
+	unsigned short used;
+};
+
+static void emit(struct program *p, unsigned short code, unsigned k, size_t jump_true, size_t jump_false)
+{
+	p->code[p->used++] = (struct sock_filter){
+		.code = code, .jt = (unsigned char)jump_true, .jf = (unsigned char)jump_false, .k = k
+	};
+}
+
+static void load_word(struct program *p, unsigned offset)
+{
+	emit(p, BPF_LD | BPF_W | BPF_ABS, (unsigned)SKF_NET_OFF + offset, 0, 0);
+}
+
+static uint32_t word_of(const struct in6_addr *a, size_t i)
+{
+	uint32_t word;
+
+	memcpy(&word, a->s6_addr + 4 * i, sizeof(word));
+	return ntohl(word);
+}
+
+/* Source address: bytes 12 to 15 of an IPv4 header. */
+static void emit_v4(struct program *p, const struct sip_peers *peers)
+{
+	load_word(p, 12);
+	for (size_t i = 0; i < peers->count; i++) {
+		if (!IN6_IS_ADDR_V4MAPPED(&peers->address[i]))
+			continue;
+		emit(p, BPF_JMP | BPF_JEQ | BPF_K, word_of(&peers->address[i], 3), 0, 1);
+		emit(p, BPF_RET | BPF_K, UINT32_MAX, 0, 0);
+	}
+	emit(p, BPF_RET | BPF_K, 0, 0, 0);
+}
+
+/* Source address: bytes 8 to 23 of an IPv6 header. */
+static void emit_v6(struct program *p, const struct sip_peers *peers)
+{
+	for (size_t i = 0; i < peers->count; i++) {
+		if (IN6_IS_ADDR_V4MAPPED(&peers->address[i]))
+			continue;
+		for (unsigned w = 0; w < 4; w++) {
+			load_word(p, 8 + 4 * w);
+			/* Unequal: over the remaining words and the return. */
+			emit(p, BPF_JMP | BPF_JEQ | BPF_K, word_of(&peers->address[i], w), 0,
+			     2 * (3 - w) + 1);
+		}
+		emit(p, BPF_RET | BPF_K, UINT32_MAX, 0, 0);
+	}
+	emit(p, BPF_RET | BPF_K, 0, 0, 0);
+}
+
+static void make_program(struct program *p, const struct sip_peers *peers)
+{
+	unsigned short branch;
+
+	p->used = 0;
+	emit(p, BPF_LD | BPF_B | BPF_ABS, (unsigned)SKF_NET_OFF, 0, 0);
+	emit(p, BPF_ALU | BPF_AND | BPF_K, 0xF0, 0, 0);
+	branch = p->used;
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0x40, 0, 0);
+	emit_v4(p, peers);
+	p->code[branch].jf = (unsigned char)(p->used - branch - 1);
+	emit_v6(p, peers);
+}
+
+_Static_assert(1 + 2 * PEERS_MAX + 1 <= UINT8_MAX, "the jump over the IPv4 part must fit");
+
+/* Does this descriptor listen at that address? */
+static bool listens_at(int fd, const struct in6_addr *address, uint16_t port)
+{
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_storage storage;
+	} local;
+	struct in6_addr bound;
+	int listening = 0;
+	socklen_t size = sizeof(listening);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
+		return false;
+	size = sizeof(local);
+	if (getsockname(fd, &local.sa, &size) != 0 || !to_v6(&local.sa, &bound))
+		return false;
+	return ntohs(local.sa.sa_family == AF_INET ? local.v4.sin_port : local.v6.sin6_port) == port &&
+	       memcmp(&bound, address, sizeof(bound)) == 0;
+}
+
+enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener)
+{
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *list = NULL;
+	struct in6_addr address;
+	struct program program;
+	struct sock_fprog prog = { .filter = program.code };
+	bool known;
+
+	if (getaddrinfo(listener->host, NULL, &hints, &list) != 0)
+		return ERR_NOT_FOUND;
+	known = to_v6(list->ai_addr, &address);
+	freeaddrinfo(list);
+	make_program(&program, p);
+	prog.len = program.used;
+	for (int fd = 0; known && fd < DESCRIPTORS_MAX; fd++) {
+		if (!listens_at(fd, &address, listener->port))
+			continue;
+		return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) == 0 ? OK : ERR_IO;
+	}
+	return ERR_NOT_FOUND;
+}
+
+json_t *sip_peers_status(const struct sip_peers *p)
+{
+	json_t *list = json_array();
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < p->count; i++) {
+		const struct in6_addr *a = &p->address[i];
+		bool v4 = IN6_IS_ADDR_V4MAPPED(a);
+
+		inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->s6_addr + 12 : a->s6_addr, text, sizeof(text));
+		json_array_append_new(list, json_string(text));
+	}
+	return list;
+}

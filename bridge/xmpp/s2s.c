@@ -185,6 +185,7 @@ enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char 
 		free(s2s);
 		return e;
 	}
+	sock_setup(setup->loop);
 	loop_phase_add(setup->loop, LOOP_COMMIT, deliver_finished, s2s);
 	s2s->stop_timer = loop_timer_create(setup->loop, on_stop_tick, s2s);
 	*out = s2s;
@@ -291,6 +292,7 @@ void s2s_destroy(struct s2s *s2s)
 	HASH_ITER(hh, s2s->links, link, next_link)
 	link_destroy(link);
 	loop_timer_destroy(s2s->stop_timer);
+	sock_cleanup(s2s->setup.loop);
 	free(s2s->secret);
 	free(s2s);
 }

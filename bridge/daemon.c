@@ -29,7 +29,6 @@
 #include "bridge/route/router.h"
 #include "bridge/xmpp/dns.h"
 #include "bridge/xmpp/s2s.h"
-#include "bridge/xmpp/sock.h"
 #include "bridge/xmpp/tls.h"
 #include "db/registry.h"
 
@@ -254,7 +253,6 @@ static enum err create_all(struct daemon *d, const char **why)
 		return e;
 	d->loop = loop_create();
 	take_signals(d);
-	sock_setup(d->loop);
 	e = open_dns(d, why);
 	if (e == OK && c->external.certificate[0] != '\0')
 		e = tls_create(c->external.certificate, c->external.key, &d->tls, why);
@@ -283,7 +281,6 @@ static void destroy_all(struct daemon *d)
 	if (d->gateway != NULL && !d->stopping)
 		gateway_stop(d->gateway);
 	s2s_destroy(d->s2s);
-	sock_cleanup(d->loop);
 	gateway_destroy(d->gateway);
 	router_destroy(d->router);
 	tls_destroy(d->tls);

@@ -248,10 +248,19 @@ static void add_names(const X509 *x, struct strbuf *out)
 
 /* --- what it is --- */
 
+/* Without the extension everything is allowed. Malformed extensions allow nothing. */
 static bool allows(X509 *x, uint32_t usage)
 {
-	return (X509_get_extension_flags(x) & EXFLAG_XKUSAGE) == 0 ||
-	       (X509_get_extended_key_usage(x) & usage) != 0;
+	const bool limited = (X509_get_extension_flags(x) & (EXFLAG_XKUSAGE | EXFLAG_INVALID)) != 0;
+	const uint32_t allowed = X509_get_extended_key_usage(x);
+
+	ERR_clear_error();
+	return !limited || (allowed & usage) != 0;
+}
+
+static bool is_limited(X509 *x)
+{
+	return (X509_get_extension_flags(x) & EXFLAG_XKUSAGE) != 0;
 }
 
 void certificate_describe(X509 *x, struct certificate_report *out)
@@ -270,13 +279,15 @@ void certificate_describe(X509 *x, struct certificate_report *out)
 
 int certificate_purpose(X509 *x, bool peer_is_client, bool client_usage)
 {
+	bool serves;
+
 	/* OpenSSL does not know that "any" is meant to be any. */
-	if ((X509_get_extension_flags(x) & EXFLAG_XKUSAGE) != 0 &&
-	    (X509_get_extended_key_usage(x) & XKU_ANYEKU) != 0)
+	if (is_limited(x) && allows(x, XKU_ANYEKU))
 		return X509_PURPOSE_ANY;
-	if (peer_is_client && (client_usage || X509_check_purpose(x, X509_PURPOSE_SSL_SERVER, 0) != 1))
-		return X509_PURPOSE_SSL_CLIENT;
-	return X509_PURPOSE_SSL_SERVER;
+	serves = X509_check_purpose(x, X509_PURPOSE_SSL_SERVER, 0) == 1;
+	ERR_clear_error();
+	return peer_is_client && (client_usage || !serves) ? X509_PURPOSE_SSL_CLIENT
+							   : X509_PURPOSE_SSL_SERVER;
 }
 
 /* --- what is wrong with it --- */

@@ -52,7 +52,7 @@ struct daemon {
 /* --- messages --- */
 
 static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const struct jid *from,
-		      const struct jid *to)
+		      const struct jid *to, struct receipt receipt)
 {
 	struct daemon *d = ctx;
 	const struct submission s = {
@@ -60,6 +60,7 @@ static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const st
 		.stanza = stanza,
 		.from = from,
 		.to = to,
+		.receipt = receipt,
 	};
 
 	router_submit(d->router, &s);
@@ -186,7 +187,7 @@ static void reload(struct daemon *d)
 	}
 	log_set_level(fresh->log_level);
 	warn_of_changes(d->config, fresh);
-	if (d->tls != NULL && tls_reload(d->tls, &why) != OK)
+	if (tls_reload(d->tls, &why) != OK)
 		log_event(LOG_ERROR, "certificate-kept", NULL, "error=%s", log_value(why));
 	log_event(LOG_NOTICE, "reloaded", NULL, "file=%s", log_value(d->config->file));
 done:
@@ -223,10 +224,22 @@ static enum err open_dns(struct daemon *d, const char **why)
 		.transparent_zones = d->config->dns.transparent_zones.item,
 		.transparent_count = d->config->dns.transparent_zones.count,
 		.timeout_ms = d->config->dns.timeout_ms,
+		.trust_anchor = d->config->dns.trust_anchor,
 	};
 
 	*why = "the resolver could not be made; see the log, and the group dns of the configuration";
 	return dns_create(d->loop, &c, &d->dns);
+}
+
+static struct tls_settings tls_settings_of(const struct config *c)
+{
+	return (struct tls_settings){
+		.certificate = c->external.certificate,
+		.key = c->external.key,
+		.certificates = c->external.certificates,
+		.ca = c->external.ca,
+		.client_usage = c->external.certificate_usage != 0,
+	};
 }
 
 static enum err open_edges(struct daemon *d, const char **why)
@@ -254,8 +267,11 @@ static enum err create_all(struct daemon *d, const char **why)
 	d->loop = loop_create();
 	take_signals(d);
 	e = open_dns(d, why);
-	if (e == OK && c->external.certificate[0] != '\0')
-		e = tls_create(c->external.certificate, c->external.key, &d->tls, why);
+	if (e == OK) {
+		const struct tls_settings tls = tls_settings_of(c);
+
+		e = tls_create(&tls, &d->tls, why);
+	}
 	if (e == OK)
 		e = open_edges(d, why);
 	if (e != OK)
@@ -343,9 +359,9 @@ enum err daemon_check_certificate(const struct config *config, const char **why)
 	struct tls *tls;
 	enum err e;
 
-	if (config->external.certificate[0] == '\0')
-		return OK;
-	e = tls_create(config->external.certificate, config->external.key, &tls, why);
+	const struct tls_settings settings = tls_settings_of(config);
+
+	e = tls_create(&settings, &tls, why);
 	if (e == OK)
 		tls_destroy(tls);
 	return e;

@@ -25,6 +25,10 @@ struct config {
 	/* external: faces partners */
 	struct {
 		struct config_list listen;     /* "ADDRESS:PORT" */
+		struct config_list listen_tls; /* "ADDRESS:PORT" for direct TLS (XEP-0368) */
+		const char *certificates;      /* folder with DOMAIN.crt and DOMAIN.key; "" for none */
+		const char *ca;                /* PEM bundle or hashed folder; "": the system's */
+		int certificate_usage;         /* of an originating server: 0 any, 1 for clients */
 		const char *certificate, *key; /* PEM; "" for none: then no TLS is offered */
 		const char *bind;              /* source address of connections to partners; "" for any */
 	} external;
@@ -43,6 +47,7 @@ struct config {
 		const char *resolver; /* "ADDRESS[@PORT]"; "": /etc/resolv.conf */
 		struct config_list transparent_zones;
 		int64_t timeout_ms;
+		const char *trust_anchor; /* DNSSEC; "": nothing is validated */
 	} dns;
 	struct {
 		struct config_list listen; /* "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT"; empty: no SIP */

@@ -35,7 +35,7 @@ static struct pair *find_pair(struct stream *st, const char *local, const char *
 	return NULL;
 }
 
-static struct pair *add_pair(struct stream *st, const char *local, const char *remote)
+struct pair *s2s_add_pair(struct stream *st, const char *local, const char *remote)
 {
 	struct pair *pair = xcalloc(1, sizeof(*pair));
 
@@ -68,18 +68,25 @@ static unsigned dialback_method(const struct stream *st)
 	return sock_is_tls(st->sock) ? METHOD_DIALBACK_TLS : METHOD_DIALBACK_TCP;
 }
 
+/* A server needs a certificate for TLS. */
+static bool can_secure(const struct stream *st)
+{
+	return tls_has_certificate(st->s2s->setup.tls, st->local);
+}
+
 static void send_features(struct stream *st)
 {
 	struct strbuf b = { 0 };
 
 	strbuf_puts(&b, "<stream:features>");
-	if (st->s2s->setup.tls && !sock_is_tls(st->sock) && st->policy.tls != REQUIRE_NONE)
+	if (can_secure(st) && !sock_is_tls(st->sock) && st->policy.tls != REQUIRE_NONE)
 		strbuf_puts(&b, st->policy.tls == REQUIRE_REQUIRED ? "<starttls xmlns='" NS_TLS
 								     "'><required/></starttls>"
 								   : "<starttls xmlns='" NS_TLS "'/>");
 	sasl_write_mechanisms(st, &b);
 	if (!st->is_external && (st->policy.methods & dialback_method(st)))
 		strbuf_puts(&b, "<dialback xmlns='" NS_DIALBACK_FEATURE "'><errors/></dialback>");
+	bidi_write_feature(st, &b);
 	sm_write_feature(st, &b);
 	strbuf_puts(&b, "</stream:features>");
 	stream_write(st, &b);
@@ -124,7 +131,7 @@ static struct refusal check_parties(struct stream *st)
 		return (struct refusal){ "resource-constraint", "too many streams from this domain" };
 	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->is_v1)
 		return (struct refusal){ "policy-violation", "TLS is required; use XMPP 1.0" };
-	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->s2s->setup.tls)
+	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !can_secure(st))
 		return (struct refusal){ "internal-server-error",
 					 "TLS is required here, but no certificate is configured" };
 	if (sock_is_tls(st->sock) && st->remote[0] && !(st->policy.methods & METHOD_DIALBACK_TLS) &&
@@ -155,10 +162,11 @@ static struct refusal read_addresses(struct stream *st, const struct xml_header 
 /* After SASL EXTERNAL: the stream's own pair is proved. */
 static void trust_external(struct stream *st)
 {
-	add_pair(st, st->local, st->remote)->valid = true;
+	s2s_add_pair(st, st->local, st->remote)->valid = true;
 	limits_authenticated(st);
 	stream_set_state(st, S2S_TRUSTED);
 	stream_set_established(st, true);
+	bidi_trusted(st, st->local, st->remote);
 }
 
 void s2s_in_header(struct stream *st, const struct xml_header *header)
@@ -197,7 +205,7 @@ static void in_starttls(struct stream *st, const struct xml_element *el)
 	struct strbuf b = { 0 };
 	(void)el;
 
-	if (sock_is_tls(st->sock) || !st->s2s->setup.tls || st->policy.tls == REQUIRE_NONE) {
+	if (sock_is_tls(st->sock) || !can_secure(st) || st->policy.tls == REQUIRE_NONE) {
 		strbuf_puts(&b, "<failure xmlns='" NS_TLS "'/>");
 		if (stream_write(st, &b))
 			stream_close(st, NULL, "STARTTLS was not offered");
@@ -300,7 +308,7 @@ static void in_db_result(struct stream *st, const struct xml_element *el)
 		answer_dialback(st, "result", local, remote, NULL, "error", why);
 		return;
 	}
-	add_pair(st, local, remote);
+	s2s_add_pair(st, local, remote);
 	verify_request(link_get(st->s2s, st->edge, local, remote), st->number, false, st->id, el->text);
 }
 
@@ -322,6 +330,7 @@ void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remot
 		limits_authenticated(st);
 		stream_set_state(st, S2S_TRUSTED);
 		stream_set_established(st, true);
+		bidi_trusted(st, local, remote);
 		return;
 	}
 	drop_pair(st, pair);
@@ -343,6 +352,10 @@ static void in_db_verify(struct stream *st, const struct xml_element *el)
 	struct stream_policy policy;
 	bool ours;
 
+	if (el->type && el->id && st->is_bidi && st->link) {
+		verify_on_verdict(st->link, el);
+		return;
+	}
 	if (!read_parties(el, local, remote) || !el->id || el->type || !el->text[0] || !is_short(el->text) ||
 	    !is_short(el->id)) {
 		stream_close(st, "improper-addressing", "db:verify needs 'from', 'to', 'id' and a key");
@@ -410,7 +423,7 @@ static void answer_malformed(struct stream *st, const struct stanza *stanza, con
 	stanza_unref(error);
 }
 
-static void in_stanza(struct stream *st, const struct xml_element *el)
+void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 {
 	const struct s2s_setup *setup = &st->s2s->setup;
 	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
@@ -448,11 +461,13 @@ static void in_stanza(struct stream *st, const struct xml_element *el)
 stream_steps s2s_in_steps = {
 	[S2S_NEGOTIATING] = { [EV_STARTTLS] = in_starttls,
 			      [EV_SASL_AUTH] = sasl_on_auth,
+			      [EV_BIDI] = bidi_on_request,
 			      [EV_DB_RESULT] = in_db_result,
 			      [EV_DB_VERIFY] = in_db_verify },
 	[S2S_TRUSTED] = { [EV_DB_RESULT] = in_db_result,
 			  [EV_DB_VERIFY] = in_db_verify,
 			  [EV_SM_ENABLE] = sm_on_enable,
 			  [EV_SM_REQUEST] = sm_on_request,
-			  [EV_STANZA] = in_stanza },
+			  [EV_SM_ACKNOWLEDGEMENT] = sm_on_acknowledgement,
+			  [EV_STANZA] = s2s_in_stanza },
 };

@@ -6,6 +6,7 @@
  *   s2s_stream.c   one stream: bytes in, table of steps, bytes out
  *   s2s_in.c       the steps of the receiving server
  *   s2s_out.c      the steps of the originating server
+ *   s2s_bidi.c     streams that carry stanzas both ways
  *   s2s_limits.c   how much a stranger, an address and a partner may take
  *   s2s_sasl.c     SASL EXTERNAL
  *   s2s_sm.c       stream management
@@ -24,6 +25,9 @@
 #include "bridge/xmpp/s2s.h"
 #include "bridge/xmpp/smacks.h"
 #include "bridge/xmpp/sock.h"
+
+#define NS_BIDI         "urn:xmpp:bidi"
+#define NS_BIDI_FEATURE "urn:xmpp:features:bidi"
 
 #define DOMAIN_SIZE (JID_DOMAIN_MAX + 1)
 #define WHY_SIZE    320
@@ -55,6 +59,7 @@ enum stream_event {
 	EV_SASL_FAILURE,
 	EV_DB_RESULT,
 	EV_DB_VERIFY,
+	EV_BIDI,
 	EV_SM_ENABLE,
 	EV_SM_ENABLED,
 	EV_SM_FAILED,
@@ -115,6 +120,7 @@ struct stream {
 	bool header_sent; /* on the present XML stream */
 	bool restart;     /* after SASL: a new XML stream on the same connection, likewise */
 	bool is_external; /* SASL EXTERNAL has proved the peer (in) or us (out) */
+	bool is_bidi;     /* agreed: stanzas go both ways (XEP-0288) */
 	bool start_tls;   /* as soon as the present input is dealt with */
 	bool peer_closed; /* </stream:stream> received */
 	bool close_sent;  /* </stream:stream> sent, still reading */
@@ -271,6 +277,8 @@ void stream_destroy_now(struct stream *st); /* without a word, at the very end *
 
 /* s2s_in.c */
 void s2s_in_header(struct stream *st, const struct xml_header *header);
+stream_step s2s_in_stanza;
+struct pair *s2s_add_pair(struct stream *st, const char *local, const char *remote);
 void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remote, enum verdict_kind verdict);
 void s2s_in_verify_verdict(struct stream *st, const struct verify *v, const char *local, const char *remote,
 			   enum verdict_kind verdict);
@@ -279,6 +287,7 @@ void s2s_in_verify_verdict(struct stream *st, const struct verify *v, const char
 void s2s_out_connected(struct stream *st);
 void s2s_out_header(struct stream *st, const struct xml_header *header);
 /* Send what authentication or verification still needs on a negotiated stream. */
+bool s2s_offers(const struct xml_element *features, const char *ns, const char *name);
 void s2s_out_negotiate(struct stream *st);
 
 /* s2s_limits.c */
@@ -294,6 +303,12 @@ void sasl_write_mechanisms(struct stream *st, struct strbuf *b);
 bool sasl_can_authenticate(struct stream *st);
 void sasl_send_auth(struct stream *st);
 stream_step sasl_on_auth, sasl_on_success, sasl_on_failure;
+
+/* s2s_bidi.c */
+void bidi_write_feature(const struct stream *st, struct strbuf *b);
+void bidi_ask(struct stream *st, const struct xml_element *features);
+void bidi_trusted(struct stream *st, const char *local, const char *remote);
+stream_step bidi_on_request;
 
 /* s2s_sm.c */
 void sm_write_feature(const struct stream *st, struct strbuf *b);
@@ -323,6 +338,8 @@ void link_fail(struct link *link, enum condition condition, const char *text);
 /* True when the stanza was the answer to our ping, which goes no further. */
 bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
 		  const struct jid *to);
+/* An inbound stream of the right pair carries what leaves, too, unless there is one already. */
+void link_adopt(struct link *link, struct stream *st);
 bool link_is_empty(const struct link *link);
 void link_arm(struct link *link);
 void link_destroy(struct link *link);

@@ -183,6 +183,18 @@ void link_trusted(struct link *link)
 	pump(link);
 }
 
+void link_adopt(struct link *link, struct stream *st)
+{
+	if (link->stream || (link->state != LINK_IDLE && link->state != LINK_BACKOFF))
+		return;
+	link->stream = st;
+	link->state = LINK_STREAM;
+	link->policy = st->policy;
+	st->link = link;
+	link_trusted(link);
+	link_work(link);
+}
+
 void link_enqueue(struct link *link, struct outgoing *o)
 {
 	const struct config *config = link->s2s->setup.config;

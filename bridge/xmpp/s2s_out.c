@@ -100,7 +100,7 @@ void s2s_out_header(struct stream *st, const struct xml_header *header)
 	}
 }
 
-static bool offers(const struct xml_element *el, const char *ns, const char *name)
+bool s2s_offers(const struct xml_element *el, const char *ns, const char *name)
 {
 	for (size_t i = 0; i < el->child_count; i++)
 		if (el->children[i].depth == 1 && strcmp(el->children[i].name, name) == 0 &&
@@ -120,17 +120,18 @@ static bool offers_mechanism(const struct xml_element *el, const char *mechanism
 
 static bool wants_tls(const struct stream *st, const struct xml_element *features)
 {
-	if (sock_is_tls(st->sock) || !st->s2s->setup.tls || st->policy.tls == REQUIRE_NONE)
+	if (sock_is_tls(st->sock) || st->policy.tls == REQUIRE_NONE)
 		return false;
 	if (st->policy.tls == REQUIRE_REQUIRED)
 		return true;
-	return offers(features, NS_TLS, "starttls") && !st->link->without_tls;
+	return s2s_offers(features, NS_TLS, "starttls") && !st->link->without_tls;
 }
 
 static void become_trusted(struct stream *st)
 {
 	stream_set_state(st, S2S_TRUSTED);
 	stream_set_established(st, true);
+	bidi_trusted(st, st->local, st->remote);
 	if (st->offers_sm)
 		sm_enable(st);
 	if (st->state != S2S_TRUSTED)
@@ -143,7 +144,7 @@ static void out_features(struct stream *st, const struct xml_element *el)
 {
 	struct strbuf b = { 0 };
 
-	st->offers_sm = offers(el, NS_SM, "sm");
+	st->offers_sm = s2s_offers(el, NS_SM, "sm");
 	if (st->is_external) {
 		become_trusted(st);
 	} else if (wants_tls(st, el)) {
@@ -151,10 +152,8 @@ static void out_features(struct stream *st, const struct xml_element *el)
 		strbuf_puts(&b, "<starttls xmlns='" NS_TLS "'/>");
 		stream_write(st, &b);
 		strbuf_free(&b);
-	} else if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock)) {
-		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
-			"TLS is required for this partner, but no certificate is configured here");
 	} else {
+		bidi_ask(st, el);
 		st->offers_external = offers_mechanism(el, "EXTERNAL");
 		stream_set_state(st, S2S_NEGOTIATING);
 		s2s_out_negotiate(st);
@@ -246,5 +245,7 @@ stream_steps s2s_out_steps = {
 	[S2S_TRUSTED] = { [EV_DB_VERIFY] = out_db_verify,
 			  [EV_SM_ENABLED] = sm_on_enabled,
 			  [EV_SM_FAILED] = sm_on_failed,
+			  [EV_SM_REQUEST] = sm_on_request,
+			  [EV_STANZA] = s2s_in_stanza,
 			  [EV_SM_ACKNOWLEDGEMENT] = sm_on_acknowledgement },
 };

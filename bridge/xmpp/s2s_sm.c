@@ -30,6 +30,14 @@ void sm_write_feature(const struct stream *st, struct strbuf *b)
 	strbuf_puts(b, "<sm xmlns='" NS_SM "'/>");
 }
 
+/* What we send from here on is covered by the peer's h. */
+static void start_counting(struct stream *st)
+{
+	st->sm_out = true;
+	st->link->sm_base = st->link->last_number;
+	st->link->sm_acked = 0;
+}
+
 /* The peer will count what it sends from here on. */
 void sm_on_enable(struct stream *st, const struct xml_element *el)
 {
@@ -40,6 +48,8 @@ void sm_on_enable(struct stream *st, const struct xml_element *el)
 		return;
 	}
 	st->received = xcalloc(1, sizeof(*st->received));
+	if (st->link)
+		start_counting(st);
 	write_text(st, "<enabled xmlns='" NS_SM "'/>");
 	log_event(LOG_DEBUG, "sm-enabled", st->name, "by=peer");
 }
@@ -87,9 +97,9 @@ void s2s_receipt_done(struct s2s *s2s, struct receipt receipt)
 /* Counting begins with <enable/>: what follows is covered by h, also before <enabled/> comes. */
 void sm_enable(struct stream *st)
 {
-	st->sm_out = true;
-	st->link->sm_base = st->link->last_number;
-	st->link->sm_acked = 0;
+	start_counting(st);
+	if (st->is_bidi)
+		st->received = xcalloc(1, sizeof(*st->received));
 	write_text(st, "<enable xmlns='" NS_SM "'/>");
 }
 

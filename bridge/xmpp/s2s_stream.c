@@ -203,6 +203,7 @@ static enum stream_event event_of(const struct xml_element *el)
 		{ NS_SASL, "success", EV_SASL_SUCCESS },
 		{ NS_SASL, "failure", EV_SASL_FAILURE },
 		{ NS_SM, "enable", EV_SM_ENABLE },
+		{ NS_BIDI, "bidi", EV_BIDI },
 		{ NS_SM, "enabled", EV_SM_ENABLED },
 		{ NS_SM, "failed", EV_SM_FAILED },
 		{ NS_SM, "r", EV_SM_REQUEST },

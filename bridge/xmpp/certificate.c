@@ -342,7 +342,7 @@ static void explain_usage(const struct certificate_verdict *v, const char *culpr
 	if (v->depth == 0)
 		strbuf_printf(out, "wrong usage: it is not for a %s", role);
 	else
-		strbuf_printf(out, "wrong usage: the CA '%s' is not for a %s", culprit, role);
+		strbuf_printf(out, "wrong usage: the issuer '%s' is not for a %s", culprit, role);
 }
 
 /* A fault of one certificate of the chain that needs no words but these. */
@@ -353,7 +353,7 @@ static const char *words_of(int error)
 		return "wrong signature";
 	case X509_V_ERR_INVALID_CA:
 	case X509_V_ERR_INVALID_NON_CA:
-		return "its issuer is no CA";
+		return "it is no CA";
 	case X509_V_ERR_EE_KEY_TOO_SMALL:
 	case X509_V_ERR_CA_KEY_TOO_SMALL:
 		return "its key is too short";
@@ -385,7 +385,7 @@ static void explain_chain(const struct certificate_verdict *v, struct strbuf *ou
 		break;
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 	case X509_V_ERR_CERT_NOT_YET_VALID:
-		strbuf_printf(out, "the CA '%s': ", name);
+		strbuf_printf(out, "the issuer '%s': ", name);
 		if (culprit == NULL || !explain_dates(culprit, v->now, out))
 			strbuf_puts(out, words_of(v->error));
 		break;
@@ -393,11 +393,11 @@ static void explain_chain(const struct certificate_verdict *v, struct strbuf *ou
 		explain_usage(v, name, out);
 		break;
 	case X509_V_ERR_DANE_NO_MATCH:
-		strbuf_puts(out, "no TLSA record fits it");
+		strbuf_puts(out, "no TLSA record fits what was sent");
 		break;
 	default:
 		if (v->depth > 0)
-			strbuf_printf(out, "the CA '%s': ", name);
+			strbuf_printf(out, "the issuer '%s': ", name);
 		strbuf_puts(out, words_of(v->error));
 	}
 }

@@ -276,6 +276,8 @@ static int on_server_name(SSL *ssl, int *alert, void *ctx)
 	const struct tls_identity *identity;
 
 	(void)ctx;
+	if (!session->server) /* OpenSSL calls a client's too */
+		return SSL_TLSEXT_ERR_OK;
 	if (asked != NULL && jid_domain(asked, domain) == OK)
 		HASH_FIND_STR(session->state->own, domain, own);
 	identity = own != NULL ? &own->identity : find_identity(session->state, session->local);

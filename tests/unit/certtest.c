@@ -15,6 +15,7 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include "nettest.h"
@@ -130,7 +131,7 @@ static void set_serial(X509 *x)
 void certtest_make(const struct certtest_spec *spec, struct certtest *out)
 {
 	X509 *x = X509_new();
-	EVP_PKEY *key = EVP_EC_gen("P-256");
+	EVP_PKEY *key = spec->rsa_bits > 0 ? EVP_RSA_gen((unsigned)spec->rsa_bits) : EVP_EC_gen("P-256");
 	X509_NAME *subject = X509_NAME_new();
 
 	if (spec->subject != NULL)
@@ -148,7 +149,8 @@ void certtest_make(const struct certtest_spec *spec, struct certtest *out)
 	add_extension(x, NID_basic_constraints, spec->constraints);
 	add_extension(x, NID_ext_key_usage, spec->usage);
 	add_extension(x, NID_key_usage, spec->key_usage);
-	assert_true(X509_sign(x, spec->issuer != NULL ? spec->issuer->key : key, EVP_sha256()) > 0);
+	assert_true(X509_sign(x, spec->issuer != NULL ? spec->issuer->key : key,
+			      spec->sha1 ? EVP_sha1() : EVP_sha256()) > 0);
 	X509_NAME_free(subject);
 	*out = (struct certtest){ x, key };
 }

@@ -29,6 +29,8 @@ struct certtest_spec {
 	const char *key_usage;         /* keyUsage likewise */
 	long from, until;              /* seconds from now; both 0: an hour around now */
 	const struct certtest *issuer; /* NULL: self-signed */
+	int rsa_bits;                  /* 0: an EC key */
+	bool sha1;
 };
 
 void certtest_make(const struct certtest_spec *spec, struct certtest *out);

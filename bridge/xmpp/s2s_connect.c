@@ -64,12 +64,57 @@ static void fail_for_stop(struct link *link)
 	verify_fail_all(link);
 }
 
-void link_next_target(struct link *link, const char *why)
+/* The target that is tried now; the ones behind it are for when it fails. */
+static const struct dns_target *present_target(const struct link *link)
+{
+	return &link->targets[link->target_next - 1];
+}
+
+static void connect_target(struct link *link)
 {
 	struct sockaddr_storage bind;
 	socklen_t bind_len = 0;
-	bool bound;
+	bool bound = bind_address(link, &bind, &bind_len);
 
+	link->state = LINK_STREAM;
+	link->stream =
+		stream_connect(link, present_target(link), bound ? (struct sockaddr *)&bind : NULL, bind_len);
+}
+
+static void forget_tlsa(struct link *link)
+{
+	free(link->tlsa);
+	link->tlsa = NULL;
+	link->tlsa_count = 0;
+}
+
+/* Records that cannot be had although they should be provable: a forger's work for all we know. */
+static void on_tlsa(void *ctx, enum dns_status status, const struct dns_tlsa *records, size_t count)
+{
+	struct link *link = ctx;
+
+	link->query = NULL;
+	if (status == DNS_FAILURE) {
+		link_next_target(link, "the TLSA records (DANE) could not be looked up");
+		return;
+	}
+	if (status == DNS_OK) {
+		link->tlsa = dns_tlsa_copy(records, count);
+		link->tlsa_count = count;
+	}
+	connect_target(link);
+}
+
+static bool is_permitted(const struct link *link, const struct dns_target *target)
+{
+	return !target->direct_tls || link->policy.tls != REQUIRE_NONE;
+}
+
+void link_next_target(struct link *link, const char *why)
+{
+	const struct dns_target *target;
+
+	forget_tlsa(link);
 	if (link->s2s->stopping) {
 		fail_for_stop(link);
 		return;
@@ -80,14 +125,20 @@ void link_next_target(struct link *link, const char *why)
 		link_arm(link);
 		return;
 	}
+	while (link->target_next < link->target_count &&
+	       !is_permitted(link, &link->targets[link->target_next]))
+		link->target_next++;
 	if (link->target_next >= link->target_count) {
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
 		return;
 	}
-	bound = bind_address(link, &bind, &bind_len);
-	link->state = LINK_STREAM;
-	link->stream = stream_connect(link, &link->targets[link->target_next++],
-				      bound ? (struct sockaddr *)&bind : NULL, bind_len);
+	target = &link->targets[link->target_next++];
+	if (target->secure && link->policy.tls != REQUIRE_NONE) {
+		link->state = LINK_RESOLVING;
+		link->query = dns_tlsa(link->s2s->setup.dns, target->host, target->port, on_tlsa, link);
+	} else {
+		connect_target(link);
+	}
 }
 
 static void on_resolved(void *ctx, enum dns_status status, const struct dns_target *targets, size_t count)

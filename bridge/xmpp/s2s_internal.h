@@ -121,12 +121,14 @@ struct stream {
 	bool restart;     /* after SASL: a new XML stream on the same connection, likewise */
 	bool is_external; /* SASL EXTERNAL has proved the peer (in) or us (out) */
 	bool is_bidi;     /* agreed: stanzas go both ways (XEP-0288) */
+	bool direct_tls;  /* TLS comes before the first XML stream (XEP-0368) */
 	bool start_tls;   /* as soon as the present input is dealt with */
 	bool peer_closed; /* </stream:stream> received */
 	bool close_sent;  /* </stream:stream> sent, still reading */
 	bool established; /* the idle rules hold, no longer the establishment time */
 	bool certificate_judged, is_certified; /* the peer's, for its domain, in this TLS session */
 	unsigned sasl_failures;
+	char *tlsa_base;       /* out: whose TLSA records decide; NULL: none do */
 	char *certificate_why; /* NULL, or what is wrong with it */
 	bool feeding;          /* inside xmlstream_feed() */
 	int64_t opened_at, active_at;
@@ -198,6 +200,8 @@ struct link {
 	struct dns_query *query;
 	struct dns_target targets[DNS_TARGETS_MAX];
 	size_t target_count, target_next;
+	struct dns_tlsa *tlsa; /* of the present target, proved by DNSSEC */
+	size_t tlsa_count;
 	bool without_sasl; /* EXTERNAL was refused: this round goes without */
 	bool without_tls;  /* STARTTLS failed where it is optional: this round goes without */
 	unsigned failures;
@@ -259,7 +263,7 @@ MUST_CHECK enum err numeric_address(const char *host, uint16_t port, struct sock
 
 /* s2s_stream.c */
 const char *stream_state_name(enum stream_state state);
-void stream_accept(struct s2s *s2s, enum edge edge, int fd);
+void stream_accept(struct s2s *s2s, enum edge edge, bool direct_tls, int fd);
 struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
 			      socklen_t bind_len);
 void stream_set_state(struct stream *st, enum stream_state state);

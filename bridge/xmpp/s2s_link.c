@@ -70,6 +70,7 @@ void link_destroy(struct link *link)
 {
 	HASH_DEL(link->s2s->links, link);
 	dns_cancel(link->query);
+	free(link->tlsa);
 	loop_timer_destroy(link->tick);
 	free(link->key);
 	free(link);
@@ -360,7 +361,7 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
 	DL_FOREACH(link->verifies, v)
 	v->sent = false;
-	if (tls_failed && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
+	if (tls_failed && !st->direct_tls && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
 		link->without_tls = true;
 		link->target_next--;
 	}

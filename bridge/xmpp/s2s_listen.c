@@ -24,6 +24,7 @@
 struct listener {
 	struct s2s *s2s;
 	enum edge edge;
+	bool direct_tls;
 	int fd;
 	struct loop_fd *watch;
 	struct loop_timer *pause; /* while the process is out of descriptors */
@@ -95,7 +96,7 @@ static void on_connection(void *ctx, unsigned events)
 			return;
 		}
 		if (is_allowed(l, &peer, len))
-			stream_accept(l->s2s, l->edge, fd);
+			stream_accept(l->s2s, l->edge, l->direct_tls, fd);
 		else
 			close(fd);
 	}
@@ -116,7 +117,8 @@ static int open_socket(const struct sockaddr_storage *addr, socklen_t len)
 	return -1;
 }
 
-static enum err open_listener(struct s2s *s2s, enum edge edge, const char *text, const char **why)
+static enum err open_listener(struct s2s *s2s, enum edge edge, bool direct_tls, const char *text,
+			      const char **why)
 {
 	static char message[256];
 	struct sockaddr_storage addr;
@@ -141,6 +143,7 @@ static enum err open_listener(struct s2s *s2s, enum edge edge, const char *text,
 	l = xcalloc(1, sizeof(*l));
 	l->s2s = s2s;
 	l->edge = edge;
+	l->direct_tls = direct_tls;
 	l->fd = fd;
 	str_copy(l->name, sizeof(l->name), text);
 	l->watch = loop_fd_add(s2s->setup.loop, fd, LOOP_READ, on_connection, l);
@@ -155,9 +158,11 @@ enum err listeners_open(struct s2s *s2s, const char **why)
 	enum err e = OK;
 
 	for (size_t i = 0; e == OK && i < config->external.listen.count; i++)
-		e = open_listener(s2s, EDGE_EXTERNAL, config->external.listen.item[i], why);
+		e = open_listener(s2s, EDGE_EXTERNAL, false, config->external.listen.item[i], why);
+	for (size_t i = 0; e == OK && i < config->external.listen_tls.count; i++)
+		e = open_listener(s2s, EDGE_EXTERNAL, true, config->external.listen_tls.item[i], why);
 	for (size_t i = 0; e == OK && i < config->internal.listen.count; i++)
-		e = open_listener(s2s, EDGE_INTERNAL, config->internal.listen.item[i], why);
+		e = open_listener(s2s, EDGE_INTERNAL, false, config->internal.listen.item[i], why);
 	if (e != OK)
 		listeners_close(s2s);
 	return e;
@@ -183,6 +188,7 @@ json_t *s2s_listeners(const struct s2s *s2s)
 	const struct listener *l;
 
 	LL_FOREACH(s2s->listeners, l)
-	json_array_append_new(list, json_pack("{s:s, s:s}", "edge", edge_name(l->edge), "address", l->name));
+	json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "edge", edge_name(l->edge), "address",
+					      l->name, "direct_tls", l->direct_tls));
 	return list;
 }

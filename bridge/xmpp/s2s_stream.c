@@ -82,6 +82,7 @@ static void stream_free(void *obj)
 	xmlstream_destroy(st->xml);
 	free(st->id);
 	free(st->certificate_why);
+	free(st->tlsa_base);
 	free(st->received);
 	free(st);
 }
@@ -302,13 +303,16 @@ static void begin_anew(struct stream *st)
 		stream_send_header(st);
 }
 
-static void secure(struct stream *st, bool direct)
+static void secure(struct stream *st)
 {
 	struct tls_peer peer = {
 		.server = st->direction == DIRECTION_IN,
 		.local = st->local[0] ? st->local : NULL,
 		.remote = st->remote[0] ? st->remote : NULL,
-		.direct = direct,
+		.direct = st->direct_tls,
+		.tlsa = st->link ? st->link->tlsa : NULL,
+		.tlsa_count = st->link ? st->link->tlsa_count : 0,
+		.tlsa_base = st->tlsa_base,
 	};
 
 	stream_set_state(st, S2S_SECURING);
@@ -350,7 +354,7 @@ static size_t on_input(void *ctx, const char *bytes, size_t n)
 	used = feed(st, bytes, n);
 	if (st->state != S2S_CLOSING && st->start_tls) {
 		st->start_tls = false;
-		secure(st, false);
+		secure(st);
 	}
 	return used;
 }
@@ -360,7 +364,10 @@ static void on_connected(void *ctx)
 	struct stream *st = ctx;
 
 	loop_timer_set(st->timer, st->s2s->setup.config->s2s.establish_ms);
-	s2s_out_connected(st);
+	if (st->direct_tls)
+		secure(st);
+	else
+		s2s_out_connected(st);
 }
 
 static void on_secured(void *ctx)
@@ -438,10 +445,11 @@ static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direct
 	return st;
 }
 
-void stream_accept(struct s2s *s2s, enum edge edge, int fd)
+void stream_accept(struct s2s *s2s, enum edge edge, bool direct_tls, int fd)
 {
 	struct stream *st = stream_create(s2s, edge, DIRECTION_IN);
 
+	st->direct_tls = direct_tls;
 	st->sock = sock_accept(s2s->setup.loop, fd, OUTPUT_LIMIT, &socket_ops, st);
 	stream_set_state(st, S2S_OPENING);
 	loop_timer_set(st->timer, s2s->setup.config->s2s.establish_ms);
@@ -449,6 +457,8 @@ void stream_accept(struct s2s *s2s, enum edge edge, int fd)
 		  sock_peer(st->sock));
 	if (!limits_admit(st))
 		release(st, false, "too many streams");
+	else if (direct_tls)
+		secure(st);
 }
 
 struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
@@ -459,6 +469,8 @@ struct stream *stream_connect(struct link *link, const struct dns_target *target
 
 	st->link = link;
 	st->policy = link->policy;
+	st->direct_tls = target->direct_tls;
+	st->tlsa_base = link->tlsa ? xstrdup(target->host) : NULL;
 	str_copy(st->local, sizeof(st->local), link->local);
 	str_copy(st->remote, sizeof(st->remote), link->remote);
 	st->sock = sock_connect(s2s->setup.loop, (const struct sockaddr *)&target->addr, target->addr_len,

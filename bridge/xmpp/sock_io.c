@@ -74,11 +74,29 @@ static enum io_result plain_notify(struct sock_io *io)
 
 static const struct sock_io_ops plain_ops = { plain_read, plain_write, plain_notify };
 
+/* Words for OpenSSL's first complaint. */
+static void explain(struct sock_io *io, unsigned long code)
+{
+	const int reason = ERR_GET_REASON(code);
+	const char *words = ERR_reason_error_string(code);
+
+	if (code == 0 || words == NULL)
+		snprintf(io->why, sizeof(io->why), "TLS: failed");
+	else if (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		snprintf(io->why, sizeof(io->why), "TLS: closed without close_notify");
+	else if (reason == SSL_R_CALLBACK_FAILED) /* the only one that fails, in tls.c */
+		snprintf(io->why, sizeof(io->why), "TLS: there is no certificate for the name asked for");
+	else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET)
+		snprintf(io->why, sizeof(io->why), "TLS: the peer says: %s",
+			 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));
+	else
+		snprintf(io->why, sizeof(io->why), "TLS: %s", words);
+}
+
 /* What OpenSSL means by a result that is not success; errno is still that of the call. */
 static enum io_result tls_failure(struct sock_io *io, int result)
 {
 	int saved = errno;
-	unsigned long code;
 
 	switch (SSL_get_error(io->ssl, result)) {
 	case SSL_ERROR_WANT_READ:
@@ -95,12 +113,7 @@ static enum io_result tls_failure(struct sock_io *io, int result)
 	default:
 		break;
 	}
-	code = ERR_peek_error();
-	if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
-		snprintf(io->why, sizeof(io->why), "TLS: closed without close_notify");
-	else
-		snprintf(io->why, sizeof(io->why), "TLS: %s",
-			 code != 0 ? ERR_reason_error_string(code) : "failed");
+	explain(io, ERR_peek_error());
 	return IO_FAILED;
 }
 

@@ -8,8 +8,12 @@
  * under way too.
  *
  * A message is mapped when it comes: one that SIP cannot carry as it is is
- * refused, never changed. Owns its copy of every string until the outcome is
- * told. Nothing is fatal.
+ * refused, never changed. One to a full JID goes to that device (gr), and when
+ * the pool does not know it, to the user, as an XMPP server would do (RFC 6121
+ * section 8.5.3.2.1): partners' clients go on writing to the resource that a
+ * user had before he was moved.
+ *
+ * Owns its copy of every string until the outcome is told. Nothing is fatal.
  */
 #include "bridge/gateway/gateway_internal.h"
 
@@ -24,7 +28,8 @@ struct outbound {
 	delivery_fn *done;
 	void *done_ctx;
 	const char *next_hop;           /* the configuration's */
-	char *from_uri, *to_uri;        /* owned, like the next three */
+	char *from_uri, *to_uri;        /* owned, like the next four */
+	char *bare_uri;                 /* for a second try; NULL: none, or it was made */
 	char *subject, *call_id, *body; /* the first two may be NULL */
 	struct outbound *prev, *next;
 };
@@ -49,6 +54,7 @@ static void free_outbound(struct outbound *o)
 	stanza_unref(o->stanza);
 	free(o->from_uri);
 	free(o->to_uri);
+	free(o->bare_uri);
 	free(o->subject);
 	free(o->call_id);
 	free(o->body);
@@ -119,6 +125,12 @@ static struct objection map_message(const struct gateway *g, struct outbound *o,
 	if (o->from_uri == NULL || o->to_uri == NULL)
 		return (struct objection){ COND_JID_MALFORMED,
 					   "one of the addresses cannot be written as a SIP address" };
+	if (to->resource[0] != '\0') {
+		struct jid bare = *to;
+
+		bare.resource[0] = '\0';
+		o->bare_uri = uri_of(&bare);
+	}
 	o->body = xstrdup(stanza_tree_text(tree, "body", NULL));
 	map_thread(o, tree);
 	return map_subject(o, tree);
@@ -201,12 +213,32 @@ static struct outbound *take_first(struct pair *pair)
 	return o;
 }
 
+/* The pool has no such device: then to the user, once. A user who declines or is busy has been found. */
+static bool retarget(struct outbound *o, unsigned status)
+{
+	static const unsigned unknown[] = { 404, 410, 430, 480, 484, 604 };
+
+	for (size_t i = 0; o->bare_uri != NULL && i < ARRAY_SIZE(unknown); i++) {
+		if (status != unknown[i])
+			continue;
+		free(o->to_uri);
+		o->to_uri = o->bare_uri;
+		o->bare_uri = NULL;
+		return true;
+	}
+	return false;
+}
+
 /* The callback may bring the next message of this pair: it is sent from here then. */
 static void on_response(void *ctx, unsigned status, const char *phrase, const char *contact_uri)
 {
 	struct pair *pair = ctx;
 
 	pair->request = NULL;
+	if (retarget(pair->first, status)) {
+		send_first(pair);
+		return;
+	}
 	pair->telling = true;
 	tell_response(pair->gateway, take_first(pair), status, phrase, contact_uri);
 	pair->telling = false;

@@ -298,6 +298,58 @@ static void test_outcomes(void **state)
 	end(&f);
 }
 
+/* A device that the pool does not know: then the user himself, once, and before anything else for him. */
+static void test_unknown_device(void **state)
+{
+	static const struct {
+		const char *first, *second; /* answers; NULL: no second request */
+		bool confirmed;
+		enum condition condition;
+	} cases[] = {
+		{ "480 Temporarily Unavailable", "200 OK", true, 0 },
+		{ "404 Not Found", "200 OK", true, 0 },
+		{ "604 Does Not Exist Anywhere", "480 Away", false, COND_RECIPIENT_UNAVAILABLE },
+		{ "200 OK", NULL, true, 0 },
+		{ "486 Busy Here", NULL, false, COND_RECIPIENT_UNAVAILABLE },
+		{ "603 Decline", NULL, false, COND_RECIPIENT_UNAVAILABLE },
+		{ "403 Forbidden", NULL, false, COND_FORBIDDEN },
+	};
+	struct fixture f;
+	(void)state;
+
+	begin(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct told *told;
+		char call_id[64];
+
+		GIVE(&f, .id = "device", .to = TYBALT "/old");
+		assert_memory_equal(sippeer_receive(&f.pool),
+				    "MESSAGE sip:tybalt@corp.test;gr=old SIP/2.0\r\n", 45);
+		snprintf(call_id, sizeof(call_id), "%s", sip_field(f.pool.message.s, "Call-ID"));
+		GIVE(&f, .id = "next");
+		sippeer_answer(&f.pool, cases[i].first, "");
+		if (cases[i].second != NULL) {
+			assert_memory_equal(sippeer_receive(&f.pool),
+					    "MESSAGE sip:tybalt@corp.test SIP/2.0\r\n", 38);
+			assert_string_equal(sip_field(f.pool.message.s, "To"), "<sip:tybalt@corp.test>");
+			assert_string_not_equal(sip_field(f.pool.message.s, "Call-ID"), call_id);
+			assert_int_equal(f.router.told_count, 0);
+			sippeer_answer(&f.pool, cases[i].second, "");
+		}
+		told = wait_told(&f);
+		assert_string_equal(told->id, "device");
+		assert_int_equal(told->confirmed, cases[i].confirmed);
+		if (!told->confirmed)
+			assert_int_equal(told->condition, cases[i].condition);
+		sippeer_receive(&f.pool);
+		sippeer_answer(&f.pool, "480 Away", "");
+		told = wait_told(&f);
+		assert_string_equal(told->id, "next");
+		assert_false(told->confirmed);
+	}
+	end(&f);
+}
+
 /* One request under way for a pair, whatever the resources; another pair does not wait. */
 static void test_order(void **state)
 {
@@ -898,6 +950,7 @@ int main(void)
 		cmocka_unit_test(test_out_plain),
 		cmocka_unit_test(test_out_addresses),
 		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_unknown_device),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_refused),

@@ -222,13 +222,25 @@ static void finish_streams(struct s2s *s2s, enum direction direction)
 		stream_finish(st);
 }
 
-static void fail_waiting(struct s2s *s2s)
+bool s2s_gives_up(const struct s2s *s2s)
+{
+	return s2s->stopping && s2s->stop_step == STOP_OUTBOUND;
+}
+
+/* What waits for a link that is not there. Errors to senders may wait on until it is too late for them too. */
+static void fail_waiting(struct s2s *s2s, bool late)
 {
 	struct link *link, *next;
 
 	HASH_ITER(hh, s2s->links, link, next)
-	if (link->state != LINK_STREAM || link->stream->state != S2S_TRUSTED)
-		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	{
+		if (link->state == LINK_STREAM && link->stream->state == S2S_TRUSTED)
+			continue;
+		if (late)
+			link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+		else
+			link_fail_requests(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	}
 }
 
 static void begin_step(struct s2s *s2s, enum stop_step step)
@@ -248,11 +260,12 @@ static void on_stop_tick(void *ctx)
 	struct s2s *s2s = ctx;
 	bool late = s2s_now(s2s) >= s2s->stop_deadline;
 
-	fail_waiting(s2s);
+	fail_waiting(s2s, late || s2s->stop_step == STOP_OUTBOUND);
 	if (s2s->stop_step == STOP_CUSTODY && (late || !has_custody(s2s))) {
 		finish_streams(s2s, DIRECTION_IN);
 		begin_step(s2s, STOP_INBOUND);
-	} else if (s2s->stop_step == STOP_INBOUND && (late || count_streams(s2s, DIRECTION_IN) == 0)) {
+	} else if (s2s->stop_step == STOP_INBOUND &&
+		   (late || (count_streams(s2s, DIRECTION_IN) == 0 && !has_custody(s2s)))) {
 		finish_streams(s2s, DIRECTION_OUT);
 		begin_step(s2s, STOP_OUTBOUND);
 	} else if (s2s->stop_step == STOP_OUTBOUND && (late || count_streams(s2s, DIRECTION_OUT) == 0)) {
@@ -280,6 +293,7 @@ void s2s_destroy(struct s2s *s2s)
 	if (!s2s)
 		return;
 	s2s->stopping = true;
+	s2s->stop_step = STOP_OUTBOUND;
 	listeners_close(s2s);
 	HASH_ITER(hh, s2s->streams, st, next_stream)
 	stream_destroy_now(st);

@@ -118,6 +118,22 @@ void link_fail(struct link *link, enum condition condition, const char *text)
 	fail_list(link, &link->queue, condition, text);
 }
 
+void link_fail_requests(struct link *link, enum condition condition, const char *text)
+{
+	struct outgoing **const lists[] = { &link->sent, &link->queue };
+	struct outgoing *o, *next;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		DL_FOREACH_SAFE(*lists[i], o, next)
+		{
+			if (stanza_has_type(o->stanza, "error"))
+				continue;
+			DL_DELETE(*lists[i], o);
+			finish(link, o, false, condition, text);
+		}
+	}
+}
+
 static bool is_writable(const struct link *link)
 {
 	return link->stream && link->stream->state == S2S_TRUSTED && !link->stream->close_sent;

@@ -218,8 +218,7 @@ void gateway_end_sending(struct gateway *g)
 	const struct objection stopped = { COND_REMOTE_SERVER_TIMEOUT, "shutting down" };
 	struct pair *pair, *next;
 
-	HASH_ITER(hh, g->pairs, pair, next)
-	{
+	HASH_ITER (hh, g->pairs, pair, next) {
 		if (pair->request != NULL)
 			sip_outgoing_cancel(pair->request);
 		while (pair->first != NULL)

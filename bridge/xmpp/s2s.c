@@ -197,9 +197,9 @@ static unsigned count_streams(const struct s2s *s2s, enum direction direction)
 	const struct stream *st, *next;
 	unsigned count = 0;
 
-	HASH_ITER(hh, s2s->streams, st, next)
-	if (st->direction == direction)
-		count++;
+	HASH_ITER (hh, s2s->streams, st, next)
+		if (st->direction == direction)
+			count++;
 	return count;
 }
 
@@ -207,9 +207,9 @@ static bool has_custody(const struct s2s *s2s)
 {
 	const struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	if (link->count > 0)
-		return true;
+	HASH_ITER (hh, s2s->links, link, next)
+		if (link->count > 0)
+			return true;
 	return s2s->finished != NULL;
 }
 
@@ -217,9 +217,9 @@ static void finish_streams(struct s2s *s2s, enum direction direction)
 {
 	struct stream *st, *next;
 
-	HASH_ITER(hh, s2s->streams, st, next)
-	if (st->direction == direction)
-		stream_finish(st);
+	HASH_ITER (hh, s2s->streams, st, next)
+		if (st->direction == direction)
+			stream_finish(st);
 }
 
 bool s2s_gives_up(const struct s2s *s2s)
@@ -232,8 +232,7 @@ static void fail_waiting(struct s2s *s2s, bool late)
 {
 	struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	{
+	HASH_ITER (hh, s2s->links, link, next) {
 		if (link->state == LINK_STREAM && link->stream->state == S2S_TRUSTED)
 			continue;
 		if (late)
@@ -295,16 +294,15 @@ void s2s_destroy(struct s2s *s2s)
 	s2s->stopping = true;
 	s2s->stop_step = STOP_OUTBOUND;
 	listeners_close(s2s);
-	HASH_ITER(hh, s2s->streams, st, next_stream)
-	stream_destroy_now(st);
-	HASH_ITER(hh, s2s->links, link, next_link)
-	{
+	HASH_ITER (hh, s2s->streams, st, next_stream)
+		stream_destroy_now(st);
+	HASH_ITER (hh, s2s->links, link, next_link) {
 		verify_fail_all(link);
 		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
 	}
 	deliver_finished(s2s);
-	HASH_ITER(hh, s2s->links, link, next_link)
-	link_destroy(link);
+	HASH_ITER (hh, s2s->links, link, next_link)
+		link_destroy(link);
 	loop_timer_destroy(s2s->stop_timer);
 	sock_cleanup(s2s->setup.loop);
 	free(s2s->secret);
@@ -329,14 +327,13 @@ static void add_outbound(const struct s2s *s2s, json_t *list)
 {
 	const struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	{
+	HASH_ITER (hh, s2s->links, link, next) {
 		size_t unconfirmed = 0;
 		const struct outgoing *o;
 		json_t *row = describe(s2s, link->stream);
 
-		DL_FOREACH(link->sent, o)
-		unconfirmed++;
+		DL_FOREACH (link->sent, o)
+			unconfirmed++;
 		json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge",
 						      edge_name(link->edge), "direction", "out", "local",
 						      link->local, "remote", link->remote, "queued",
@@ -357,12 +354,10 @@ json_t *s2s_links(const struct s2s *s2s)
 	const struct pair *pair;
 
 	add_outbound(s2s, list);
-	HASH_ITER(hh, s2s->streams, st, next)
-	{
+	HASH_ITER (hh, s2s->streams, st, next) {
 		if (st->direction != DIRECTION_IN)
 			continue;
-		DL_FOREACH(st->pairs, pair)
-		{
+		DL_FOREACH (st->pairs, pair) {
 			json_t *row = describe(s2s, st);
 
 			json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b}", "edge",

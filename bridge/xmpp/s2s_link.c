@@ -124,8 +124,7 @@ void link_fail_requests(struct link *link, enum condition condition, const char 
 	struct outgoing *o, *next;
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
-		DL_FOREACH_SAFE(*lists[i], o, next)
-		{
+		DL_FOREACH_SAFE (*lists[i], o, next) {
 			if (stanza_has_type(o->stanza, "error"))
 				continue;
 			DL_DELETE(*lists[i], o);
@@ -224,8 +223,7 @@ static void confirm_by_tcp(struct link *link)
 	uint64_t acked = sock_acked(link->stream->sock), number = 0;
 	const struct outgoing *o;
 
-	DL_FOREACH(link->sent, o)
-	{
+	DL_FOREACH (link->sent, o) {
 		if (o->end > acked)
 			break;
 		number = o->number;
@@ -274,8 +272,7 @@ static void expire_list(struct link *link, struct outgoing **list, int64_t now, 
 {
 	struct outgoing *o, *next;
 
-	DL_FOREACH_SAFE(*list, o, next)
-	{
+	DL_FOREACH_SAFE (*list, o, next) {
 		if (o->deadline > now)
 			continue;
 		DL_DELETE(*list, o);
@@ -342,8 +339,8 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	link->state = LINK_IDLE;
 	link->ping_out = false;
 	settle_sent(link, orderly, sock_acked(st->sock), why);
-	DL_FOREACH(link->verifies, v)
-	v->sent = false;
+	DL_FOREACH (link->verifies, v)
+		v->sent = false;
 	if (tls_failed && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
 		link->without_tls = true;
 		link->target_next--;

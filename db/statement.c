@@ -74,9 +74,9 @@ struct statement *statement_open(struct db *db, const char *sql)
 {
 	struct statement *st;
 
-	LL_FOREACH(db->statements, st)
-	if (st->sql == sql && !st->busy)
-		break;
+	LL_FOREACH (db->statements, st)
+		if (st->sql == sql && !st->busy)
+			break;
 	if (!st) {
 		st = xcalloc(1, sizeof(*st));
 		st->db = db;
@@ -168,8 +168,7 @@ void statement_free_all(struct db *db)
 {
 	struct statement *st, *next;
 
-	LL_FOREACH_SAFE(db->statements, st, next)
-	{
+	LL_FOREACH_SAFE (db->statements, st, next) {
 		sqlite3_finalize(st->handle);
 		free(st);
 	}

@@ -19,6 +19,7 @@ log_stderror=yes
 children=2
 tcp_children=2
 tcp_accept_no_cl=yes
+tcp_rd_buf_size=131072
 tcp_source_ipv4={address}
 auto_aliases=no
 dns=no

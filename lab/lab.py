@@ -36,7 +36,8 @@ PARTNER_USERS = ("juliet", "rosaline")
 class Lab:
     """
     partner: "prosody" or "ejabberd"; partner_tls: "required", "optional" or "none".
-    wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners).
+    wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners, and knows
+    poolbridge by its address).
     chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
     bridge: False leaves poolbridge out: the partner and the legacy gateway federate directly.
     pool: False leaves Kamailio out.
@@ -49,7 +50,7 @@ class Lab:
         try:
             self._begin()
             self._start_dns(bridge, wiring)
-            self._start_servers(partner, partner_tls, pool)
+            self._start_servers(partner, partner_tls, pool, wiring)
             if chaos:
                 self._start_proxies()
             if bridge:
@@ -94,7 +95,7 @@ class Lab:
         self._ends.callback(lambda: [dns.process.kill() for dns in (self.outside, self.inside)])
         self._local_host = address("external" if bridge else "legacy")
 
-    def _start_servers(self, partner, partner_tls, pool):
+    def _start_servers(self, partner, partner_tls, pool, wiring):
         if partner == "ejabberd":
             hosts = {f"xmpp.{domain}": self._local_host for domain in LOCAL}
             self.partner = Ejabberd(self, "partner", PARTNERS + ODD_PARTNERS, hosts, self.outside, partner_tls)
@@ -103,7 +104,9 @@ class Lab:
             self.partner = Prosody(self, "partner", PARTNERS + ODD_PARTNERS, users, self.outside, partner_tls)
         self._ends.callback(lambda: self.partner.stop())
         users = [f"{user}@{domain}" for domain in LOCAL for user in LEGACY_USERS]
-        self.legacy = Prosody(self, "legacy", LOCAL, users, self.inside, tls="optional")
+        # In the direct wiring its DNS shows it the partners, so it must know us without asking them.
+        trusted = [self.block.address("internal")] if wiring == "direct" else []
+        self.legacy = Prosody(self, "legacy", LOCAL, users, self.inside, tls="optional", trusted=trusted)
         self._ends.callback(lambda: self.legacy.stop())
         if pool:
             self.pool = Kamailio(self, LOCAL)
@@ -134,7 +137,8 @@ class Lab:
 
     def deliver(self, sender, to, body=None, **options):
         """Send a message and wait for what becomes of it: see lab.delivery."""
-        receivers = [user for user in self.users if user.address == to.partition("/")[0]]
+        address = to.partition("/")[0].lower()
+        receivers = [user for user in self.users if user.address == address]
         return deliver(sender, receivers, to, body, **options)
 
     def run(self, name, argv, **options):

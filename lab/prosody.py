@@ -12,6 +12,7 @@ from lab import certificates
 from lab.process import Process
 
 PASSWORD = "secret"
+PLUGINS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plugins")
 
 CONFIG = """\
 run_as_root = true
@@ -29,9 +30,11 @@ network_settings = {{ nagle = false }}
 limits = {{}}
 modules_enabled = {{
     "roster", "saslauth", "tls", "dialback", "disco", "ping", "presence", "message", "iq",
-    "version", "vcard", "offline"
+    "version", "vcard", "offline", "trusted_address"
 }}
 modules_disabled = {{ "s2s_bidi", "smacks" }}
+plugin_paths = {{ "{plugins}" }}
+trusted_addresses = {{ {trusted} }}
 authentication = "internal_plain"; storage = "internal"
 c2s_require_encryption = false; allow_unencrypted_plain_auth = true
 s2s_secure_auth = false
@@ -41,10 +44,11 @@ ssl = {{ certificate = "{certificate}"; key = "{key}" }}
 
 
 class Prosody:
-    def __init__(self, lab, role, domains, users, dns, tls):
+    def __init__(self, lab, role, domains, users, dns, tls, trusted=()):
         """
         domains: the first names the certificate. users: addresses; all have PASSWORD.
         tls: "required", "optional" or "none" towards other servers.
+        trusted: addresses of servers that need no dialback.
         """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
         self.folder = os.path.join(lab.folder, role)
@@ -56,6 +60,7 @@ class Prosody:
         with open(self.config, "w", encoding="utf-8") as out:
             out.write(CONFIG.format(
                 folder=self.folder, address=self.address, dns_address=dns.address, dns_port=dns.port,
+                plugins=PLUGINS, trusted=", ".join(f'"{address}"' for address in trusted),
                 require=lua(tls == "required"), allow=lua(tls != "none"), certificate=certificate, key=key))
             out.writelines(f'VirtualHost "{domain}"\n' for domain in domains)
         self.start()

@@ -10,8 +10,6 @@ from xml.sax.saxutils import escape, quoteattr
 logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
 import slixmpp  # noqa: E402  (its import logs)
-from slixmpp.xmlstream.handler import Callback  # noqa: E402
-from slixmpp.xmlstream.matcher import MatchXPath  # noqa: E402
 
 from lab.inbox import Inbox  # noqa: E402
 
@@ -81,9 +79,8 @@ class XmppUser:
 
     async def _open(self, host, password):
         self.client = Client(self.address, password)
-        for kind in ("message", "presence", "iq"):
-            self.client.register_handler(
-                Callback("lab " + kind, MatchXPath(CLIENT + kind), lambda s: self.inbox.put(Stanza(s.xml))))
+        # A filter sees what comes in and leaves it to slixmpp, which answers iq requests as any client does.
+        self.client.add_filter("in", self._received)
         started, failed = asyncio.Event(), asyncio.get_running_loop().create_future()
         self.client.add_event_handler("session_start", lambda event: started.set())
         self.client.add_event_handler(
@@ -95,7 +92,13 @@ class XmppUser:
             raise TimeoutError(f"{self.address}: no login at {host}")
         done.pop().result()
         failed.cancel()
+        # Who has asked for the roster is told of answers to subscription requests.
+        await self.client.get_roster()
         await self._show_presence()
+
+    def _received(self, stanza):
+        self.inbox.put(Stanza(stanza.xml))
+        return stanza
 
     async def _show_presence(self):
         # The server reflects one's own presence once it has taken it.

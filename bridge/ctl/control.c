@@ -292,8 +292,8 @@ void control_destroy(struct control *control)
 
 	if (!control)
 		return;
-	DL_FOREACH_SAFE(control->clients, c, next)
-	client_drop(c);
+	DL_FOREACH_SAFE (control->clients, c, next)
+		client_drop(c);
 	loop_fd_remove(control->watch);
 	loop_timer_destroy(control->retry);
 	if (control->fd >= 0)

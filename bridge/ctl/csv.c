@@ -91,25 +91,30 @@ static enum err check_text(const char *path, const struct strbuf *text, const ch
 	return OK;
 }
 
+enum err text_decode(const char *path, struct strbuf *text, const char **why)
+{
+	enum err e = OK;
+
+	strbuf_puts(text, ""); /* a string even when the file is empty */
+	if (text->len >= 2 && (memcmp(text->s, "\xff\xfe", 2) == 0 || memcmp(text->s, "\xfe\xff", 2) == 0))
+		e = from_utf16(path, text, why);
+	if (e == OK && text->len >= 3 && memcmp(text->s, "\xef\xbb\xbf", 3) == 0)
+		strbuf_consume(text, 3);
+	return e == OK ? check_text(path, text, why) : e;
+}
+
 enum err text_read(const char *path, struct strbuf *out, const char **why)
 {
 	struct strbuf text = { 0 };
 	enum err e = read_bytes(path, &text, why);
 
-	if (e == OK && text.len >= 2 &&
-	    (memcmp(text.s, "\xff\xfe", 2) == 0 || memcmp(text.s, "\xfe\xff", 2) == 0))
-		e = from_utf16(path, &text, why);
-	if (e == OK && text.len >= 3 && memcmp(text.s, "\xef\xbb\xbf", 3) == 0)
-		strbuf_consume(&text, 3);
 	if (e == OK)
-		e = check_text(path, &text, why);
-	if (e != OK) {
+		e = text_decode(path, &text, why);
+	if (e == OK)
+		*out = text;
+	else
 		strbuf_free(&text);
-		return e;
-	}
-	strbuf_puts(&text, ""); /* a string even when the file is empty */
-	*out = text;
-	return OK;
+	return e;
 }
 
 char *text_next_line(char **at)
@@ -196,13 +201,17 @@ static void skip_line(struct csv *csv)
 	csv->next_line++;
 }
 
-static char find_separator(const char *line)
+/* The first one of the first row that stands outside quotes. */
+static char find_separator(const char *row)
 {
-	size_t n = strcspn(line, "\n");
+	bool quoted = false;
 
-	if (memchr(line, ',', n))
-		return ',';
-	return memchr(line, ';', n) ? ';' : memchr(line, '\t', n) ? '\t' : ',';
+	for (; *row && (quoted || *row != '\n'); row++) {
+		quoted ^= *row == '"';
+		if (!quoted && (*row == ',' || *row == ';' || *row == '\t'))
+			return *row;
+	}
+	return ',';
 }
 
 enum err csv_start(struct csv *csv, struct strbuf *text, const char **why)

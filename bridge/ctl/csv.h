@@ -16,6 +16,9 @@
  */
 MUST_CHECK enum err text_read(const char *path, struct strbuf *out, const char **why);
 
+/* The second half of it, in place: the bytes of the file of that name as UTF-8 without the mark. */
+MUST_CHECK enum err text_decode(const char *path, struct strbuf *text, const char **why);
+
 /* Cuts the next line out of *at, without its end; NULL at the end of the text. */
 char *text_next_line(char **at);
 

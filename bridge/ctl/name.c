@@ -62,6 +62,16 @@ bool name_jid(struct ctl *ctl, const char *text, struct jid *out)
 	return false;
 }
 
+/* What is before the last dot counts: "other.test" is not near "partner.test" for its ending's sake. */
+static void start_near(struct nearest *n, const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	nearest_start(n, name);
+	if (dot)
+		n->distance = (size_t)(dot - name) / 3 + 2;
+}
+
 static bool offer_domain(void *ctx, const struct domain *d)
 {
 	nearest_offer(ctx, d->name);
@@ -72,7 +82,7 @@ int name_no_domain(struct ctl *ctl, const char *where, const char *name)
 {
 	struct nearest n;
 
-	nearest_start(&n, name);
+	start_near(&n, name);
 	if (registry_each_domain(ctl->db, offer_domain, &n) == OK && n.found[0])
 		return ctl_fail(ctl, "%sthere is no local domain '%s' in the registry: did you mean '%s'?",
 				where, name, n.found);
@@ -106,7 +116,7 @@ int name_no_partner(struct ctl *ctl, const char *where, const char *name)
 {
 	struct offer o = { .db = ctl->db };
 
-	nearest_start(&o.n, name);
+	start_near(&o.n, name);
 	if (registry_each_partner(ctl->db, offer_partner, &o) == OK && o.n.found[0])
 		return ctl_fail(ctl, "%sthere is no partner '%s' in the registry: did you mean '%s'?", where,
 				name, o.n.found);

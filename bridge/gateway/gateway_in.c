@@ -191,16 +191,15 @@ void gateway_end_receiving(struct gateway *g)
 {
 	struct inbound *in, *next;
 
-	HASH_ITER(hh, g->inbound, in, next)
-	answer(in, 503, "Shutting Down");
+	HASH_ITER (hh, g->inbound, in, next)
+		answer(in, 503, "Shutting Down");
 }
 
 void gateway_abandon_receiving(struct gateway *g)
 {
 	struct inbound *in, *next;
 
-	HASH_ITER(hh, g->inbound, in, next)
-	{
+	HASH_ITER (hh, g->inbound, in, next) {
 		HASH_DEL(g->inbound, in);
 		in->gateway = NULL;
 	}

@@ -14,6 +14,12 @@ enum {
 	ID_PREFIX_SIZE = 17 /* 64 random bits */
 };
 
+/* The pairs whose next message may go out as soon as there is room, and how many are out already. */
+struct window {
+	struct pair *ready;
+	size_t under_way;
+};
+
 struct gateway {
 	struct loop *loop;
 	const struct config *config;
@@ -22,6 +28,7 @@ struct gateway {
 	bool stopped;
 	struct pair *pairs;      /* XMPP -> SIP: a queue for each (from, to) that has something in it */
 	size_t queued;           /* in all of them, those under way too */
+	struct window window[2]; /* by pool: a silent one must not hold up the other */
 	struct inbound *inbound; /* SIP -> XMPP: what waits to be delivered, by stanza id */
 	char id_prefix[ID_PREFIX_SIZE];
 	uint64_t id_counter;

@@ -69,8 +69,8 @@ void endpoint_end_received(struct sip_endpoint *ep)
 {
 	struct sip_transaction *t, *next;
 
-	DL_FOREACH_SAFE(ep->waiting, t, next)
-	close_transaction(t, SIP_503_SERVICE_UNAVAILABLE);
+	DL_FOREACH_SAFE (ep->waiting, t, next)
+		close_transaction(t, SIP_503_SERVICE_UNAVAILABLE);
 }
 
 /*

@@ -288,6 +288,6 @@ void endpoint_end_sent(struct sip_endpoint *ep)
 {
 	struct sip_outgoing *o, *next;
 
-	DL_FOREACH_SAFE(ep->sent, o, next)
-	finish(o, 503, "Shutting Down", NULL);
+	DL_FOREACH_SAFE (ep->sent, o, next)
+		finish(o, 503, "Shutting Down", NULL);
 }

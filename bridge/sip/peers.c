@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/core/log.h"
+
 enum {
 	PEERS_MAX = 64,
 	SIP_PORT = 5060,
@@ -57,6 +59,33 @@ bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source)
 		if (memcmp(&p->address[i], &address, sizeof(address)) == 0)
 			return true;
 	return false;
+}
+
+static const char *address_text(const struct in6_addr *a, char out[INET6_ADDRSTRLEN])
+{
+	bool v4 = IN6_IS_ADDR_V4MAPPED(a);
+
+	return inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->s6_addr + 12 : a->s6_addr, out, INET6_ADDRSTRLEN);
+}
+
+json_t *sip_peers_status(const struct sip_peers *p)
+{
+	json_t *list = json_array();
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < p->count; i++)
+		json_array_append_new(list, json_string(address_text(&p->address[i], text)));
+	return list;
+}
+
+/* Others get no answer on TCP, so whoever looks for the reason finds the list. */
+static void log_peers(const struct sip_peers *p)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	for (size_t i = 0; i < p->count; i++)
+		log_event(LOG_NOTICE, "sip-peer", NULL, "address=%s",
+			  log_value(address_text(&p->address[i], text)));
 }
 
 /* Every address of a host. flags: of getaddrinfo(). */
@@ -111,11 +140,13 @@ enum err sip_peers_create(const struct config *config, struct sip_peers **out, c
 		e = add_pool(p, "sip.new_pool", config->sip.new_pool, why);
 	if (e == OK && allow->count == 0)
 		e = add_pool(p, "sip.legacy_pool", config->sip.legacy_pool, why);
-	if (e != OK)
+	if (e != OK) {
 		free(p);
-	else
-		*out = p;
-	return e;
+		return e;
+	}
+	log_peers(p);
+	*out = p;
+	return OK;
 }
 
 void sip_peers_destroy(struct sip_peers *p)
@@ -196,62 +227,66 @@ static void make_program(struct program *p, const struct sip_peers *peers)
 
 _Static_assert(1 + 2 * PEERS_MAX + 1 <= UINT8_MAX, "the jump over the IPv4 part must fit");
 
-/* Does this descriptor listen at that address? */
-static bool listens_at(int fd, const struct in6_addr *address, uint16_t port)
+static uint16_t port_of(const struct sockaddr *sa)
 {
-	union {
-		struct sockaddr sa;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-		struct sockaddr_storage storage;
-	} local;
-	struct in6_addr bound;
+	return ntohs(sa->sa_family == AF_INET ? ((const struct sockaddr_in *)sa)->sin_port
+					      : ((const struct sockaddr_in6 *)sa)->sin6_port);
+}
+
+static bool is_wildcard(const struct in6_addr *a)
+{
+	return IN6_IS_ADDR_UNSPECIFIED(a) || (IN6_IS_ADDR_V4MAPPED(a) && word_of(a, 3) == INADDR_ANY);
+}
+
+/* Does this descriptor listen there? For a wildcard sofia-sip opens a socket for each address of the machine. */
+static bool listens_at(int fd, const struct sockaddr *wanted)
+{
+	struct sockaddr_storage storage = { .ss_family = AF_UNSPEC };
+	const struct sockaddr *local = (const struct sockaddr *)&storage;
+	struct in6_addr bound, address;
 	int listening = 0;
 	socklen_t size = sizeof(listening);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
 		return false;
-	size = sizeof(local);
-	if (getsockname(fd, &local.sa, &size) != 0 || !to_v6(&local.sa, &bound))
+	size = sizeof(storage);
+	if (getsockname(fd, (struct sockaddr *)&storage, &size) != 0 || local->sa_family != wanted->sa_family)
 		return false;
-	return ntohs(local.sa.sa_family == AF_INET ? local.v4.sin_port : local.v6.sin6_port) == port &&
-	       memcmp(&bound, address, sizeof(bound)) == 0;
+	return to_v6(local, &bound) && to_v6(wanted, &address) && port_of(local) == port_of(wanted) &&
+	       (is_wildcard(&address) || memcmp(&bound, &address, sizeof(bound)) == 0);
+}
+
+/* To every socket that listens there. */
+static enum err attach(const struct sock_fprog *filter, const struct sockaddr *listener)
+{
+	enum err e = ERR_NOT_FOUND;
+
+	for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
+		if (!listens_at(fd, listener))
+			continue;
+		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, sizeof(*filter)) != 0)
+			return ERR_IO;
+		e = OK;
+	}
+	return e;
 }
 
 enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
 	struct addrinfo *list = NULL;
-	struct in6_addr address;
 	struct program program;
-	struct sock_fprog prog = { .filter = program.code };
-	bool known;
+	struct sock_fprog filter = { .filter = program.code };
+	char port[8];
+	enum err e;
 
-	if (getaddrinfo(listener->host, NULL, &hints, &list) != 0)
+	snprintf(port, sizeof(port), "%u", (unsigned)listener->port);
+	if (getaddrinfo(listener->host, port, &hints, &list) != 0)
 		return ERR_NOT_FOUND;
-	known = to_v6(list->ai_addr, &address);
-	freeaddrinfo(list);
 	make_program(&program, p);
-	prog.len = program.used;
-	for (int fd = 0; known && fd < DESCRIPTORS_MAX; fd++) {
-		if (!listens_at(fd, &address, listener->port))
-			continue;
-		return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog)) == 0 ? OK : ERR_IO;
-	}
-	return ERR_NOT_FOUND;
-}
-
-json_t *sip_peers_status(const struct sip_peers *p)
-{
-	json_t *list = json_array();
-	char text[INET6_ADDRSTRLEN];
-
-	for (size_t i = 0; i < p->count; i++) {
-		const struct in6_addr *a = &p->address[i];
-		bool v4 = IN6_IS_ADDR_V4MAPPED(a);
-
-		inet_ntop(v4 ? AF_INET : AF_INET6, v4 ? a->s6_addr + 12 : a->s6_addr, text, sizeof(text));
-		json_array_append_new(list, json_string(text));
-	}
-	return list;
+	filter.len = program.used;
+	e = attach(&filter, list->ai_addr);
+	freeaddrinfo(list);
+	return e;
 }

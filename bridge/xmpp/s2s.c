@@ -197,9 +197,9 @@ static unsigned count_streams(const struct s2s *s2s, enum direction direction)
 	const struct stream *st, *next;
 	unsigned count = 0;
 
-	HASH_ITER(hh, s2s->streams, st, next)
-	if (st->direction == direction)
-		count++;
+	HASH_ITER (hh, s2s->streams, st, next)
+		if (st->direction == direction)
+			count++;
 	return count;
 }
 
@@ -207,9 +207,9 @@ static bool has_custody(const struct s2s *s2s)
 {
 	const struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	if (link->count > 0)
-		return true;
+	HASH_ITER (hh, s2s->links, link, next)
+		if (link->count > 0)
+			return true;
 	return s2s->finished != NULL;
 }
 
@@ -217,18 +217,29 @@ static void finish_streams(struct s2s *s2s, enum direction direction)
 {
 	struct stream *st, *next;
 
-	HASH_ITER(hh, s2s->streams, st, next)
-	if (st->direction == direction)
-		stream_finish(st);
+	HASH_ITER (hh, s2s->streams, st, next)
+		if (st->direction == direction)
+			stream_finish(st);
 }
 
-static void fail_waiting(struct s2s *s2s)
+bool s2s_gives_up(const struct s2s *s2s)
+{
+	return s2s->stopping && s2s->stop_step == STOP_OUTBOUND;
+}
+
+/* What waits for a link that is not there. Errors to senders may wait on until it is too late for them too. */
+static void fail_waiting(struct s2s *s2s, bool late)
 {
 	struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	if (link->state != LINK_STREAM || link->stream->state != S2S_TRUSTED)
-		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	HASH_ITER (hh, s2s->links, link, next) {
+		if (link->state == LINK_STREAM && link->stream->state == S2S_TRUSTED)
+			continue;
+		if (late)
+			link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+		else
+			link_fail_requests(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
+	}
 }
 
 static void begin_step(struct s2s *s2s, enum stop_step step)
@@ -248,11 +259,12 @@ static void on_stop_tick(void *ctx)
 	struct s2s *s2s = ctx;
 	bool late = s2s_now(s2s) >= s2s->stop_deadline;
 
-	fail_waiting(s2s);
+	fail_waiting(s2s, late || s2s->stop_step == STOP_OUTBOUND);
 	if (s2s->stop_step == STOP_CUSTODY && (late || !has_custody(s2s))) {
 		finish_streams(s2s, DIRECTION_IN);
 		begin_step(s2s, STOP_INBOUND);
-	} else if (s2s->stop_step == STOP_INBOUND && (late || count_streams(s2s, DIRECTION_IN) == 0)) {
+	} else if (s2s->stop_step == STOP_INBOUND &&
+		   (late || (count_streams(s2s, DIRECTION_IN) == 0 && !has_custody(s2s)))) {
 		finish_streams(s2s, DIRECTION_OUT);
 		begin_step(s2s, STOP_OUTBOUND);
 	} else if (s2s->stop_step == STOP_OUTBOUND && (late || count_streams(s2s, DIRECTION_OUT) == 0)) {
@@ -280,17 +292,17 @@ void s2s_destroy(struct s2s *s2s)
 	if (!s2s)
 		return;
 	s2s->stopping = true;
+	s2s->stop_step = STOP_OUTBOUND;
 	listeners_close(s2s);
-	HASH_ITER(hh, s2s->streams, st, next_stream)
-	stream_destroy_now(st);
-	HASH_ITER(hh, s2s->links, link, next_link)
-	{
+	HASH_ITER (hh, s2s->streams, st, next_stream)
+		stream_destroy_now(st);
+	HASH_ITER (hh, s2s->links, link, next_link) {
 		verify_fail_all(link);
 		link_fail(link, COND_REMOTE_SERVER_TIMEOUT, "this server is shutting down");
 	}
 	deliver_finished(s2s);
-	HASH_ITER(hh, s2s->links, link, next_link)
-	link_destroy(link);
+	HASH_ITER (hh, s2s->links, link, next_link)
+		link_destroy(link);
 	loop_timer_destroy(s2s->stop_timer);
 	sock_cleanup(s2s->setup.loop);
 	free(s2s->secret);
@@ -315,14 +327,13 @@ static void add_outbound(const struct s2s *s2s, json_t *list)
 {
 	const struct link *link, *next;
 
-	HASH_ITER(hh, s2s->links, link, next)
-	{
+	HASH_ITER (hh, s2s->links, link, next) {
 		size_t unconfirmed = 0;
 		const struct outgoing *o;
 		json_t *row = describe(s2s, link->stream);
 
-		DL_FOREACH(link->sent, o)
-		unconfirmed++;
+		DL_FOREACH (link->sent, o)
+			unconfirmed++;
 		json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge",
 						      edge_name(link->edge), "direction", "out", "local",
 						      link->local, "remote", link->remote, "queued",
@@ -343,12 +354,10 @@ json_t *s2s_links(const struct s2s *s2s)
 	const struct pair *pair;
 
 	add_outbound(s2s, list);
-	HASH_ITER(hh, s2s->streams, st, next)
-	{
+	HASH_ITER (hh, s2s->streams, st, next) {
 		if (st->direction != DIRECTION_IN)
 			continue;
-		DL_FOREACH(st->pairs, pair)
-		{
+		DL_FOREACH (st->pairs, pair) {
 			json_t *row = describe(s2s, st);
 
 			json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b}", "edge",

@@ -115,7 +115,7 @@ void link_next_target(struct link *link, const char *why)
 	const struct dns_target *target;
 
 	forget_tlsa(link);
-	if (link->s2s->stopping) {
+	if (s2s_gives_up(link->s2s)) {
 		fail_for_stop(link);
 		return;
 	}
@@ -202,7 +202,7 @@ static void begin(struct link *link)
 void link_work(struct link *link)
 {
 	link_arm(link);
-	if (link->s2s->stopping && link->state != LINK_STREAM) {
+	if (s2s_gives_up(link->s2s) && link->state != LINK_STREAM) {
 		fail_for_stop(link);
 	} else if (link->state == LINK_IDLE && !link_is_empty(link)) {
 		begin(link);

@@ -21,8 +21,7 @@ static struct pair *find_pair(struct stream *st, const char *local, const char *
 {
 	struct pair *pair;
 
-	DL_FOREACH(st->pairs, pair)
-	{
+	DL_FOREACH (st->pairs, pair) {
 		if (strcmp(pair->remote, remote) == 0 && strcmp(pair->local, local) == 0) {
 			/* Most streams have one pair; a busy one of several moves to the front. */
 			if (pair != st->pairs) {
@@ -99,10 +98,10 @@ static unsigned streams_of(const struct stream *st)
 	const struct stream *other, *next;
 	unsigned count = 0;
 
-	HASH_ITER(hh, st->s2s->streams, other, next)
-	if (other != st && other->direction == DIRECTION_IN && other->edge == st->edge &&
-	    strcmp(other->remote, st->remote) == 0)
-		count++;
+	HASH_ITER (hh, st->s2s->streams, other, next)
+		if (other != st && other->direction == DIRECTION_IN && other->edge == st->edge &&
+		    strcmp(other->remote, st->remote) == 0)
+			count++;
 	return count;
 }
 
@@ -334,8 +333,8 @@ void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remot
 		return;
 	}
 	drop_pair(st, pair);
-	DL_FOREACH(st->pairs, pair)
-	any_valid = any_valid || pair->valid;
+	DL_FOREACH (st->pairs, pair)
+		any_valid = any_valid || pair->valid;
 	/* XEP-0220 section 2.1.2: an invalid key ends a stream that proved nothing else; an error does not. */
 	if (verdict == VERDICT_INVALID && !any_valid)
 		stream_close(st, NULL, "the dialback key is invalid");

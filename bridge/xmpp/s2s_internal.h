@@ -250,6 +250,8 @@ int64_t s2s_now(const struct s2s *s2s);
 MUST_CHECK enum err s2s_is_ours(struct s2s *s2s, enum edge edge, const char *domain, bool *out);
 MUST_CHECK enum err s2s_policy_for(struct s2s *s2s, enum edge edge, const char *remote,
 				   struct stream_policy *out);
+/* Too late to open a stream: we are stopping, and past the time in which senders get their answers. */
+bool s2s_gives_up(const struct s2s *s2s);
 struct stream *s2s_find_stream(struct s2s *s2s, uint64_t number); /* NULL: it is gone */
 void s2s_finish(struct s2s *s2s,
 		struct outgoing *o); /* takes it; its callback comes at the end of the turn */
@@ -339,6 +341,8 @@ void link_proved(struct link *link, uint64_t number);
 void link_stream_ended(struct link *link, bool orderly, const char *why);
 /* Everything in custody fails with this condition. */
 void link_fail(struct link *link, enum condition condition, const char *text);
+/* Likewise, but for error stanzas: nobody could be told that those went nowhere. */
+void link_fail_requests(struct link *link, enum condition condition, const char *text);
 /* True when the stanza was the answer to our ping, which goes no further. */
 bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
 		  const struct jid *to);

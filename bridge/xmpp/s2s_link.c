@@ -119,6 +119,21 @@ void link_fail(struct link *link, enum condition condition, const char *text)
 	fail_list(link, &link->queue, condition, text);
 }
 
+void link_fail_requests(struct link *link, enum condition condition, const char *text)
+{
+	struct outgoing **const lists[] = { &link->sent, &link->queue };
+	struct outgoing *o, *next;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
+		DL_FOREACH_SAFE (*lists[i], o, next) {
+			if (stanza_has_type(o->stanza, "error"))
+				continue;
+			DL_DELETE(*lists[i], o);
+			finish(link, o, false, condition, text);
+		}
+	}
+}
+
 static bool is_writable(const struct link *link)
 {
 	return link->stream && link->stream->state == S2S_TRUSTED && !link->stream->close_sent;
@@ -231,8 +246,7 @@ static void confirm_by_tcp(struct link *link)
 	uint64_t acked = sock_acked(link->stream->sock), number = 0;
 	const struct outgoing *o;
 
-	DL_FOREACH(link->sent, o)
-	{
+	DL_FOREACH (link->sent, o) {
 		if (o->end > acked)
 			break;
 		number = o->number;
@@ -288,8 +302,7 @@ static void expire_list(struct link *link, struct outgoing **list, int64_t now, 
 {
 	struct outgoing *o, *next;
 
-	DL_FOREACH_SAFE(*list, o, next)
-	{
+	DL_FOREACH_SAFE (*list, o, next) {
 		if (o->deadline > now)
 			continue;
 		DL_DELETE(*list, o);
@@ -359,8 +372,8 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	link->state = LINK_IDLE;
 	link->ping_out = false;
 	settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
-	DL_FOREACH(link->verifies, v)
-	v->sent = false;
+	DL_FOREACH (link->verifies, v)
+		v->sent = false;
 	if (tls_failed && !st->direct_tls && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
 		link->without_tls = true;
 		link->target_next--;

@@ -172,8 +172,7 @@ void listeners_close(struct s2s *s2s)
 {
 	struct listener *l, *next;
 
-	LL_FOREACH_SAFE(s2s->listeners, l, next)
-	{
+	LL_FOREACH_SAFE (s2s->listeners, l, next) {
 		loop_fd_remove(l->watch);
 		loop_timer_destroy(l->pause);
 		close(l->fd);
@@ -187,8 +186,8 @@ json_t *s2s_listeners(const struct s2s *s2s)
 	json_t *list = json_array();
 	const struct listener *l;
 
-	LL_FOREACH(s2s->listeners, l)
-	json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "edge", edge_name(l->edge), "address",
-					      l->name, "direct_tls", l->direct_tls));
+	LL_FOREACH (s2s->listeners, l)
+		json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "edge", edge_name(l->edge),
+						      "address", l->name, "direct_tls", l->direct_tls));
 	return list;
 }

@@ -77,8 +77,8 @@ static void stream_free(void *obj)
 	struct stream *st = obj;
 	struct pair *pair, *next;
 
-	DL_FOREACH_SAFE(st->pairs, pair, next)
-	free(pair);
+	DL_FOREACH_SAFE (st->pairs, pair, next)
+		free(pair);
 	xmlstream_destroy(st->xml);
 	free(st->id);
 	free(st->certificate_why);

@@ -53,8 +53,7 @@ void verify_send_pending(struct link *link)
 	struct strbuf b = { 0 };
 	struct verify *v;
 
-	DL_FOREACH(link->verifies, v)
-	{
+	DL_FOREACH (link->verifies, v) {
 		if (v->sent)
 			continue;
 		strbuf_puts(&b, "<db:verify");
@@ -77,9 +76,9 @@ void verify_on_verdict(struct link *link, const struct xml_element *el)
 	enum verdict_kind verdict = VERDICT_ERROR;
 	struct verify *v;
 
-	DL_FOREACH(link->verifies, v)
-	if (v->sent && strcmp(v->id, el->id) == 0)
-		break;
+	DL_FOREACH (link->verifies, v)
+		if (v->sent && strcmp(v->id, el->id) == 0)
+			break;
 	if (!v) {
 		stream_close(link->stream, "policy-violation", "a dialback verdict that was not asked for");
 		return;
@@ -101,7 +100,7 @@ void verify_expire(struct link *link, int64_t now)
 {
 	struct verify *v, *next;
 
-	DL_FOREACH_SAFE(link->verifies, v, next)
-	if (v->deadline <= now)
-		finish(link, v, VERDICT_ERROR);
+	DL_FOREACH_SAFE (link->verifies, v, next)
+		if (v->deadline <= now)
+			finish(link, v, VERDICT_ERROR);
 }

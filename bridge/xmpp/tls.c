@@ -55,8 +55,7 @@ static void release(struct tls_state *state)
 
 	if (--state->references > 0)
 		return;
-	HASH_ITER(hh, state->own, own, next)
-	{
+	HASH_ITER (hh, state->own, own, next) {
 		HASH_DEL(state->own, own);
 		tls_identity_free(&own->identity);
 		free(own);

@@ -26,7 +26,17 @@ bool xml_name_is_local(const struct xml_name *name, const char *local);
 const char *xml_attribute_prefix(const char *reported);
 
 /* The attributes that the stream parser reads; none of them has a prefix but xml:lang. */
-enum xml_field { XML_FROM, XML_TO, XML_ID, XML_TYPE, XML_LANG, XML_VERSION, XML_MECHANISM, XML_H, XML_FIELDS };
+enum xml_field {
+	XML_FROM,
+	XML_TO,
+	XML_ID,
+	XML_TYPE,
+	XML_LANG,
+	XML_VERSION,
+	XML_MECHANISM,
+	XML_H,
+	XML_FIELDS
+};
 
 /* XML_FIELDS: another attribute. */
 enum xml_field xml_attribute_field(const char *reported);

@@ -56,7 +56,7 @@ struct xml_child {
 struct xml_element {
 	const char *ns, *name;
 	const char *from, *to, *id, *type, *lang; /* lang: its own or the header's */
-	const char *mechanism, *h;                    /* SASL's and XEP-0198's */
+	const char *mechanism, *h;                /* SASL's and XEP-0198's */
 	const char *bytes;                        /* the standalone element */
 	size_t size;
 	/* Filled only for elements that are not message, presence or iq in jabber:server: */

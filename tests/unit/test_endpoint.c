@@ -1186,38 +1186,67 @@ static int connect_v6(uint16_t port)
 	return info.tcpi_state;
 }
 
-/* Without sip.allow, the pools' own addresses are the peers, of both families. */
-static void test_default_peers(void **state)
+static struct sip_endpoint *open_endpoint(struct nettest *net, const struct config *config)
 {
-	struct config config = { .sip = { .listen = { { "tcp:" OURS ":5060", "tcp:[::1]:15060" }, 2 },
-					  .new_pool = "sip:" POOL ";transport=tcp",
-					  .legacy_pool = "sip:[::1]:5062;transport=tcp",
-					  .message_bytes = 8000,
-					  .queue_total = 1 } };
-	struct nettest net;
-	struct sip_setup setup = { .config = &config, .on_request = on_request };
+	struct sip_setup setup = { .loop = net->loop, .config = config, .on_request = on_request };
 	struct sip_endpoint *endpoint = NULL;
 	const char *why = "";
+
+	if (sip_endpoint_create(&setup, &endpoint, &why) != OK)
+		fail_msg("%s", why);
+	return endpoint;
+}
+
+/* Without sip.allow, the pools' own addresses are the peers. */
+static void test_default_peers(void **state)
+{
+	const struct config config = { .sip = { .listen = { { "tcp:" OURS ":5060" }, 1 },
+						.new_pool = "sip:" POOL ";transport=tcp",
+						.legacy_pool = "sip:" STRANGER ":5062;transport=tcp",
+						.message_bytes = 8000 } };
+	struct nettest net;
+	struct sip_endpoint *endpoint;
 	char *text;
 	json_t *status;
 	(void)state;
 
 	nettest_begin(&net);
-	setup.loop = net.loop;
-	if (sip_endpoint_create(&setup, &endpoint, &why) != OK)
-		fail_msg("%s", why);
+	endpoint = open_endpoint(&net, &config);
 	status = sip_endpoint_status(endpoint);
 	text = json_dumps(status, JSON_COMPACT);
-	assert_non_null(strstr(text, "\"listeners\":[\"tcp:" OURS ":5060\",\"tcp:[::1]:15060\"]"));
-	assert_non_null(strstr(text, "\"peers\":[\"" POOL "\",\"::1\"]"));
+	assert_non_null(strstr(text, "\"listeners\":[\"tcp:" OURS ":5060\"]"));
+	assert_non_null(strstr(text, "\"peers\":[\"" POOL "\",\"" STRANGER "\"]"));
 	free(text);
 	json_decref(status);
+	sip_endpoint_destroy(endpoint);
+	nettest_end(&net);
+}
+
+static void test_v6(void **state)
+{
+	struct config config = { .sip = { .listen = { { "tcp:[::1]:15060" }, 1 },
+					  .allow = { { POOL, "2001:db8::1", "::1" }, 3 },
+					  .new_pool = "",
+					  .legacy_pool = "",
+					  .message_bytes = 8000 } };
+	const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct nettest net;
+	struct sip_endpoint *endpoint;
+	(void)state;
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&loopback, sizeof(loopback)) != 0) {
+		if (fd >= 0)
+			close(fd);
+		skip(); /* a machine without IPv6 */
+	}
+	close(fd);
+	nettest_begin(&net);
+	endpoint = open_endpoint(&net, &config);
 	assert_int_equal(connect_v6(15060), 1 /* TCP_ESTABLISHED */);
 	sip_endpoint_destroy(endpoint);
-
-	config.sip.legacy_pool = "";
-	if (sip_endpoint_create(&setup, &endpoint, &why) != OK)
-		fail_msg("%s", why);
+	config.sip.allow.count = 2;
+	endpoint = open_endpoint(&net, &config);
 	assert_int_equal(connect_v6(15060), 2 /* TCP_SYN_SENT */);
 	sip_endpoint_destroy(endpoint);
 	nettest_end(&net);
@@ -1255,6 +1284,7 @@ int main(void)
 		cmocka_unit_test(test_stranger_tcp_unguarded),
 		cmocka_unit_test(test_start_fails),
 		cmocka_unit_test(test_default_peers),
+		cmocka_unit_test(test_v6),
 	};
 
 	sippeer_alone();

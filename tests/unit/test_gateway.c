@@ -50,6 +50,7 @@ struct router {
 	struct submitted submitted[RECORDS];
 	size_t submitted_count;
 	const struct outcome *at_once; /* NULL: delivery is the test's to tell */
+	bool no_records;
 	struct told told[RECORDS];
 	size_t told_count;
 };
@@ -98,6 +99,7 @@ static void begin(struct fixture *f)
 	f->config.sip.answer_ms = 8000;
 	f->config.sip.queue_messages = 3;
 	f->config.sip.queue_total = 5;
+	f->config.s2s.queue_ms = 60000;
 	if (gateway_create(f->net.loop, &f->config, &f->router, &f->gateway, &why) != OK)
 		fail_msg("%s", why);
 	sippeer_udp(&f->pool, &f->net, NEW_POOL);
@@ -132,6 +134,10 @@ static void on_told(void *ctx, struct stanza *stanza, const struct outcome *outc
 	struct router *r = ctx;
 	struct told *t = &r->told[r->told_count++];
 
+	if (r->no_records) {
+		r->told_count = 0;
+		return;
+	}
 	assert_true(r->told_count <= RECORDS);
 	snprintf(t->id, sizeof(t->id), "%s", stanza->id);
 	t->confirmed = outcome->confirmed;
@@ -298,6 +304,58 @@ static void test_outcomes(void **state)
 	end(&f);
 }
 
+/* A device that the pool does not know: then the user himself, once, and before anything else for him. */
+static void test_unknown_device(void **state)
+{
+	static const struct {
+		const char *first, *second; /* answers; NULL: no second request */
+		bool confirmed;
+		enum condition condition;
+	} cases[] = {
+		{ "480 Temporarily Unavailable", "200 OK", true, 0 },
+		{ "404 Not Found", "200 OK", true, 0 },
+		{ "604 Does Not Exist Anywhere", "480 Away", false, COND_RECIPIENT_UNAVAILABLE },
+		{ "200 OK", NULL, true, 0 },
+		{ "486 Busy Here", NULL, false, COND_RECIPIENT_UNAVAILABLE },
+		{ "603 Decline", NULL, false, COND_RECIPIENT_UNAVAILABLE },
+		{ "403 Forbidden", NULL, false, COND_FORBIDDEN },
+	};
+	struct fixture f;
+	(void)state;
+
+	begin(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct told *told;
+		char call_id[64];
+
+		GIVE(&f, .id = "device", .to = TYBALT "/old");
+		assert_memory_equal(sippeer_receive(&f.pool),
+				    "MESSAGE sip:tybalt@corp.test;gr=old SIP/2.0\r\n", 45);
+		snprintf(call_id, sizeof(call_id), "%s", sip_field(f.pool.message.s, "Call-ID"));
+		GIVE(&f, .id = "next");
+		sippeer_answer(&f.pool, cases[i].first, "");
+		if (cases[i].second != NULL) {
+			assert_memory_equal(sippeer_receive(&f.pool),
+					    "MESSAGE sip:tybalt@corp.test SIP/2.0\r\n", 38);
+			assert_string_equal(sip_field(f.pool.message.s, "To"), "<sip:tybalt@corp.test>");
+			assert_string_not_equal(sip_field(f.pool.message.s, "Call-ID"), call_id);
+			assert_int_equal(f.router.told_count, 0);
+			sippeer_answer(&f.pool, cases[i].second, "");
+		}
+		told = wait_told(&f);
+		assert_string_equal(told->id, "device");
+		assert_int_equal(told->confirmed, cases[i].confirmed);
+		if (!told->confirmed)
+			assert_int_equal(told->condition, cases[i].condition);
+		sippeer_receive(&f.pool);
+		sippeer_answer(&f.pool, "480 Away", "");
+		told = wait_told(&f);
+		assert_string_equal(told->id, "next");
+		assert_false(told->confirmed);
+	}
+	end(&f);
+}
+
 /* One request under way for a pair, whatever the resources; another pair does not wait. */
 static void test_order(void **state)
 {
@@ -332,6 +390,75 @@ static void test_order(void **state)
 	sippeer_answer(&f.pool, "200 OK", "");
 	assert_string_equal(wait_told(&f)->id, "a3");
 	assert_int_equal(counter(&f, "pairs"), 0);
+	end(&f);
+}
+
+/* Many pairs at once: so many requests under way and no more, and each has its turn. */
+static void test_window(void **state)
+{
+	enum { PAIRS = 600, WINDOW = 256 };
+	struct sippeer pool; /* TCP: nothing is sent twice */
+	struct fixture f;
+	bool seen[PAIRS] = { false };
+	unsigned left = PAIRS;
+	(void)state;
+
+	begin(&f);
+	sippeer_listen(&pool, &f.net, NEW_POOL);
+	f.config.sip.new_pool = "sip:" NEW_POOL ":5060;transport=tcp";
+	f.config.sip.queue_total = 1000;
+	f.router.no_records = true;
+	for (unsigned i = 0; i < PAIRS; i++) {
+		char from[64], body[64];
+
+		snprintf(from, sizeof(from), "user%u@partner.test", i);
+		snprintf(body, sizeof(body), "<body>%u</body>", i);
+		GIVE(&f, .from = from, .inner = body);
+	}
+	for (unsigned i = 0; i < WINDOW; i++)
+		sippeer_receive(&pool);
+	assert_false(sippeer_poll(&pool));
+	/* The last one is answered, and one more comes, until all have been. */
+	while (left > WINDOW) {
+		unsigned n = (unsigned)strtoul(sip_body(pool.message.s), NULL, 10);
+
+		assert_true(n < PAIRS && !seen[n]);
+		seen[n] = true;
+		sippeer_answer(&pool, "200 OK", "");
+		left--;
+		sippeer_receive(&pool);
+		assert_int_equal(counter(&f, "queued"), left);
+	}
+	end(&f);
+	sippeer_close(&pool);
+}
+
+/* The turn comes too late: an error, and the request is not made. */
+static void test_late(void **state)
+{
+	struct fixture f;
+	(void)state;
+
+	begin(&f);
+	GIVE(&f, .id = "first");
+	GIVE(&f, .id = "late");
+	GIVE(&f, .id = "late too");
+	sippeer_receive(&f.pool);
+	f.config.s2s.queue_ms = -1;
+	sippeer_answer(&f.pool, "200 OK", "");
+	nettest_run(&f.net, has_told, &f);
+	assert_int_equal(f.router.told_count, 3);
+	assert_true(f.router.told[0].confirmed);
+	assert_int_equal(f.router.told[1].condition, COND_REMOTE_SERVER_TIMEOUT);
+	assert_int_equal(f.router.told[2].condition, COND_REMOTE_SERVER_TIMEOUT);
+	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_false(sippeer_poll(&f.pool));
+	f.config.s2s.queue_ms = 60000;
+	f.router.told_count = 0;
+	GIVE(&f, .id = "in time");
+	sippeer_receive(&f.pool);
+	sippeer_answer(&f.pool, "200 OK", "");
+	assert_true(wait_told(&f)->confirmed);
 	end(&f);
 }
 
@@ -898,7 +1025,10 @@ int main(void)
 		cmocka_unit_test(test_out_plain),
 		cmocka_unit_test(test_out_addresses),
 		cmocka_unit_test(test_outcomes),
+		cmocka_unit_test(test_unknown_device),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_nothing_to_send),

@@ -86,6 +86,8 @@ static void explain(struct sock_io *io, unsigned long code)
 		snprintf(io->why, sizeof(io->why), "TLS: closed without close_notify");
 	else if (reason == SSL_R_CALLBACK_FAILED) /* the only one that fails, in tls.c */
 		snprintf(io->why, sizeof(io->why), "TLS: there is no certificate for the name asked for");
+	else if (reason == SSL_R_WRONG_VERSION_NUMBER)
+		snprintf(io->why, sizeof(io->why), "TLS: what the peer sent is not TLS");
 	else if (ERR_GET_LIB(code) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET)
 		snprintf(io->why, sizeof(io->why), "TLS: the peer says: %s",
 			 SSL_alert_desc_string_long(reason - SSL_AD_REASON_OFFSET));

@@ -281,6 +281,110 @@ static void test_writing_to_one_who_has_reset(void **state)
 	assert_true(w.client.reset);
 }
 
+/* --- what is known of the peer --- */
+
+static void test_peer_is_known(void **state)
+{
+	struct certificate_report report;
+
+	(void)state;
+	socktest_pair(false, 0);
+	assert_null(sock_tls_sni(w.server.s));
+	sock_certificate(w.client.s, "corp.test", &report);
+	assert_int_equal(report.trust, CERTIFICATE_NONE);
+	assert_string_equal(report.why, "there is no TLS");
+	socktest_teardown(state);
+	socktest_setup(state);
+	socktest_pair(true, 0);
+	assert_string_equal(sock_tls_sni(w.server.s), "corp.test");
+	assert_null(sock_tls_sni(w.client.s));
+	sock_certificate(w.client.s, "corp.test", &report);
+	assert_int_equal(report.trust, CERTIFICATE_UNTRUSTED);
+	assert_string_equal(report.subject, "CN=corp");
+	assert_string_equal(report.why, "self-signed; it names no domain (the subject's CN does not count), "
+					"so not corp.test either");
+	sock_certificate(w.server.s, "corp.test", &report); /* the client has shown the same */
+	assert_string_equal(report.subject, "CN=corp");
+	sock_destroy(w.client.s);
+	w.client.s = NULL;
+	socktest_run(server_closed, NULL);
+	assert_null(sock_tls_sni(w.server.s));
+	sock_certificate(w.server.s, "corp.test", &report);
+	assert_int_equal(report.trust, CERTIFICATE_NONE);
+}
+
+static bool both_closed(void *ctx)
+{
+	(void)ctx;
+	return w.client.closed > 0 && w.server.closed > 0;
+}
+
+/* Each side says whose fault it is. */
+static void test_no_certificate_to_show(void **state)
+{
+	static const struct tls_settings settings = {
+		.certificate = "", .key = "", .certificates = "", .ca = ""
+	};
+	struct tls *without;
+	const char *why;
+
+	(void)state;
+	assert_int_equal(tls_create(&settings, &without, &why), OK);
+	socktest_pair(false, 0);
+	sock_start_tls(w.server.s, without, &as_server);
+	tls_destroy(without); /* what has begun goes on */
+	sock_start_tls(w.client.s, w.tls, &as_client);
+	socktest_run(both_closed, NULL);
+	assert_string_equal(w.server.why, "TLS: there is no certificate for the name asked for");
+	assert_string_equal(w.client.why, "TLS: the peer says: unrecognized name");
+}
+
+/* XEP-0368: TLS from the first byte. */
+static const struct tls_peer direct_server = { .server = true, .direct = true };
+static const struct tls_peer direct_client = { .remote = "corp.test", .direct = true };
+
+static void begin_as_direct_server(struct end *e)
+{
+	sock_start_tls(e->s, w.tls, &direct_server);
+}
+
+static void begin_as_direct_client(struct end *e)
+{
+	sock_start_tls(e->s, w.tls, &direct_client);
+}
+
+static void say_hello(struct end *e)
+{
+	socktest_say(e, "hello");
+}
+
+static void test_direct(void **state)
+{
+	(void)state;
+	w.server.on_accepted = begin_as_direct_server;
+	w.client.on_connected = begin_as_direct_client;
+	w.client.on_secured = say_hello;
+	socktest_listen(0);
+	socktest_connect(NULL);
+	socktest_run(server_heard, "hello");
+	assert_string_equal(sock_tls_sni(w.server.s), "corp.test");
+}
+
+/* A stream in clear text on the port for direct TLS. */
+static void test_clear_text_for_direct(void **state)
+{
+	static const char header[] = "<?xml version='1.0'?><stream:stream to='corp.test'>";
+
+	(void)state;
+	w.server.on_accepted = begin_as_direct_server;
+	socktest_raw_client();
+	socktest_raw_send(header, strlen(header));
+	socktest_run(server_closed, NULL);
+	assert_true(w.server.reset);
+	assert_string_equal(w.server.why, "TLS: what the peer sent is not TLS");
+	assert_int_equal(w.server.got.len, 0);
+}
+
 /* --- a peer with an OpenSSL of its own --- */
 
 static SSL *peer;
@@ -383,6 +487,10 @@ int main(void)
 		TEST(test_truncation),
 		TEST(test_orderly_end),
 		TEST(test_writing_to_one_who_has_reset),
+		TEST(test_peer_is_known),
+		TEST(test_no_certificate_to_show),
+		TEST(test_direct),
+		TEST(test_clear_text_for_direct),
 		TEST(test_key_updates),
 		TEST(test_close_notify),
 	};

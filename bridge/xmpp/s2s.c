@@ -1,6 +1,6 @@
 /*
  * s2s.c - the s2s edges as a whole: set-up, whose domain is whose, the delivery
- * callbacks at the end of each turn, stopping, and what status shows.
+ * callbacks at the end of each turn, and stopping.
  *
  * Streams and links are owned by the two tables here. Whose domain is whose is
  * read from the registry each time: a change is in force at once.
@@ -307,65 +307,4 @@ void s2s_destroy(struct s2s *s2s)
 	sock_cleanup(s2s->setup.loop);
 	free(s2s->secret);
 	free(s2s);
-}
-
-/* What a stream and a link have in common for status. */
-static json_t *describe(const struct s2s *s2s, const struct stream *st)
-{
-	char tls[64] = "";
-
-	if (!st)
-		return json_object();
-	sock_tls_describe(st->sock, tls, sizeof(tls));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "id", st->name, "state",
-			 stream_state_name(st->state), "address", sock_peer(st->sock), "tls", tls,
-			 "age_seconds", (json_int_t)((s2s_now(s2s) - st->opened_at) / 1000), "idle_seconds",
-			 (json_int_t)((s2s_now(s2s) - st->active_at) / 1000));
-}
-
-static void add_outbound(const struct s2s *s2s, json_t *list)
-{
-	const struct link *link, *next;
-
-	HASH_ITER (hh, s2s->links, link, next) {
-		size_t unconfirmed = 0;
-		const struct outgoing *o;
-		json_t *row = describe(s2s, link->stream);
-
-		DL_FOREACH (link->sent, o)
-			unconfirmed++;
-		json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge",
-						      edge_name(link->edge), "direction", "out", "local",
-						      link->local, "remote", link->remote, "queued",
-						      (json_int_t)(link->count - unconfirmed), "unconfirmed",
-						      (json_int_t)unconfirmed, "last_error", link->why));
-		if (!link->stream)
-			json_object_set_new(
-				row, "state",
-				json_string(link->state == LINK_BACKOFF ? "waiting" : "resolving"));
-		json_array_append_new(list, row);
-	}
-}
-
-json_t *s2s_links(const struct s2s *s2s)
-{
-	json_t *list = json_array();
-	const struct stream *st, *next;
-	const struct pair *pair;
-
-	add_outbound(s2s, list);
-	HASH_ITER (hh, s2s->streams, st, next) {
-		if (st->direction != DIRECTION_IN)
-			continue;
-		DL_FOREACH (st->pairs, pair) {
-			json_t *row = describe(s2s, st);
-
-			json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b}", "edge",
-							      edge_name(st->edge), "direction", "in", "local",
-							      pair->local, "remote", pair->remote,
-							      "authenticated", pair->valid));
-			json_array_append_new(list, row);
-		}
-	}
-	return list;
 }

@@ -3,6 +3,7 @@
  *
  *   s2s.c          set-up, whose domain is whose, stopping, status
  *   s2s_listen.c   the listening sockets
+ *   s2s_status.c   what status shows
  *   s2s_stream.c   one stream: bytes in, table of steps, bytes out
  *   s2s_in.c       the steps of the receiving server
  *   s2s_out.c      the steps of the originating server

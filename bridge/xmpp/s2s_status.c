@@ -1,0 +1,83 @@
+/*
+ * s2s_status.c - links and streams as JSON, for `poolbridgectl status` and
+ * `poolbridgectl streams`: what an administrator asks when a partner says that
+ * nothing arrives.
+ *
+ * It reads and changes nothing. Stanzas and keys are never shown.
+ */
+#include "bridge/xmpp/s2s_internal.h"
+
+/* How the pair was proved: to us on a stream that came in, by us on one that goes out. */
+static const char *auth_name(const struct stream *st, bool proved)
+{
+	if (!proved)
+		return "none";
+	return st->is_external ? "external" : "dialback";
+}
+
+static json_t *describe(const struct s2s *s2s, const struct stream *st)
+{
+	char tls[64] = "";
+
+	if (!st)
+		return json_pack("{s:s, s:s, s:s}", "address", "", "tls", "", "auth", "none");
+	sock_tls_describe(st->sock, tls, sizeof(tls));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I}", "id", st->name, "state",
+			 stream_state_name(st->state), "address", sock_peer(st->sock), "tls", tls,
+			 "certificate",
+			 st->certificate_why ? st->certificate_why : (st->is_certified ? "trusted" : ""),
+			 "sm", st->direction == DIRECTION_OUT ? st->sm_out : st->received != NULL, "bidi",
+			 st->is_bidi, "age_seconds", (json_int_t)((s2s_now(s2s) - st->opened_at) / 1000),
+			 "idle_seconds", (json_int_t)((s2s_now(s2s) - st->active_at) / 1000));
+}
+
+static json_t *describe_link(const struct s2s *s2s, const struct link *link)
+{
+	json_t *row = describe(s2s, link->stream);
+	const struct outgoing *o;
+	size_t unconfirmed = 0;
+
+	DL_FOREACH (link->sent, o)
+		unconfirmed++;
+	json_object_update_new(row,
+			       json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge", edge_name(link->edge),
+					 "direction", "out", "local", link->local, "remote", link->remote,
+					 "queued", (json_int_t)(link->count - unconfirmed), "unconfirmed",
+					 (json_int_t)unconfirmed, "last_error", link->why));
+	if (link->stream)
+		json_object_set_new(row, "auth",
+				    json_string(auth_name(link->stream, link->stream->state == S2S_TRUSTED)));
+	else
+		json_object_set_new(row, "state",
+				    json_string(link->state == LINK_BACKOFF ? "waiting" : "resolving"));
+	return row;
+}
+
+static json_t *describe_pair(const struct s2s *s2s, const struct stream *st, const struct pair *pair)
+{
+	json_t *row = describe(s2s, st);
+	uint64_t unfinished = st->received ? st->received->received - st->received->finished : 0;
+
+	json_object_update_new(row,
+			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "edge", edge_name(st->edge),
+					 "direction", "in", "local", pair->local, "remote", pair->remote,
+					 "authenticated", pair->valid, "auth", auth_name(st, pair->valid),
+					 "unacknowledged", (json_int_t)unfinished));
+	return row;
+}
+
+json_t *s2s_links(const struct s2s *s2s)
+{
+	json_t *list = json_array();
+	const struct link *link, *next_link;
+	const struct stream *st, *next_stream;
+	const struct pair *pair;
+
+	HASH_ITER (hh, s2s->links, link, next_link)
+		json_array_append_new(list, describe_link(s2s, link));
+	HASH_ITER (hh, s2s->streams, st, next_stream)
+		if (st->direction == DIRECTION_IN)
+			DL_FOREACH (st->pairs, pair)
+				json_array_append_new(list, describe_pair(s2s, st, pair));
+	return list;
+}

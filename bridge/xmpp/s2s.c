@@ -135,13 +135,7 @@ static void deliver_finished(void *ctx)
 void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
 	      int64_t deadline_ms, delivery_fn *done, void *ctx)
 {
-	struct outgoing *o = xcalloc(1, sizeof(*o));
-
-	o->stanza = stanza_ref(stanza);
-	o->done = done;
-	o->ctx = ctx;
-	o->deadline = s2s_now(s2s) + (deadline_ms ? deadline_ms : s2s->setup.config->s2s.queue_ms);
-	link_enqueue(link_get(s2s, edge, local, remote), o);
+	link_send(link_get(s2s, edge, local, remote), stanza, deadline_ms, done, ctx);
 }
 
 /* The secret of the configuration is shared by several bridges; else one of our own for this run. */

@@ -83,6 +83,14 @@ void s2s_receipt_done(struct s2s *s2s, struct receipt receipt);
 void s2s_stop(struct s2s *s2s, void (*finished)(void *ctx), void *ctx);
 void s2s_destroy(struct s2s *s2s);
 
+/*
+ * Try a partner as a message would, beside the links there are, and tell every
+ * step. done gets the report, {"local", "partner", "ok", "steps": [{"step", "ok",
+ * "text", "side", "mend"}]}, which it owns, once and not from inside this call.
+ */
+typedef void s2s_check_fn(void *ctx, json_t *report);
+void s2s_check(struct s2s *s2s, const char *local, const char *partner, s2s_check_fn *done, void *ctx);
+
 /* For status: listeners and links, as JSON arrays the caller owns. */
 json_t *s2s_listeners(const struct s2s *s2s);
 json_t *s2s_links(const struct s2s *s2s);

@@ -40,6 +40,9 @@ void link_back_off(struct link *link, enum condition failure, const char *why)
 	str_copy(link->why, sizeof(link->why), why);
 	link->state = LINK_BACKOFF;
 	link->retry_at = s2s_now(link->s2s) + delay;
+	/* A check does not wait for better times. */
+	if (link->check)
+		link_fail(link, failure, why);
 	log_event(LOG_NOTICE, "link-down", NULL,
 		  "edge=%s local=%s remote=%s waiting=%zu retry_ms=%lld why=%s", edge_name(link->edge),
 		  link->local, link->remote, link->count, (long long)delay, log_value(why));
@@ -141,6 +144,17 @@ void link_next_target(struct link *link, const char *why)
 	}
 }
 
+static void note_targets(struct link *link)
+{
+	for (size_t i = 0; i < link->target_count; i++) {
+		const struct dns_target *t = &link->targets[i];
+
+		check_note(link, "dns", true, "%s: %s port %u%s%s", link->remote, t->host, t->port,
+			   t->direct_tls ? ", TLS from the start" : "",
+			   t->secure ? ", proved by DNSSEC" : "");
+	}
+}
+
 static void on_resolved(void *ctx, enum dns_status status, const struct dns_target *targets, size_t count)
 {
 	struct link *link = ctx;
@@ -151,11 +165,13 @@ static void on_resolved(void *ctx, enum dns_status status, const struct dns_targ
 		link->target_count = count < ARRAY_SIZE(link->targets) ? count : ARRAY_SIZE(link->targets);
 		memcpy(link->targets, targets, link->target_count * sizeof(*targets));
 		link->target_next = 0;
+		note_targets(link);
 		link_next_target(link, "no address");
 		return;
 	}
 	snprintf(why, sizeof(why), "%s: %s", link->remote,
 		 status == DNS_NONE ? "no such domain, or it has no XMPP service" : "the DNS did not answer");
+	check_note(link, "dns", false, "%s", why);
 	if (status == DNS_NONE)
 		link_fail(link, COND_REMOTE_SERVER_NOT_FOUND, why);
 	link_back_off(link, COND_REMOTE_SERVER_NOT_FOUND, why);

@@ -13,6 +13,7 @@
  *   s2s_sm.c       stream management
  *   s2s_verify.c   asking the authoritative server, for us or relayed
  *   s2s_link.c     one outbound link: queue, custody, deadlines
+ *   s2s_check.c    telling every step of a stream to a partner
  *   s2s_connect.c  finding and reaching the link's next hop, back-off
  */
 #ifndef POOLBRIDGE_XMPP_S2S_INTERNAL_H
@@ -182,6 +183,14 @@ enum link_state {
 	LINK_BACKOFF
 };
 
+/* Somebody asked what is wrong with a partner; s2s_check.c. */
+struct check {
+	json_t *steps;
+	int64_t started_at;
+	s2s_check_fn *done;
+	void *ctx;
+};
+
 /* (edge, local, remote): everything that leaves for remote in local's name. */
 struct link {
 	struct s2s *s2s;
@@ -215,6 +224,7 @@ struct link {
 	int64_t ping_at, unproved_since;
 	uint64_t sm_base, sm_acked; /* last_number when counting began, and what h has covered since */
 	struct loop_timer *tick;
+	struct check *check; /* NULL: an ordinary link */
 	/* for status and error texts */
 	enum condition failure;
 	char why[WHY_SIZE];
@@ -352,6 +362,13 @@ void link_adopt(struct link *link, struct stream *st);
 bool link_is_empty(const struct link *link);
 void link_arm(struct link *link);
 void link_destroy(struct link *link);
+
+struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote);
+void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx);
+
+/* s2s_check.c */
+/* A step of the link's stream, when somebody wants to know; link may be NULL. */
+void check_note(struct link *link, const char *step, bool ok, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* s2s_connect.c */
 void link_work(struct link *link); /* do what the queue and the state ask for */

@@ -48,15 +48,13 @@ struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const
 	return link;
 }
 
-struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
+/* Takes the key. */
+static struct link *create(struct s2s *s2s, char *key, enum edge edge, const char *local, const char *remote)
 {
-	struct link *link = link_find(s2s, edge, local, remote);
+	struct link *link = xcalloc(1, sizeof(*link));
 
-	if (link)
-		return link;
-	link = xcalloc(1, sizeof(*link));
 	link->s2s = s2s;
-	link->key = make_key(edge, local, remote);
+	link->key = key;
 	link->edge = edge;
 	str_copy(link->local, sizeof(link->local), local);
 	str_copy(link->remote, sizeof(link->remote), remote);
@@ -64,6 +62,20 @@ struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const 
 	link->tick = loop_timer_create(s2s->setup.loop, on_tick, link);
 	HASH_ADD_KEYPTR(hh, s2s->links, link->key, strlen(link->key), link);
 	return link;
+}
+
+struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
+{
+	struct link *link = link_find(s2s, edge, local, remote);
+
+	return link ? link : create(s2s, make_key(edge, local, remote), edge, local, remote);
+}
+
+struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote)
+{
+	char *key = xasprintf("check %llu", (unsigned long long)++s2s->last_stream);
+
+	return create(s2s, key, EDGE_EXTERNAL, local, remote);
 }
 
 void link_destroy(struct link *link)
@@ -229,6 +241,18 @@ void link_enqueue(struct link *link, struct outgoing *o)
 		link_work(link);
 }
 
+void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx)
+{
+	struct outgoing *o = xcalloc(1, sizeof(*o));
+
+	o->stanza = stanza_ref(stanza);
+	o->done = done;
+	o->ctx = ctx;
+	o->deadline =
+		s2s_now(link->s2s) + (deadline_ms ? deadline_ms : link->s2s->setup.config->s2s.queue_ms);
+	link_enqueue(link, o);
+}
+
 static void confirm_through(struct link *link, uint64_t number)
 {
 	while (link->sent && link->sent->number <= number) {
@@ -264,6 +288,24 @@ void link_proved(struct link *link, uint64_t number)
 	pump(link);
 }
 
+static bool is_answered(const struct link *link, const char *id)
+{
+	return link && link->ping_out && strcmp(link->ping_id, id) == 0;
+}
+
+/* A check's link has the same two domains as an ordinary one. */
+static struct link *find_check(struct s2s *s2s, const char *id, const struct jid *local,
+			       const struct jid *remote)
+{
+	struct link *link, *next;
+
+	HASH_ITER (hh, s2s->links, link, next)
+		if (link->check && is_answered(link, id) && strcmp(link->local, local->domain) == 0 &&
+		    strcmp(link->remote, remote->domain) == 0)
+			return link;
+	return NULL;
+}
+
 bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, const struct jid *from,
 		  const struct jid *to)
 {
@@ -274,9 +316,10 @@ bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, 
 	    !(stanza_has_type(stanza, "result") || stanza_has_type(stanza, "error")))
 		return false;
 	link = link_find(s2s, edge, to->domain, from->domain);
-	if (link && link->ping_out && strcmp(link->ping_id, stanza->id) == 0) {
+	if (!is_answered(link, stanza->id))
+		link = find_check(s2s, stanza->id, to, from);
+	if (link)
 		link_proved(link, link->ping_number);
-	}
 	return true;
 }
 

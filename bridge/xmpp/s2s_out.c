@@ -145,6 +145,12 @@ static void out_features(struct stream *st, const struct xml_element *el)
 	struct strbuf b = { 0 };
 
 	st->offers_sm = s2s_offers(el, NS_SM, "sm");
+	check_note(st->link, "features", true, "offers%s%s%s%s%s",
+		   s2s_offers(el, NS_TLS, "starttls") ? " STARTTLS" : "",
+		   offers_mechanism(el, "EXTERNAL") ? " SASL-EXTERNAL" : "",
+		   s2s_offers(el, NS_DIALBACK_FEATURE, "dialback") ? " dialback" : "",
+		   st->offers_sm ? " stream-management" : "",
+		   s2s_offers(el, NS_BIDI_FEATURE, "bidi") ? " bidirectional-streams" : "");
 	if (st->is_external) {
 		become_trusted(st);
 	} else if (wants_tls(st, el)) {
@@ -213,6 +219,7 @@ static void out_db_result(struct stream *st, const struct xml_element *el)
 		return;
 	}
 	st->result_sent = false;
+	check_note(st->link, "authentication", strcmp(el->type, "valid") == 0, "dialback: %s", el->type);
 	log_event(LOG_INFO, "dialback", st->name, "edge=%s from=%s to=%s verdict=%s", edge_name(st->edge),
 		  st->local, st->remote, log_value(el->type));
 	if (strcmp(el->type, "valid") == 0) {

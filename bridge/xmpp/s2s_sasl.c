@@ -20,6 +20,19 @@
 
 #define FAILURES_MAX 3
 
+/* An untrusted certificate fails a check only where nothing else can prove the peer. */
+static void note_certificate(struct stream *st, const struct certificate_report *r)
+{
+	bool needed = !(st->policy.methods & METHOD_DIALBACK_TLS);
+
+	check_note(
+		st->link, "certificate", st->is_certified || !needed,
+		"%s (issued by %s, valid %s to %s)%s%s%s", r->subject, r->issuer, r->not_before, r->not_after,
+		st->is_certified ? (r->trust == CERTIFICATE_DANE ? ": trusted by DANE" : ": trusted") : ": ",
+		st->is_certified ? "" : r->why,
+		r->server_only ? "; made for servers only, which some refuse when it connects to them" : "");
+}
+
 /* The peer's certificate, judged for its domain, once per TLS session; the words are kept for who asks why. */
 bool sasl_peer_is_certified(struct stream *st)
 {
@@ -34,6 +47,7 @@ bool sasl_peer_is_certified(struct stream *st)
 	st->is_certified = report.trust == CERTIFICATE_TRUSTED || report.trust == CERTIFICATE_DANE;
 	free(st->certificate_why);
 	st->certificate_why = NULL;
+	note_certificate(st, &report);
 	if (!st->is_certified) {
 		st->certificate_why =
 			xasprintf("the certificate of %s is not trusted: %s", st->remote, report.why);
@@ -123,6 +137,7 @@ void sasl_on_success(struct stream *st, const struct xml_element *el)
 	(void)el;
 	log_event(LOG_INFO, "sasl-external", st->name, "edge=%s from=%s to=%s", edge_name(st->edge),
 		  st->local, st->remote);
+	check_note(st->link, "authentication", true, "SASL EXTERNAL: our certificate was accepted");
 	restart(st);
 }
 
@@ -133,6 +148,8 @@ void sasl_on_failure(struct stream *st, const struct xml_element *el)
 
 	log_event(LOG_NOTICE, "sasl-refused-by-peer", st->name, "remote=%s condition=%s", st->remote,
 		  log_value(condition));
+	check_note(st->link, "sasl", !!(st->policy.methods & METHOD_DIALBACK_TLS),
+		   "the other server refused our certificate (%s)", condition);
 	st->link->without_sasl = true;
 	st->sasl_failures++;
 	stream_set_state(st, S2S_NEGOTIATING);

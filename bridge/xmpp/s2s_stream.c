@@ -87,6 +87,19 @@ static void stream_free(void *obj)
 	free(st);
 }
 
+/* Which step of a check it was that failed. */
+static void note_end(struct stream *st, const char *why)
+{
+	static const char *const steps[S2S_STATES] = {
+		[S2S_CONNECTING] = "tcp",      [S2S_OPENING] = "stream", [S2S_FEATURES] = "stream",
+		[S2S_STARTTLS] = "tls",        [S2S_SECURING] = "tls",   [S2S_NEGOTIATING] = "authentication",
+		[S2S_SASL] = "authentication",
+	};
+
+	if (steps[st->state])
+		check_note(st->link, steps[st->state], false, "%s: %s", sock_peer(st->sock), why);
+}
+
 /* The one way out. The link is told first, while it can still ask what the peer's TCP has. */
 static void release(struct stream *st, bool graceful, const char *why)
 {
@@ -96,6 +109,7 @@ static void release(struct stream *st, bool graceful, const char *why)
 	log_event(LOG_INFO, "stream-down", st->name, "edge=%s local=%s remote=%s state=%s why=%s",
 		  edge_name(st->edge), log_value(st->local), log_value(st->remote), state_names[st->state],
 		  log_value(why));
+	note_end(st, why);
 	HASH_DEL(s2s->streams, st);
 	limits_release(st);
 	st->link = NULL;
@@ -364,6 +378,7 @@ static void on_connected(void *ctx)
 	struct stream *st = ctx;
 
 	loop_timer_set(st->timer, st->s2s->setup.config->s2s.establish_ms);
+	check_note(st->link, "tcp", true, "connected to %s", sock_peer(st->sock));
 	if (st->direct_tls)
 		secure(st);
 	else
@@ -377,6 +392,9 @@ static void on_secured(void *ctx)
 
 	sock_tls_describe(st->sock, tls, sizeof(tls));
 	log_event(LOG_DEBUG, "stream-secured", st->name, "tls=%s", log_value(tls));
+	check_note(st->link, "tls", true, "%s", tls);
+	if (st->direction == DIRECTION_OUT)
+		sasl_peer_is_certified(st);
 	begin_anew(st);
 }
 

@@ -190,8 +190,7 @@ static void resolve(struct link *link)
 		link_fail(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");
 		link_back_off(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");
 	} else if (!fixed[0]) {
-		link->query = dns_srv(s2s->setup.dns, "_xmpp-server._tcp", link->remote, S2S_PORT,
-				      on_resolved, link);
+		link->query = dns_s2s(s2s->setup.dns, link->remote, S2S_PORT, on_resolved, link);
 	} else if (hostport_parse(fixed, S2S_PORT, &hop) == OK) {
 		link->query = dns_host(s2s->setup.dns, hop.host, hop.port, on_resolved, link);
 	} else {

@@ -9,6 +9,7 @@
  */
 #include "bridge/xmpp/s2s_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "bridge/core/log.h"
@@ -121,25 +122,36 @@ void sm_on_failed(struct stream *st, const struct xml_element *el)
 	st->link->ping_out = false;
 }
 
+/* The error of XEP-0198 section 4: more than we sent, or less than before. */
+static void refuse_count(struct stream *st, uint32_t h, uint64_t sent)
+{
+	char specific[160];
+
+	log_event(LOG_WARNING, "sm-impossible-h", st->name, "remote=%s h=%u sent=%llu", log_value(st->remote),
+		  h, (unsigned long long)sent);
+	snprintf(specific, sizeof(specific),
+		 "<handled-count-too-high xmlns='" NS_SM "' h='%u' send-count='%u'/>", h, (uint32_t)sent);
+	stream_close_with(st, "undefined-condition", "an acknowledgement that cannot be", specific);
+}
+
+/*
+ * COMPAT: Prosody says <a h='0'/> before it closes a stream that it opened, although
+ * nothing was ever sent on it that it could count.
+ */
 void sm_on_acknowledgement(struct stream *st, const struct xml_element *el)
 {
-	struct link *link = st->link;
-	uint64_t sent = link->last_number - link->sm_base, acked;
+	struct link *link = st->sm_out ? st->link : NULL;
+	uint64_t sent = link ? link->last_number - link->sm_base : 0, acked;
 	uint32_t h;
 
-	if (!st->sm_out || !el->h || sm_parse_h(el->h, &h) != OK) {
+	if ((!link && !st->received) || !el->h || sm_parse_h(el->h, &h) != OK) {
 		stream_close(st, "policy-violation", "an acknowledgement that cannot be");
-		return;
+	} else if (sm_acknowledged(sent, link ? link->sm_acked : 0, h, &acked) != OK) {
+		refuse_count(st, h, sent);
+	} else if (link) {
+		link->sm_acked = acked;
+		link_proved(link, link->sm_base + acked);
 	}
-	if (sm_acknowledged(sent, link->sm_acked, h, &acked) != OK) {
-		log_event(LOG_WARNING, "sm-impossible-h", st->name, "h=%u sent=%llu", h,
-			  (unsigned long long)sent);
-		stream_close_with(st, "undefined-condition", "an acknowledgement that cannot be",
-				  "<handled-count-too-high xmlns='" NS_SM "'/>");
-		return;
-	}
-	link->sm_acked = acked;
-	link_proved(link, link->sm_base + acked);
 }
 
 bool sm_request(struct stream *st)

@@ -329,6 +329,8 @@ static void secure(struct stream *st)
 		.tlsa_base = st->tlsa_base,
 	};
 
+	/* Nothing agreed in clear text holds: anybody could have said it. */
+	st->is_bidi = false;
 	stream_set_state(st, S2S_SECURING);
 	sock_start_tls(st->sock, st->s2s->setup.tls, &peer);
 }

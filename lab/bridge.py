@@ -81,8 +81,8 @@ def config_text(settings):
 
 
 class Bridge:
-    def __init__(self, lab, wiring, chaos, settings):
-        self._lab = lab
+    def __init__(self, lab, wiring, chaos, settings, federation=None):
+        self._lab, self._federation = lab, federation
         self.folder = os.path.join(lab.folder, "bridge")
         os.makedirs(self.folder, exist_ok=True)
         self.config = os.path.join(self.folder, "poolbridge.conf")
@@ -112,6 +112,14 @@ class Bridge:
             "sip.allow": [address("pool"), address("legacy-pool"), address("sipp")],
             "sip.new_pool": f"sip:{address('pool-proxy' if chaos else 'pool')}:5060;transport=tcp",
             "sip.legacy_pool": f"sip:{address('legacy-pool')}:5060;transport=tcp",
+        } | (self._certified() if self._federation else {})
+
+    def _certified(self):
+        """Every local domain has its own certificate; the one for all is nobody's."""
+        return {
+            "external.ca": self._federation.authority.pem,
+            "external.certificates": self._federation.own,
+            "external.listen_tls": [f"{self._lab.block.address('external')}:5270"] if self._federation.direct_tls else [],
         }
 
     def write_config(self, **changes):
@@ -124,6 +132,13 @@ class Bridge:
         """Two local domains, the partners, and users of both marks; reset_registry() comes back to it."""
         for words in BASELINE:
             self.ctl(*words)
+        if self._federation:
+            for domain in self._federation.local:
+                if ("domain", "add", domain) not in BASELINE:
+                    self.ctl("domain", "add", domain)
+            for partner in self._federation.partners:
+                if partner.policy is not None:
+                    self.ctl("partner", "add", partner.domain, *partner.policy)
         self.baseline = self._rows()
 
     # ---- the registry, as an administrator with the sqlite3 shell sees it
@@ -222,6 +237,12 @@ class Bridge:
         if done.returncode != 0:
             raise CommandError(words, done.returncode, done.stderr.strip())
         return json.loads(done.stdout)
+
+    def link(self, remote, direction, local="corp.test"):
+        """The external edge's link with a partner as status shows it, an authenticated one before others, or None."""
+        found = [link for link in self.json("status")["links"] if link["edge"] == "external" and
+                 (link["remote"], link["local"], link["direction"]) == (remote, local, direction)]
+        return min(found, key=lambda link: link["auth"] == "none", default=None)
 
     def mark(self, mark, *addresses):
         self.ctl("user", "mark", mark, *addresses)

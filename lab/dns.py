@@ -17,10 +17,10 @@ class Zone:
     def __init__(self):
         self.lines = []
 
-    def service(self, domain, address, name="xmpp", priority=0):
+    def service(self, domain, address, name="xmpp", priority=0, service="xmpp-server", port=5269):
         host = f"{name}.{domain}"
         self.host(host, address)
-        self.lines.append(f"srv-host=_xmpp-server._tcp.{domain},{host},5269,{priority},5")
+        self.lines.append(f"srv-host=_{service}._tcp.{domain},{host},{port},{priority},5")
 
     def host(self, name, address):
         # host-record answers AAAA with an empty answer; address= would deny the name.

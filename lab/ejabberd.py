@@ -17,7 +17,7 @@ hosts:
 {hosts}
 loglevel: info
 certfiles:
-  - "{pem}"
+{pems}{ca}
 s2s_use_starttls: {tls}
 s2s_access: all
 s2s_max_retry_delay: 2
@@ -43,8 +43,7 @@ modules:
   mod_disco: {{}}
   mod_ping: {{}}
   mod_roster: {{}}
-  mod_s2s_dialback: {{}}
-"""
+{dialback}"""
 
 INETRC = """\
 {{lookup, [file, dns]}}.
@@ -58,16 +57,24 @@ INETRC = """\
 class Ejabberd:
     """Anybody may log in with any password; users are known while they are logged in."""
 
-    def __init__(self, lab, role, domains, hosts, dns, tls):
-        """hosts: {name: address} of the SRV records' targets. tls: "required", "optional" or "none"."""
+    def __init__(self, lab, role, domains, hosts, dns, tls, federation=None):
+        """
+        hosts: {name: address} of the SRV records' targets. tls: "required", "optional" or "none".
+        federation: certificates that count.
+        """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
         self.folder = os.path.join(lab.folder, role)
         os.makedirs(os.path.join(self.folder, "spool"), exist_ok=True)
-        certificate, key = certificates.make(self.folder, domains[0])
-        pem = os.path.join(self.folder, "both.pem")
-        write(pem, read(certificate) + read(key))
+        pairs = list(federation.of_partner.items()) if federation else []
+        pems = []
+        for domain, (certificate, key) in pairs + [("own", certificates.make(self.folder, domains[0]))]:
+            pems.append(self._path(domain + ".pem"))
+            write(pems[-1], read(certificate) + read(key))
         write(self._path("ejabberd.yml"), CONFIG.format(
-            hosts="\n".join(f'  - "{domain}"' for domain in domains), pem=pem,
+            hosts="\n".join(f'  - "{domain}"' for domain in domains),
+            pems="\n".join(f'  - "{pem}"' for pem in pems),
+            ca=f'\nca_file: "{federation.trusted}"\ns2s_cafile: "{federation.trusted}"' if federation else "",
+            dialback="  mod_s2s_dialback: {}\n" if not federation or federation.dialback else "",
             tls="false" if tls == "none" else tls, address=self.address))
         write(self._path("inetrc"), INETRC.format(nameserver=dns.address.replace(".", ","), port=dns.port))
         write(self._path("hosts"), "".join(f"{address} {name}\n" for name, address in hosts.items()))

@@ -42,19 +42,25 @@ class Lab:
     bridge: False leaves poolbridge out: the partner and the legacy gateway federate directly.
     pool: False leaves Kamailio out.
     settings: further options for poolbridge's configuration, {"s2s.queue_time": 5}.
+    federation: a lab.federation.Federation: certificates that count; partner_tls is not used then.
+    modules, log: further modules of the partner's Prosody, and the least level of its log.
     """
 
     def __init__(self, partner="prosody", partner_tls="required", wiring="relay", chaos=False, bridge=True, pool=True,
-                 settings=None):
+                 settings=None, federation=None, modules=(), log="info"):
         self._ends = contextlib.ExitStack()
         try:
             self._begin()
+            self._federation = federation
+            if federation:
+                federation.make_certificates(self.folder)
             self._start_dns(bridge, wiring)
-            self._start_servers(partner, partner_tls, pool, wiring)
+            self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
+            self._start_servers(pool, wiring)
             if chaos:
                 self._start_proxies()
             if bridge:
-                self.bridge = Bridge(self, wiring, chaos, settings or {})
+                self.bridge = Bridge(self, wiring, chaos, settings or {}, federation)
         except BaseException:
             self._ends.close()
             raise
@@ -74,9 +80,15 @@ class Lab:
     def _start_dns(self, bridge, wiring):
         address = self.block.address
         outside, inside = Zone(), Zone()
-        for domain in LOCAL:
-            outside.service(domain, address("external" if bridge else "legacy"))
+        for domain in self._local():
+            if self._federation:
+                add_services(outside, domain, self._federation.local_services, address)
+            else:
+                outside.service(domain, address("external" if bridge else "legacy"))
             inside.service(domain, address("legacy"))
+        for partner in self._federation.partners if self._federation else ():
+            add_services(outside, partner.domain, partner.services, address)
+            inside.service(partner.domain, address("internal"))
         for domain in PARTNERS:
             direct = not bridge or wiring == "direct" or domain == "direct.test"
             outside.service(domain, address("partner"))
@@ -95,18 +107,25 @@ class Lab:
         self._ends.callback(lambda: [dns.process.kill() for dns in (self.outside, self.inside)])
         self._local_host = address("external" if bridge else "legacy")
 
-    def _start_servers(self, partner, partner_tls, pool, wiring):
-        if partner == "ejabberd":
-            hosts = {f"xmpp.{domain}": self._local_host for domain in LOCAL}
-            self.partner = Ejabberd(self, "partner", PARTNERS + ODD_PARTNERS, hosts, self.outside, partner_tls)
+    def _local(self):
+        return LOCAL + tuple(set(self._federation.local) - set(LOCAL) if self._federation else ())
+
+    def _start_partner(self, kind, tls, modules, log):
+        domains = PARTNERS + ODD_PARTNERS + tuple(p.domain for p in (self._federation.partners if self._federation else ()))
+        if kind == "ejabberd":
+            hosts = {f"xmpp.{domain}": self._local_host for domain in self._local()}
+            self.partner = Ejabberd(self, "partner", domains, hosts, self.outside, tls, self._federation)
         else:
-            users = [f"{user}@{domain}" for domain in PARTNERS + ODD_PARTNERS for user in PARTNER_USERS]
-            self.partner = Prosody(self, "partner", PARTNERS + ODD_PARTNERS, users, self.outside, partner_tls)
+            users = [f"{user}@{domain}" for domain in domains for user in PARTNER_USERS]
+            self.partner = Prosody(self, "partner", domains, users, self.outside, tls, federation=self._federation,
+                                   modules=modules, log=log)
         self._ends.callback(lambda: self.partner.stop())
-        users = [f"{user}@{domain}" for domain in LOCAL for user in LEGACY_USERS]
+
+    def _start_servers(self, pool, wiring):
+        users = [f"{user}@{domain}" for domain in self._local() for user in LEGACY_USERS]
         # In the direct wiring its DNS shows it the partners, so it must know us without asking them.
         trusted = [self.block.address("internal")] if wiring == "direct" else []
-        self.legacy = Prosody(self, "legacy", LOCAL, users, self.inside, tls="optional", trusted=trusted)
+        self.legacy = Prosody(self, "legacy", self._local(), users, self.inside, tls="optional", trusted=trusted)
         self._ends.callback(lambda: self.legacy.stop())
         if pool:
             self.pool = Kamailio(self, LOCAL)
@@ -173,3 +192,9 @@ class Lab:
 
     def __exit__(self, *error):
         self.close()
+
+
+def add_services(zone, domain, services, address):
+    for number, (service, priority, role, port) in enumerate(services):
+        # The first has the name that ejabberd's hosts file knows.
+        zone.service(domain, address(role), name=f"xmpp{number or ''}", priority=priority, service=service, port=port)

@@ -18,10 +18,10 @@ CONFIG = """\
 run_as_root = true
 pidfile = "{folder}/pid"
 data_path = "{folder}/data"
-log = {{ {{ levels = {{ min = "info" }}, to = "console" }} }}
+log = {{ {{ levels = {{ min = "{log}" }}, to = "console" }} }}
 interfaces = {{ "{address}" }}; use_ipv6 = false
 c2s_ports = {{ 5222 }}; s2s_ports = {{ 5269 }}
-c2s_direct_tls_ports = {{}}; s2s_direct_tls_ports = {{}}
+c2s_direct_tls_ports = {{}}; s2s_direct_tls_ports = {{ {direct_tls} }}
 unbound = {{
     resolvconf = false; hoststxt = false; forward = "{dns_address}@{dns_port}";
     options = {{ ["do-not-query-localhost:"] = "no"; ["local-zone:"] = "test. transparent" }};
@@ -29,26 +29,29 @@ unbound = {{
 network_settings = {{ nagle = false }}
 limits = {{}}
 modules_enabled = {{
-    "roster", "saslauth", "tls", "dialback", "disco", "ping", "presence", "message", "iq",
-    "version", "vcard", "offline", "trusted_address"
+    "roster", "saslauth", "tls", "disco", "ping", "presence", "message", "iq",
+    "version", "vcard", "offline", "trusted_address"{modules}
 }}
-modules_disabled = {{ "s2s_bidi", "smacks" }}
+modules_disabled = {{ {without} }}
 plugin_paths = {{ "{plugins}" }}
 trusted_addresses = {{ {trusted} }}
 authentication = "internal_plain"; storage = "internal"
 c2s_require_encryption = false; allow_unencrypted_plain_auth = true
-s2s_secure_auth = false
+s2s_secure_auth = {certified}; s2s_timeout = 5
 s2s_require_encryption = {require}; s2s_allow_encryption = {allow}
-ssl = {{ certificate = "{certificate}"; key = "{key}" }}
+ssl = {{ certificate = "{certificate}"; key = "{key}"{ca} }}
 """
+# What has to be switched on or off by name.
+MODULES = ("dialback", "s2s_bidi", "smacks")
 
 
 class Prosody:
-    def __init__(self, lab, role, domains, users, dns, tls, trusted=()):
+    def __init__(self, lab, role, domains, users, dns, tls, trusted=(), federation=None, modules=(), log="info"):
         """
         domains: the first names the certificate. users: addresses; all have PASSWORD.
         tls: "required", "optional" or "none" towards other servers.
-        trusted: addresses of servers that need no dialback.
+        trusted: addresses of servers that need no dialback. federation: certificates that count.
+        modules: further ones, "smacks" or "s2s_bidi". log: the least level.
         """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
         self.folder = os.path.join(lab.folder, role)
@@ -56,13 +59,22 @@ class Prosody:
         for user in users:
             self._add_user(user)
         certificate, key = certificates.make(self.folder, domains[0])
+        certified = federation is not None and not federation.dialback
+        modules = [name for name in MODULES if name in modules or name == "dialback" and not certified]
         self.config = os.path.join(self.folder, "prosody.cfg.lua")
         with open(self.config, "w", encoding="utf-8") as out:
             out.write(CONFIG.format(
                 folder=self.folder, address=self.address, dns_address=dns.address, dns_port=dns.port,
                 plugins=PLUGINS, trusted=", ".join(f'"{address}"' for address in trusted),
-                require=lua(tls == "required"), allow=lua(tls != "none"), certificate=certificate, key=key))
-            out.writelines(f'VirtualHost "{domain}"\n' for domain in domains)
+                require=lua(tls == "required"), allow=lua(tls != "none"), certificate=certificate, key=key,
+                log=log, certified=lua(certified), modules="".join(f', "{name}"' for name in modules),
+                without=", ".join(f'"{name}"' for name in MODULES if name not in modules),
+                ca=f'; cafile = "{federation.trusted}"; capath = false' if federation else "",
+                direct_tls="5270" if federation and federation.direct_tls else ""))
+            for domain in domains:
+                out.write(f'VirtualHost "{domain}"\n')
+                if federation and domain in federation.of_partner:
+                    out.write('    ssl = {{ certificate = "{}"; key = "{}" }}\n'.format(*federation.of_partner[domain]))
         self.start()
 
     def _add_user(self, address):

@@ -1,0 +1,66 @@
+"""How the partner's server and poolbridge prove themselves to each other by certificates.
+
+A lab without a Federation has self-signed certificates only, and dialback.
+"""
+
+import os
+
+from lab.certificates import Authority
+
+# What the partner's server asks of others, and itself has to show.
+MODES = {
+    "external": "TLS required; a trusted certificate or nothing",
+    "either": "TLS required; a trusted certificate, else dialback",
+    "dialback": "TLS required; neither side trusts the other's certificate",
+    "plain": "no TLS",
+}
+
+
+class Partner:
+    """
+    One domain of the partner's server. certificate: one of certificates.VARIANTS. policy: words for
+    `poolbridgectl partner add`; None leaves it out of the registry. services: its SRV records, as
+    (service, priority, role of the host in lab.block, port).
+    """
+
+    def __init__(self, domain, certificate="good", policy=(), services=(("xmpp-server", 0, "partner", 5269),)):
+        self.domain, self.certificate, self.policy, self.services = domain, certificate, policy, services
+
+
+class Federation:
+    """
+    mode: see MODES. partners: Partner objects. local: {local domain: variant of its certificate}, "good" for
+    corp.test and branch.test where they are not named; further ones are added to the registry.
+    direct_tls: the partner's server and poolbridge take streams that begin with TLS, at port 5270.
+    local_services: SRV records of the local domains, as a Partner's.
+    """
+
+    def __init__(self, mode="either", partners=(), local=None, direct_tls=False,
+                 local_services=(("xmpp-server", 0, "external", 5269),)):
+        self.mode, self.partners, self.direct_tls, self.local_services = mode, list(partners), direct_tls, local_services
+        self.local = dict({"corp.test": "good", "branch.test": "good"}, **(local or {}))
+
+    @property
+    def tls(self):
+        return "none" if self.mode == "plain" else "required"
+
+    @property
+    def dialback(self):
+        return self.mode != "external"
+
+    def make_certificates(self, folder):
+        """Returns nothing; .authority, .own (the folder for poolbridge) and .of_partner are there afterwards."""
+        self.authority = Authority(folder)
+        self.own = os.path.join(folder, "own-certificates")
+        for domain, variant in self.local.items():
+            self.authority.make(self.own, domain, variant)
+        others = os.path.join(folder, "partner-certificates")
+        rogue = self.mode == "dialback"
+        self.of_partner = {
+            partner.domain: self.authority.make(others, partner.domain, "rogue" if rogue else partner.certificate)
+            for partner in self.partners}
+
+    @property
+    def trusted(self):
+        """The CA file of the partner's server."""
+        return self.authority.rogue_pem if self.mode == "dialback" else self.authority.pem

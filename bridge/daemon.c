@@ -78,10 +78,12 @@ static json_t *listeners(const struct daemon *d)
 	return list;
 }
 
-static json_t *status(void *ctx)
+static void status(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	const struct daemon *d = ctx;
 	json_t *o = json_object();
+
+	(void)request;
 
 	json_object_set_new(o, "running", json_true());
 	json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
@@ -93,10 +95,42 @@ static json_t *status(void *ctx)
 	json_object_set_new(o, "spool", json_pack("{s:i}", "messages", 0));
 	json_object_set_new(o, "router", router_status(d->router));
 	json_object_set_new(o, "gateway", gateway_status(d->gateway));
-	return o;
+	control_reply(reply, o);
 }
 
-static const struct control_provider providers[] = { { "status", status } };
+static void streams(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	const struct daemon *d = ctx;
+
+	(void)request;
+	control_reply(reply, json_pack("{s:o}", "links", s2s_links(d->s2s)));
+}
+
+static void on_checked(void *ctx, json_t *report)
+{
+	control_reply(ctx, report);
+}
+
+/* {"command": "check-partner", "local": DOMAIN, "partner": DOMAIN} */
+static void check_partner(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	const char *local = json_string_value(json_object_get(request, "local"));
+	const char *partner = json_string_value(json_object_get(request, "partner"));
+	char local_domain[JID_DOMAIN_MAX + 1], partner_domain[JID_DOMAIN_MAX + 1];
+
+	if (!local || !partner || jid_domain(local, local_domain) != OK ||
+	    jid_domain(partner, partner_domain) != OK || d->stopping)
+		control_reply(reply, json_pack("{s:s}", "error", "expected \"local\" and \"partner\""));
+	else
+		s2s_check(d->s2s, local_domain, partner_domain, on_checked, reply);
+}
+
+static const struct control_provider providers[] = {
+	{ "status", status },
+	{ "streams", streams },
+	{ "check-partner", check_partner },
+};
 
 /* --- systemd --- */
 

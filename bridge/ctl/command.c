@@ -36,6 +36,7 @@ static const struct option options[] = {
 	{ "description", "TEXT", false, "A note for people." },
 	{ "from", "FILE|-", false, "Read the addresses from a file, or from standard input, one a line." },
 	{ "domain", "DOMAIN", false, "Only users of this domain." },
+	{ "as", "DOMAIN", false, "The local domain in whose name the partner is tried; default: the first." },
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },
 };
@@ -79,6 +80,9 @@ static const struct command commands[] = {
 	{ "audit", "list", "", "since", "List who changed what.", cmd_audit_list },
 	{ "audit", "undo", "ID", "", "Put a row back to what it was before a change.", cmd_audit_undo },
 
+	{ "streams", "", "", "", "List the links and streams of the running daemon.", cmd_streams },
+	{ "check", "partner", "DOMAIN", "as",
+	  "Try a partner's server step by step, and say what to mend and on whose side.", cmd_check_partner },
 	{ "status", "", "", "", "Show the daemon's health and what the registry holds.", cmd_status },
 };
 

@@ -35,5 +35,7 @@ int cmd_audit_list(struct ctl *ctl);
 int cmd_audit_undo(struct ctl *ctl);
 
 int cmd_status(struct ctl *ctl);
+int cmd_streams(struct ctl *ctl);
+int cmd_check_partner(struct ctl *ctl);
 
 #endif

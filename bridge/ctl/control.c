@@ -3,8 +3,8 @@
  *
  * Each connection asks once and gets one document; a provider of the daemon
  * makes it, this file only carries it. Requests, clients and patience are
- * bounded (control.h), and what a request may say is the name of a command, so a
- * client can learn the daemon's state but never change it.
+ * bounded (control.h). No command changes anything: a client can learn the
+ * daemon's state, and have a partner tried, but not more.
  *
  * Who may connect is the file system's matter: mode 0660 in a folder of the
  * daemon's. No error after control_create() is fatal: a client that fails is dropped.
@@ -31,7 +31,13 @@ struct client {
 	struct loop_fd *watch;
 	struct loop_timer *idle;
 	struct strbuf in, out;
-	bool answered; /* out holds the rest of the answer */
+	struct control_reply *reply; /* asked and not yet answered */
+	bool answered;               /* out holds the rest of the answer */
+};
+
+/* Outlives its client when that goes first. */
+struct control_reply {
+	struct client *client;
 };
 
 struct control {
@@ -64,6 +70,8 @@ static void client_drop(struct client *c)
 {
 	struct control *control = c->control;
 
+	if (c->reply)
+		c->reply->client = NULL;
 	DL_DELETE(control->clients, c);
 	control->client_count--;
 	loop_fd_set(control->watch, LOOP_READ);
@@ -71,22 +79,6 @@ static void client_drop(struct client *c)
 	loop_timer_destroy(c->idle);
 	close(c->fd);
 	loop_retire(control->loop, client_destroy, c);
-}
-
-static json_t *document_for(struct control *control, const char *line, size_t n)
-{
-	json_error_t error;
-	json_t *request = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error), *document = NULL;
-	const char *name = json_string_value(json_object_get(request, "command"));
-
-	for (size_t i = 0; name && i < control->count; i++)
-		if (strcmp(control->providers[i].name, name) == 0)
-			document = control->providers[i].fn(control->ctx);
-	if (!document)
-		document = json_pack("{s:s}", "error",
-				     name ? "no such command" : "expected {\"command\": \"NAME\"}");
-	json_decref(request);
-	return document;
 }
 
 static void client_answer(struct client *c, json_t *document)
@@ -99,6 +91,51 @@ static void client_answer(struct client *c, json_t *document)
 	json_decref(document);
 	c->answered = true;
 	loop_fd_set(c->watch, LOOP_WRITE);
+	loop_timer_set(c->idle, CONTROL_IDLE_MS);
+}
+
+void control_reply(struct control_reply *reply, json_t *document)
+{
+	if (reply->client) {
+		reply->client->reply = NULL;
+		client_answer(reply->client, document);
+	} else {
+		json_decref(document);
+	}
+	free(reply);
+}
+
+static void client_refuse(struct client *c, const char *error)
+{
+	client_answer(c, json_pack("{s:s}", "error", error));
+}
+
+static const struct control_provider *find_provider(const struct control *control, const char *name)
+{
+	for (size_t i = 0; i < control->count; i++)
+		if (strcmp(control->providers[i].name, name) == 0)
+			return &control->providers[i];
+	return NULL;
+}
+
+/* Nothing is read while the answer is made; it may be given before fn returns. */
+static void client_ask(struct client *c, const char *line, size_t n)
+{
+	json_error_t error;
+	json_t *request = json_loadb(line, n, JSON_REJECT_DUPLICATES, &error);
+	const char *name = json_string_value(json_object_get(request, "command"));
+	const struct control_provider *provider = name ? find_provider(c->control, name) : NULL;
+
+	if (provider) {
+		c->reply = xcalloc(1, sizeof(*c->reply));
+		c->reply->client = c;
+		loop_fd_set(c->watch, 0);
+		loop_timer_set(c->idle, CONTROL_ANSWER_MS);
+		provider->fn(c->control->ctx, request, c->reply);
+	} else {
+		client_refuse(c, name ? "no such command" : "expected {\"command\": \"NAME\"}");
+	}
+	json_decref(request);
 }
 
 static void client_read(struct client *c)
@@ -116,9 +153,9 @@ static void client_read(struct client *c)
 	strbuf_add(&c->in, bytes, (size_t)n);
 	end = memchr(c->in.s, '\n', c->in.len);
 	if (end)
-		client_answer(c, document_for(c->control, c->in.s, (size_t)(end - c->in.s)));
+		client_ask(c, c->in.s, (size_t)(end - c->in.s));
 	else if (c->in.len >= CONTROL_REQUEST_MAX)
-		client_answer(c, json_pack("{s:s}", "error", "the request is too long"));
+		client_refuse(c, "the request is too long");
 }
 
 static void client_write(struct client *c)

@@ -2,7 +2,8 @@
  * control.h - the daemon's side of the control socket: a Unix stream socket on
  * which poolbridgectl asks for the daemon's state.
  *
- * One request a connection, one line of JSON: {"command": "status"}. The answer
+ * One request a connection, one line of JSON: {"command": "status"}, perhaps with
+ * further members that are the command's arguments. The answer
  * is the one JSON document that the command's provider made, and the end of the
  * stream; for a request that is not understood, {"error": "..."}.
  */
@@ -17,14 +18,22 @@
 #define CONTROL_REQUEST_MAX 4096  /* bytes of a request line */
 #define CONTROL_CLIENTS_MAX 16    /* connections at the same time; further ones wait */
 #define CONTROL_IDLE_MS     10000 /* a client that neither asks nor reads for so long is dropped */
+#define CONTROL_ANSWER_MS   60000 /* a provider that has not answered after so long is not waited for */
 
 struct control;
 
-/* A command and what answers it: a new reference that the control socket releases; never NULL. */
+/*
+ * A command and what answers it: fn calls control_reply() once, at once or later.
+ * The request is borrowed.
+ */
+struct control_reply;
 struct control_provider {
 	const char *name;
-	json_t *(*fn)(void *ctx);
+	void (*fn)(void *ctx, const json_t *request, struct control_reply *reply);
 };
+
+/* Takes both. The client may be gone by now, and the control socket too: then nothing happens. */
+void control_reply(struct control_reply *reply, json_t *document);
 
 /*
  * Listen at path (mode 0660). A socket file that nobody answers is replaced;

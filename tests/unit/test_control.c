@@ -24,22 +24,46 @@
 static char folder[64], path[96];
 static struct loop *loop;
 
-static json_t *answer_status(void *ctx)
+static void answer_status(void *ctx, const json_t *request, struct control_reply *reply)
 {
-	return json_pack("{s:s}", "state", (const char *)ctx);
+	(void)request;
+	control_reply(reply, json_pack("{s:s}", "state", (const char *)ctx));
+}
+
+/* Answers when the loop comes round again, with what was asked; the client may be gone by then. */
+static struct control_reply *owed;
+static json_t *owed_document;
+static struct loop_timer *owed_timer;
+
+static void answer_owed(void *ctx)
+{
+	(void)ctx;
+	control_reply(owed, owed_document);
+	owed = NULL;
+}
+
+static void answer_later(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	(void)ctx;
+	owed = reply;
+	owed_document = json_pack("{s:O}", "asked", json_object_get(request, "word"));
+	loop_timer_set(owed_timer, 0);
 }
 
 /* More than a socket's buffer holds. */
-static json_t *answer_big(void *ctx)
+static void answer_big(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	json_t *list = json_array();
 
 	for (int i = 0; i < 200000; i++)
 		json_array_append_new(list, json_string(ctx));
-	return json_pack("{s:o}", "list", list);
+	(void)request;
+	control_reply(reply, json_pack("{s:o}", "list", list));
 }
 
-static const struct control_provider providers[] = { { "status", answer_status }, { "big", answer_big } };
+static const struct control_provider providers[] = { { "status", answer_status },
+						     { "big", answer_big },
+						     { "later", answer_later } };
 static char state_word[] = "good";
 
 static enum err create(struct control **out, const char **why)
@@ -55,12 +79,14 @@ static int set_up(void **state)
 		return -1;
 	snprintf(path, sizeof(path), "%s/control.sock", folder);
 	loop = loop_create();
+	owed_timer = loop_timer_create(loop, answer_owed, NULL);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
+	loop_timer_destroy(owed_timer);
 	loop_destroy(loop);
 	unlink(path);
 	return rmdir(folder);
@@ -167,6 +193,7 @@ static void ask_all(void)
 	ASK("{\"command\":\"status\"}\n", "state", "good");
 	ASK("  {\"command\": \"status\", \"more\": [1]}\r\n", "state", "good");
 	ASK("{\"command\":\"status\"}\n{\"command\":\"big\"}\n", "state", "good");
+	ASK("{\"command\":\"later\",\"word\":\"patience\"}\n", "asked", "patience");
 	ASK("{\"command\":\"stop\"}\n", "error", "no such command");
 	ASK("{\"command\":\"\"}\n", "error", "no such command");
 	ASK("{\"command\":7}\n", "error", "expected");
@@ -224,6 +251,10 @@ static void ask_too_much(void)
 	document = hear(fd);
 	CHECK(json_array_size(json_object_get(document, "list")) == 200000);
 	json_decref(document);
+
+	fd = dial(); /* asks, and leaves before it is answered */
+	say(fd, "{\"command\":\"later\",\"word\":\"gone\"}\n", 34);
+	close(fd);
 
 	fd = dial(); /* asks for much and leaves */
 	say(fd, "{\"command\":\"big\"}\n", 18);

@@ -124,14 +124,17 @@ int cmd_check_partner(struct ctl *ctl)
 		return name_no_partner(ctl, "", domain);
 	if (e != OK)
 		return ctl_fail_db(ctl, e);
+	if (partner.gateway == GATEWAY_BLOCKED)
+		return ctl_fail(ctl,
+				"%s is blocked here, so no stream can come up: poolbridgectl partner set %s "
+				"--gateway by-user",
+				domain, partner.name);
 	report = ask_running(
 		ctl,
 		json_pack("{s:s, s:s, s:s}", "command", "check-partner", "local", local, "partner", domain),
 		CHECK_SECONDS);
 	if (!report)
 		return 1;
-	if (partner.gateway == GATEWAY_BLOCKED)
-		ctl_warn(ctl, "%s is blocked: its messages are refused, whatever the check says", domain);
 	say_report(ctl, report);
 	status = json_is_true(json_object_get(report, "ok")) ? 0 : 1;
 	ctl_document(ctl, report);

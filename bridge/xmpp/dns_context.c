@@ -79,17 +79,28 @@ static enum err set_resolver(struct ub_ctx *ub, const char *resolver)
 	return OK;
 }
 
-/*
- * DNSSEC. libunbound reads the file when it begins to work, and then fails every query without a word on
- * the reason; so it must begin here.
- */
-static enum err set_trust_anchor(struct ub_ctx *ub, const char *file)
+/* libunbound reads a folder for ever. */
+static const char *why_unreadable(const char *file)
 {
 	FILE *f = fopen(file, "re");
 	const char *why = f != NULL ? NULL : strerror(errno);
 
+	errno = 0;
+	if (f != NULL && fgetc(f) == EOF)
+		why = errno != 0 ? strerror(errno) : "the file is empty";
 	if (f != NULL)
 		fclose(f);
+	return why;
+}
+
+/*
+ * DNSSEC. libunbound reads the file when it begins to work, and then fails every query without a word on
+ * the reason; so it must begin here, for which any change of its own data is good.
+ */
+static enum err set_trust_anchor(struct ub_ctx *ub, const char *file)
+{
+	const char *why = why_unreadable(file);
+
 	if (why == NULL && (ub_ctx_add_ta_file(ub, file) != 0 || ub_ctx_data_remove(ub, "invalid") != 0))
 		why = "no DS or DNSKEY records in the form of a zone file";
 	if (why == NULL)

@@ -4,6 +4,8 @@ One lab for each way the partner's server may be configured; in it a domain of
 its own for each case, so that every case has streams of its own.
 """
 
+import re
+
 import pytest
 
 from lab.bridge import CommandError
@@ -102,3 +104,102 @@ def test_matrix_invalid(lab_in_mode, row):
 
 def test_modes():
     assert set(COLUMNS) == set(MODES)
+
+
+# ---- certificates of each kind: variant -> None where it is good, else a word of what is said about it
+VARIANTS = {
+    "good": None,
+    "intermediate": None,
+    "server-only": None,
+    "srv-only": None,
+    "xmppaddr-only": None,
+    "wildcard": None,
+    "wildcard-above": r"\*\.",
+    "expired": "expired",
+    "future": "not yet valid|not valid (yet|before)",
+    "wrong-name": "elsewhere.test",
+    "rogue": "issuer|authority|not trusted|self-signed",
+}
+
+
+def theirs(variant, strict=False):
+    return f"{'strict' if strict else 'lenient'}.{variant}.test"
+
+
+def ours(variant):
+    return f"here.{variant}.test"
+
+
+@pytest.fixture(scope="module")
+def certified(own_lab):
+    """The partner's domains have certificates of each kind, and so have local domains. Both sides allow dialback."""
+    made = {}
+
+    def get(mode="either"):
+        if mode not in made:
+            strict = policy("RR-no")
+            partners = [Partner(theirs(variant), variant, policy("RO-yes")) for variant in VARIANTS]
+            partners += [Partner(theirs(variant, strict=True), variant, strict) for variant in VARIANTS]
+            federation = Federation(mode, partners, local={ours(variant): variant for variant in VARIANTS})
+            made[mode] = own_lab(federation=federation, pool=False, settings=FAST)
+        return made[mode]
+
+    return get
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_their_certificate(certified, variant):
+    """A good one authenticates; with a bad one the same partner comes by dialback, and the log says what is wrong."""
+    lab, word = certified(), VARIANTS[variant]
+    juliet, romeo = users_of(lab, theirs(variant))
+    check_delivery(lab, juliet, romeo)
+    check_links(lab, theirs(variant), "T" if word else "S")
+    if word:
+        said = lab.bridge.process.wait_line(f"certificate-untrusted .*remote={theirs(variant)} (.*)").group(1)
+        check_words(said, variant)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_their_certificate_strictly(certified, variant):
+    """Where nothing but a certificate will do, a bad one ends in errors, with words in ours."""
+    lab, word = certified(), VARIANTS[variant]
+    juliet, romeo = users_of(lab, theirs(variant, strict=True))
+    if word is None:
+        check_delivery(lab, juliet, romeo)
+        check_links(lab, theirs(variant, strict=True), "S")
+    else:
+        check_words(check_refusal(lab, juliet, romeo), variant)
+
+
+def check_words(said, variant):
+    """Subject, issuer, dates, and what is wrong."""
+    assert re.search(VARIANTS[variant], said), said
+    assert f"{variant} " in said, said
+    assert ("Lab rogue" if variant == "rogue" else "Lab root") in said, said
+    assert {"expired": "2021-01-01", "future": "2090-01-01"}.get(variant, "2099-12-31") in said, said
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_our_certificate(certified, variant):
+    """Each local domain shows its own; the partner takes a good one, and dialback with a bad one."""
+    lab, word = certified(), VARIANTS[variant]
+    juliet = lab.partner_user(f"rosaline@{theirs('good')}")
+    romeo = lab.legacy_user(f"romeo@{ours(variant)}")
+    check_delivery(lab, juliet, romeo)
+    assert lab.bridge.link(theirs("good"), "in", ours(variant))["auth"] == "external"
+    assert lab.bridge.link(theirs("good"), "out", ours(variant))["auth"] == ("dialback" if word else "external")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_our_certificate_judged_strictly(certified, variant):
+    """A partner that wants certificates only: a bad one of ours is refused, and our sender is told so."""
+    lab, word = certified("external"), VARIANTS[variant]
+    juliet = lab.partner_user(f"rosaline@{theirs('good')}")
+    romeo = lab.legacy_user(f"romeo@{ours(variant)}")
+    if word is None:
+        check_delivery(lab, juliet, romeo)
+    else:
+        assert lab.deliver(juliet, romeo.address, timeout=40).by == "error"
+        refused = lab.deliver(romeo, juliet.address, timeout=40)
+        assert refused.by == "error"
+        assert "certificate" in refused.item.error_text

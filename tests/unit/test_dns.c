@@ -21,11 +21,12 @@
 #include "nettest.h"
 
 #define SERVICE "_xmpp-server._tcp"
+#define DIRECT  "_xmpps-server._tcp"
 #define LABEL60 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh"
 
 enum { DNS_PORT = 5300, TIMEOUT_MS = 20000 };
 
-/* What dnsmasq serves; @ stands for the service. Below "test" it knows everything, beside it nothing. */
+/* What dnsmasq serves; @ stands for the service, $ for that of direct TLS. Below "test" it knows everything, beside it nothing. */
 static const char *const records[] = {
 	"local=/test/",
 	/* two priorities, written in the wrong order */
@@ -55,6 +56,31 @@ static const char *const records[] = {
 	"dns-rr=@.zero.test,33,000a00000000016104746573740000",
 	"dns-rr=@.dotted.test,33,000a0000149503612e620474657374",
 	"dns-rr=@.short.test,33,000a0000",
+	/* both services, in one order of priorities; one of them; decidedly not one of them */
+	"srv-host=@.both.test,a.prio.test,5269,10,0",
+	"srv-host=$.both.test,b.prio.test,5270,5,0",
+	"srv-host=@.both.test,c.both.test,5269,1,0",
+	"srv-host=$.both.test,c.both.test,443,20,0",
+	"host-record=c.both.test,127.31.3.6",
+	"srv-host=$.direct.test,b.prio.test,5270,5,0",
+	"host-record=direct.test,127.31.3.7",
+	"srv-host=$.nodirect.test",
+	"srv-host=@.nodirect.test,b.prio.test,5269,5,0",
+	"srv-host=@.onlydirect.test",
+	"srv-host=$.onlydirect.test,b.prio.test,5270,5,0",
+	"srv-host=@.neither.test",
+	"srv-host=$.neither.test",
+	"host-record=neither.test,127.31.3.8",
+	"srv-host=$.nofallback.test",
+	"host-record=nofallback.test,127.31.3.8",
+	"dns-rr=$.halfbad.test,33,000a0000",
+	"srv-host=@.halfbad.test,b.prio.test,5269,5,0",
+	"dns-rr=$.bad.test,33,000a0000",
+	"host-record=bad.test,127.31.3.8",
+	/* for direct TLS the silent server is asked */
+	"srv-host=@.tardy.test,b.prio.test,5269,5,0",
+	/* TLSA without DNSSEC */
+	"dns-rr=_5269._tcp.a.prio.test,52,030101aabb",
 	/* many addresses, and a backup */
 	"srv-host=@.crowd.test,crowd.test,5269,10,0",
 	"srv-host=@.crowd.test,b.prio.test,5269,20,0",
@@ -80,27 +106,35 @@ static struct {
 	char *folder, *file;
 } w;
 
+static void write_record(FILE *f, const char *record)
+{
+	for (; *record != '\0'; record++) {
+		if (*record == '@')
+			fputs(SERVICE, f);
+		else if (*record == '$')
+			fputs(DIRECT, f);
+		else
+			fputc(*record, f);
+	}
+	fputc('\n', f);
+}
+
 static void write_configuration(void)
 {
 	FILE *f = fopen(w.file, "w");
 
 	assert_non_null(f);
-	fprintf(f, "server=/slow.test/%.*s#%s\n", (int)strcspn(w.silent, "@"), w.silent,
+	fprintf(f, "server=/slow.test/" DIRECT ".tardy.test/%.*s#%s\n", (int)strcspn(w.silent, "@"), w.silent,
 		strchr(w.silent, '@') + 1);
 	fprintf(f, "no-daemon\nno-resolv\nno-hosts\nbind-interfaces\nlisten-address=%s\nport=%d\n", w.address,
 		DNS_PORT);
-	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
-		const char *at = strchr(records[i], '@');
-
-		if (at != NULL)
-			fprintf(f, "%.*s" SERVICE "%s\n", (int)(at - records[i]), records[i], at + 1);
-		else
-			fprintf(f, "%s\n", records[i]);
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(records); i++)
+		write_record(f, records[i]);
 	for (int i = 1; i <= 12; i++)
 		fprintf(f, "host-record=crowd.test,127.31.4.%d\n", i);
 	for (int i = 1; i <= 20; i++) {
-		fprintf(f, "srv-host=" SERVICE ".many.test,m%d.many.test,5269,%d,0\n", i, i);
+		fprintf(f, "srv-host=" SERVICE ".many.test,m%d.many.test,5269,%d,0\n", i, 2 * i);
+		fprintf(f, "srv-host=" DIRECT ".many.test,m%d.many.test,5270,%d,0\n", i, 2 * i + 1);
 		fprintf(f, "host-record=m%d.many.test,127.31.5.%d\n", i, i);
 	}
 	fclose(f);
@@ -231,8 +265,10 @@ static void on_done(void *ctx, enum dns_status status, const struct dns_target *
 					  text, sizeof(text)));
 		assert_int_equal(ntohs(six ? in6->sin6_port : in->sin_port), targets[i].port);
 		assert_int_equal(targets[i].addr_len, six ? sizeof(*in6) : sizeof(*in));
-		used += (size_t)snprintf(a->text + used, sizeof(a->text) - used, "%s%s:%d=%s",
-					 i > 0 ? " " : "", targets[i].host, targets[i].port, text);
+		assert_false(targets[i].secure); /* nothing is signed here */
+		used += (size_t)snprintf(a->text + used, sizeof(a->text) - used, "%s%s%s:%d=%s",
+					 i > 0 ? " " : "", targets[i].direct_tls ? "direct:" : "",
+					 targets[i].host, targets[i].port, text);
 	}
 	if (a->cancel != NULL)
 		dns_cancel(a->cancel);
@@ -242,6 +278,9 @@ static void on_done(void *ctx, enum dns_status status, const struct dns_target *
 	}
 }
 
+/* Stands for both services together. */
+static const char s2s[] = "s2s";
+
 static bool is_done(void *ctx)
 {
 	return ((const struct answer *)ctx)->calls > 0;
@@ -249,7 +288,9 @@ static bool is_done(void *ctx)
 
 static void ask(const char *service, const char *name, struct answer *a)
 {
-	if (service != NULL)
+	if (service == s2s)
+		dns_s2s(w.dns, name, 5269, on_done, a);
+	else if (service != NULL)
 		dns_srv(w.dns, service, name, 5269, on_done, a);
 	else
 		dns_host(w.dns, name, 5222, on_done, a);
@@ -287,6 +328,23 @@ static const struct row answers[] = {
 	{ SERVICE, "fd00::9", DNS_OK, "fd00::9:5269=fd00::9" },
 	{ SERVICE, LABEL60 LABEL60 ".test", DNS_NONE, "" },
 	{ SERVICE, LABEL60 "." LABEL60 "." LABEL60 "." LABEL60 ".test", DNS_NONE, "" },
+	{ s2s, "both.test", DNS_OK,
+	  "c.both.test:5269=127.31.3.6 direct:b.prio.test:5270=127.31.3.2 a.prio.test:5269=127.31.3.1 "
+	  "a.prio.test:5269=fd00::1 direct:c.both.test:443=127.31.3.6" },
+	{ s2s, "prio.test", DNS_OK,
+	  "a.prio.test:5269=127.31.3.1 a.prio.test:5269=fd00::1 b.prio.test:5270=127.31.3.2" },
+	{ s2s, "direct.test", DNS_OK, "direct:b.prio.test:5270=127.31.3.2" },
+	{ s2s, "nodirect.test", DNS_OK, "b.prio.test:5269=127.31.3.2" },
+	{ s2s, "onlydirect.test", DNS_OK, "direct:b.prio.test:5270=127.31.3.2" },
+	{ s2s, "neither.test", DNS_NONE, "" },
+	{ s2s, "nofallback.test", DNS_NONE, "" },
+	{ s2s, "plain.test", DNS_OK, "plain.test:5269=127.31.3.4" },
+	{ s2s, "nothing.test", DNS_NONE, "" },
+	{ s2s, "halfbad.test", DNS_OK, "b.prio.test:5269=127.31.3.2" },
+	{ s2s, "bad.test", DNS_FAILURE, "" },
+	{ s2s, "partner.example", DNS_FAILURE, "" },
+	{ s2s, "127.31.3.9", DNS_OK, "127.31.3.9:5269=127.31.3.9" },
+	{ s2s, LABEL60 LABEL60 ".test", DNS_NONE, "" },
 	{ NULL, "plain.test", DNS_OK, "plain.test:5222=127.31.3.4" },
 	{ NULL, "a.prio.test", DNS_OK, "a.prio.test:5222=127.31.3.1 a.prio.test:5222=fd00::1" },
 	{ NULL, "nothing.test", DNS_NONE, "" },
@@ -337,6 +395,71 @@ static void test_many_targets(void **state)
 	assert_null(strstr(a.text, "m17."));
 }
 
+/* The best of each service, and no more in all than there is room for. */
+static void test_many_of_both_services(void **state)
+{
+	static const char first[] = "m1.many.test:5269=127.31.5.1 direct:m1.many.test:5270=127.31.5.1 m2.";
+	struct answer a = { 0 };
+
+	(void)state;
+	ask(s2s, "many.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_int_equal(a.count, DNS_TARGETS_MAX);
+	assert_memory_equal(a.text, first, strlen(first));
+	assert_non_null(strstr(a.text, " direct:m16.many.test:5270="));
+	assert_null(strstr(a.text, "m17."));
+}
+
+/* --- TLSA without DNSSEC --- */
+
+static void on_tlsa(void *ctx, enum dns_status status, const struct dns_tlsa *tlsa, size_t count)
+{
+	struct answer *a = ctx;
+
+	(void)tlsa;
+	a->calls++;
+	a->status = status;
+	a->count = count;
+	if (a->destroy != NULL) {
+		dns_destroy(*a->destroy);
+		*a->destroy = NULL;
+	}
+}
+
+static void test_tlsa_unsigned(void **state)
+{
+	static const struct {
+		const char *host;
+		enum dns_status status;
+	} cases[] = {
+		{ "a.prio.test", DNS_NONE },           { "b.prio.test", DNS_NONE },
+		{ "nothing.test", DNS_NONE },          { "partner.example", DNS_FAILURE },
+		{ LABEL60 LABEL60 ".test", DNS_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct answer a = { 0 };
+
+		dns_tlsa(w.dns, cases[i].host, 5269, on_tlsa, &a);
+		assert_int_equal(a.calls, 0);
+		nettest_run(&w.t, is_done, &a);
+		assert_int_equal(a.calls, 1);
+		assert_int_equal(a.status, cases[i].status);
+		assert_int_equal(a.count, 0);
+	}
+}
+
+static void test_destroy_from_tlsa(void **state)
+{
+	struct answer a = { .destroy = &w.dns };
+
+	(void)state;
+	dns_tlsa(w.dns, "a.prio.test", 5269, on_tlsa, &a);
+	nettest_run(&w.t, is_done, &a);
+	assert_null(w.dns);
+}
+
 /* --- cancelling and destroying --- */
 
 static void test_cancel(void **state)
@@ -346,6 +469,8 @@ static void test_cancel(void **state)
 	(void)state;
 	for (int i = 0; i < 20; i++)
 		dns_cancel(dns_srv(w.dns, SERVICE, "prio.test", 5269, on_done, &cancelled));
+	dns_cancel(dns_s2s(w.dns, "both.test", 5269, on_done, &cancelled));
+	dns_cancel(dns_tlsa(w.dns, "a.prio.test", 5269, on_tlsa, &cancelled));
 	dns_cancel(dns_host(w.dns, "127.0.0.1", 5269, on_done, &literal));
 	dns_cancel(NULL);
 	ask(SERVICE, "prio.test", &other);
@@ -389,7 +514,8 @@ static void test_destroy_with_queries_pending(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		dns_srv(w.dns, SERVICE, "prio.test", 5269, on_done, &a);
-		dns_srv(w.dns, SERVICE, "slow.test", 5269, on_done, &a);
+		dns_s2s(w.dns, "slow.test", 5269, on_done, &a);
+		dns_tlsa(w.dns, "slow.test", 5269, on_tlsa, &a);
 		dns_host(w.dns, "127.0.0.1", 5269, on_done, &a);
 		if (i % 2 == 1)
 			ask(NULL, "plain.test", &(struct answer){ 0 });
@@ -455,6 +581,18 @@ static void test_half_an_answer(void **state)
 	assert_string_equal(a.text, "slow.test:5222=127.31.3.7");
 }
 
+/* A service that nobody answers for takes its time, but not what is known of the other. */
+static void test_one_silent_service(void **state)
+{
+	struct answer a = { 0 };
+
+	(void)state;
+	recreate(w.resolver, "test", 300);
+	ask(s2s, "tardy.test", &a);
+	assert_int_equal(a.status, DNS_OK);
+	assert_string_equal(a.text, "b.prio.test:5269=127.31.3.2");
+}
+
 static bool is_over(void *turns)
 {
 	return --*(int *)turns == 0;
@@ -516,6 +654,30 @@ static void test_bad_configuration(void **state)
 	}
 }
 
+/* DNSSEC that cannot begin is found at the start, not by the first partner. */
+static void test_bad_trust_anchor(void **state)
+{
+	static const char *const texts[] = { "this is no key\n", "corp.test. IN DS 1 2\n" };
+	struct dns *dns = NULL;
+	char *file = nettest_path(w.folder, "anchor");
+	struct dns_config config = { .resolver = w.resolver, .trust_anchor = file, .timeout_ms = TIMEOUT_MS };
+
+	(void)state;
+	assert_int_equal(dns_create(w.t.loop, &config, &dns), ERR_IO);
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		FILE *f = fopen(file, "w");
+
+		assert_non_null(f);
+		fputs(texts[i], f);
+		fclose(f);
+		assert_int_equal(dns_create(w.t.loop, &config, &dns), ERR_IO);
+	}
+	config.trust_anchor = w.folder; /* a folder opens, but does not read */
+	assert_int_equal(dns_create(w.t.loop, &config, &dns), ERR_IO);
+	assert_null(dns);
+	free(file);
+}
+
 /* The system's files are read, whatever they hold; nobody is asked. */
 static void test_system_resolver(void **state)
 {
@@ -569,6 +731,9 @@ int main(void)
 		TEST(test_answers),
 		TEST(test_one_host_leaves_room_for_its_backup),
 		TEST(test_many_targets),
+		TEST(test_many_of_both_services),
+		TEST(test_tlsa_unsigned),
+		TEST(test_destroy_from_tlsa),
 		TEST(test_cancel),
 		TEST(test_cancel_from_a_callback),
 		TEST(test_cancel_itself),
@@ -577,9 +742,11 @@ int main(void)
 		TEST(test_destroy_from_a_literal),
 		TEST(test_silent_server),
 		TEST(test_half_an_answer),
+		TEST(test_one_silent_service),
 		TEST(test_server_goes_and_comes_back),
 		TEST(test_builtin_zone),
 		TEST(test_bad_configuration),
+		TEST(test_bad_trust_anchor),
 		TEST(test_system_resolver),
 		TEST(test_thread_takes_no_signals),
 	};

@@ -140,7 +140,7 @@ static const struct config_option options[] = {
 	  "How long a stanza may wait for its link before its sender is told that it failed.",
 	  AT(s2s.queue_ms) },
 	{ "s2s.confirm_time", CONFIG_SECONDS, "2", 0.1, 60, NULL,
-	  "How long to wait for the proof that the peer's system has a stanza.",
+	  "How long to wait for the proof that the peer has read a stanza.",
 	  AT(s2s.confirm_ms) },
 	{ "s2s.backoff_min", CONFIG_SECONDS, "1", 0.1, 3600, NULL,
 	  "The pause after the first failed connection attempt; it doubles with each further one.",

@@ -309,33 +309,68 @@ static bool pump(SSL *ssl)
 	return n > 0 || error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE;
 }
 
-static void test_no_renegotiation_and_no_resumption(void **state)
+/* What a completed handshake ended with. */
+static size_t finished(const SSL *ssl, unsigned char out[64])
+{
+	return SSL_get_finished(ssl, out, 64);
+}
+
+/* TLS 1.2: neither side lets the other negotiate again. */
+static void test_no_renegotiation(void **state)
+{
+	for (int by_client = 0; by_client < 2; by_client++) {
+		SSL *client, *server, *asks, *other;
+		unsigned char before[64], after[64];
+		struct tls *tls;
+		const char *why;
+		size_t n;
+
+		(void)state;
+		assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
+		client = tls_session(tls, "corp.test");
+		server = tls_session(tls, NULL);
+		asks = by_client ? client : server;
+		other = by_client ? server : client;
+		SSL_set_max_proto_version(client, TLS1_2_VERSION);
+		SSL_clear_options(asks, SSL_OP_NO_RENEGOTIATION);
+		connect_pair(client, server);
+		assert_true(shake_hands(client, server));
+		n = finished(other, before);
+		assert_int_equal(SSL_renegotiate(asks), 1);
+		for (int i = 0; i < 10; i++) {
+			(void)SSL_do_handshake(asks);
+			(void)pump(asks);
+			(void)pump(other);
+		}
+		assert_int_equal(finished(other, after), n);
+		assert_memory_equal(before, after, n);
+		SSL_free(client);
+		SSL_free(server);
+		tls_destroy(tls);
+	}
+}
+
+static void test_no_resumption_and_no_compression(void **state)
 {
 	SSL *client, *server;
 	struct tls *tls;
 	const char *why;
 
 	(void)state;
-	assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
-	client = tls_session(tls, "corp.test");
-	server = tls_session(tls, NULL);
-	SSL_set_max_proto_version(client, TLS1_2_VERSION);
-	SSL_clear_options(client, SSL_OP_NO_RENEGOTIATION);
-	connect_pair(client, server);
-	assert_true(shake_hands(client, server));
-	assert_int_equal(SSL_SESSION_has_ticket(SSL_get0_session(client)), 0);
-	assert_null(SSL_get_current_compression(server));
-	assert_int_equal(SSL_renegotiate(client), 1);
-	for (int i = 0; i < 10; i++) {
-		if (!pump(client))
-			break;
-		assert_true(pump(server));
+	for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+		assert_int_equal(load("corp.pem", "corp.key", &tls, &why), OK);
+		client = tls_session(tls, "corp.test");
+		server = tls_session(tls, NULL);
+		SSL_set_max_proto_version(client, version);
+		connect_pair(client, server);
+		assert_true(shake_hands(client, server));
+		assert_true(pump(client));
+		assert_int_equal(SSL_SESSION_has_ticket(SSL_get0_session(client)), 0);
+		assert_null(SSL_get_current_compression(server));
+		SSL_free(client);
+		SSL_free(server);
+		tls_destroy(tls);
 	}
-	assert_int_equal(SSL_total_renegotiations(server), 0);
-	assert_int_equal(SSL_num_renegotiations(server), 0);
-	SSL_free(client);
-	SSL_free(server);
-	tls_destroy(tls);
 }
 
 static int accept_any(int ok, X509_STORE_CTX *store)
@@ -384,7 +419,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dates_are_warnings, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_versions, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_renegotiation_and_no_resumption, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_renegotiation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_resumption_and_no_compression, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_presents_itself, setup, teardown),
 	};
 

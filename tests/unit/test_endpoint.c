@@ -523,6 +523,7 @@ static void test_retransmission(void **state)
 
 	begin(&f, 20, true);
 	sippeer_udp(&pool, &f.net, POOL);
+	pool.hear_repeats = true;
 	sip_send_message(f.endpoint, &plain, on_response, &f.seen);
 	first = xstrdup(sippeer_receive(&pool));
 	assert_string_equal(sippeer_receive(&pool), first);

@@ -257,8 +257,11 @@ struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const 
 struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const char *remote);
 void link_enqueue(struct link *link, struct outgoing *o);
 void link_trusted(struct link *link);
-/* orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged. */
-void link_stream_ended(struct link *link, bool orderly, const char *why);
+/*
+ * orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged.
+ * True: stanzas were taken back that the socket may still hold.
+ */
+bool link_stream_ended(struct link *link, bool orderly, const char *why);
 /* Everything in custody fails with this condition. */
 void link_fail(struct link *link, enum condition condition, const char *text);
 /* Likewise, but for error stanzas: nobody could be told that those went nowhere. */

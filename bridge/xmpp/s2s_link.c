@@ -305,9 +305,10 @@ static void on_tick(void *ctx)
 }
 
 /* What the peer's TCP never had goes out again, before all newer; what it had may have been read. */
-static void settle_sent(struct link *link, bool orderly, uint64_t acked, const char *why)
+static bool settle_sent(struct link *link, bool orderly, uint64_t acked, const char *why)
 {
 	struct outgoing *lost = NULL, *o;
+	bool taken_back;
 
 	while ((o = link->sent)) {
 		DL_DELETE(link->sent, o);
@@ -322,11 +323,13 @@ static void settle_sent(struct link *link, bool orderly, uint64_t acked, const c
 	if (lost)
 		log_event(LOG_INFO, "link-resend", NULL, "edge=%s local=%s remote=%s why=%s",
 			  edge_name(link->edge), link->local, link->remote, log_value(why));
+	taken_back = lost != NULL;
 	DL_CONCAT(lost, link->queue);
 	link->queue = lost;
+	return taken_back;
 }
 
-void link_stream_ended(struct link *link, bool orderly, const char *why)
+bool link_stream_ended(struct link *link, bool orderly, const char *why)
 {
 	struct stream *st = link->stream;
 	bool was_trusted = st->state == S2S_TRUSTED;
@@ -334,11 +337,12 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	bool tls_failed = st->state == S2S_STARTTLS || st->state == S2S_SECURING;
 	int64_t lived = s2s_now(link->s2s) - st->opened_at;
 	struct verify *v;
+	bool taken_back;
 
 	link->stream = NULL;
 	link->state = LINK_IDLE;
 	link->ping_out = false;
-	settle_sent(link, orderly, sock_acked(st->sock), why);
+	taken_back = settle_sent(link, orderly, sock_acked(st->sock), why);
 	DL_FOREACH (link->verifies, v)
 		v->sent = false;
 	if (tls_failed && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
@@ -354,4 +358,5 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	else
 		link_next_target(link, why);
 	link_arm(link);
+	return taken_back;
 }

@@ -3,7 +3,9 @@
  *
  * A connection beyond the limit of streams, or from an address that the internal
  * edge does not allow, is closed without a word: nothing is known of the peer yet,
- * and nothing is spent on it.
+ * and nothing is spent on it. Streams from outside that have proved nothing share
+ * half of the limit, and the oldest of them gives way to the newest: a crowd that
+ * says nothing keeps neither partners nor our own links out.
  */
 #include "bridge/xmpp/s2s_internal.h"
 
@@ -71,6 +73,27 @@ static bool has_room(const struct s2s *s2s)
 	return false;
 }
 
+static void make_room(struct s2s *s2s)
+{
+	struct stream *st, *next, *oldest = NULL;
+	unsigned most = ((unsigned)s2s->setup.config->s2s.streams + 1) / 2, count = 0;
+
+	if (HASH_COUNT(s2s->streams) < most)
+		return;
+	/* In the order in which they came. */
+	HASH_ITER (hh, s2s->streams, st, next) {
+		if (st->direction != DIRECTION_IN || st->edge != EDGE_EXTERNAL || st->state == S2S_TRUSTED)
+			continue;
+		oldest = oldest ? oldest : st;
+		count++;
+	}
+	if (count >= most) {
+		log_event(LOG_NOTICE, "stream-displaced", oldest->name,
+			  "why=\"half of s2s.streams have proved nothing\"");
+		stream_destroy_now(oldest);
+	}
+}
+
 /* Out of descriptors: the pending connection would wake us again and again. */
 static void pause_listening(struct listener *l)
 {
@@ -102,6 +125,8 @@ static void on_connection(void *ctx, unsigned events)
 				pause_listening(l);
 			return;
 		}
+		if (l->edge == EDGE_EXTERNAL)
+			make_room(l->s2s);
 		if (is_allowed(l, &peer, len) && has_room(l->s2s))
 			stream_accept(l->s2s, l->edge, fd);
 		else

@@ -381,10 +381,11 @@ int daemon_run(const struct config *config)
 	start_watchdog(&d);
 	sd_notify(0, "READY=1");
 	loop_run(d.loop);
-	log_event(LOG_NOTICE, "stopped", NULL, NULL);
 	status = EXIT_CLEAN;
 done:
 	destroy_all(&d);
+	if (status == EXIT_CLEAN)
+		log_event(LOG_NOTICE, "stopped", NULL, NULL);
 	return status;
 }
 

@@ -18,7 +18,8 @@ class Guard:
     def __init__(self, folder):
         self._process = subprocess.Popen(
             [sys.executable, os.path.abspath(__file__)],
-            stdin=subprocess.PIPE, text=True, start_new_session=True)
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True,
+            start_new_session=True)
         self._say(f"folder {folder}")
 
     def _say(self, line):

@@ -7,8 +7,9 @@
  * stranger gets none. What is received is endpoint_in.c, what is sent
  * endpoint_out.c.
  *
- * Left to sofia-sip before we are asked, of anyone on UDP: 400 to what is no
- * request, 413 to what is too large, 505; no answer is larger than its request.
+ * Left to sofia-sip before we are asked, of peers: 400 to what is no request, 413
+ * to what is too large, 505, STUN. Its answers can be larger than what they
+ * answer, so strangers on UDP must not reach it; peers.c sees to that.
  *
  * Owns the agent and its sockets, and every transaction until its end.
  * Nothing is fatal; a listener that cannot be opened ends the start.
@@ -55,10 +56,10 @@ static struct hostport listener_address(const char *listen)
 	return hp;
 }
 
-static void guard(struct sip_endpoint *ep, const char *listen)
+static void guard(struct sip_endpoint *ep, const char *listen, bool udp)
 {
 	struct hostport hp = listener_address(listen);
-	enum err e = sip_peers_guard(ep->peers, &hp);
+	enum err e = sip_peers_guard(ep->peers, &hp, udp);
 
 	if (e != OK)
 		log_event(LOG_WARNING, "sip-unguarded", NULL, "listener=%s why=%s", log_value(listen),
@@ -85,8 +86,7 @@ static enum err open_listener(struct sip_endpoint *ep, const char *listen, const
 		return ERR_IO;
 	}
 	*(tcp ? &ep->has_tcp : &ep->has_udp) = true;
-	if (tcp)
-		guard(ep, listen);
+	guard(ep, listen, !tcp);
 	log_event(LOG_NOTICE, "sip-listening", NULL, "address=%s", log_value(listen));
 	return OK;
 }

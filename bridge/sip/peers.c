@@ -1,6 +1,6 @@
 /*
  * peers.c - who may speak SIP to us: a list of addresses, asked for every
- * request, and the same list as a socket filter on TCP listeners.
+ * request, and the same list as a socket filter on the listeners.
  *
  * The filter is there because sofia-sip accepts every connection, has no limit
  * on their number and starts no time-out before the first byte: anybody could
@@ -16,6 +16,7 @@
 #include <linux/filter.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@ enum {
 	PEERS_MAX = 64,
 	SIP_PORT = 5060,
 	DESCRIPTORS_MAX = 1024, /* listeners are opened at the start, so their numbers are low */
-	/* Instructions: 3 to tell the version, 2 a peer of version 4, 9 a peer of version 6, the ends. */
-	FILTER_MAX = 3 + 1 + 2 * PEERS_MAX + 1 + 9 * PEERS_MAX + 1
+	/* Instructions: 3 for UDP, 3 to tell the version, 2 a peer of version 4, 9 a peer of version 6, the ends. */
+	FILTER_MAX = 3 + 3 + 1 + 2 * PEERS_MAX + 1 + 9 * PEERS_MAX + 1
 };
 
 struct sip_peers {
@@ -211,11 +212,24 @@ static void emit_v6(struct program *p, const struct sip_peers *peers)
 	emit(p, BPF_RET | BPF_K, 0, 0, 0);
 }
 
-static void make_program(struct program *p, const struct sip_peers *peers)
+/*
+ * A response may come from another address than the request went to, so it is
+ * left to sofia-sip, which answers none. The filter sees the UDP header too.
+ */
+static void emit_response(struct program *p)
+{
+	emit(p, BPF_LD | BPF_W | BPF_ABS, sizeof(struct udphdr), 0, 0);
+	emit(p, BPF_JMP | BPF_JEQ | BPF_K, 0x5349502F /* "SIP/" */, 0, 1);
+	emit(p, BPF_RET | BPF_K, UINT32_MAX, 0, 0);
+}
+
+static void make_program(struct program *p, const struct sip_peers *peers, bool udp)
 {
 	unsigned short branch;
 
 	p->used = 0;
+	if (udp)
+		emit_response(p);
 	emit(p, BPF_LD | BPF_B | BPF_ABS, (unsigned)SKF_NET_OFF, 0, 0);
 	emit(p, BPF_ALU | BPF_AND | BPF_K, 0xF0, 0, 0);
 	branch = p->used;
@@ -238,18 +252,24 @@ static bool is_wildcard(const struct in6_addr *a)
 	return IN6_IS_ADDR_UNSPECIFIED(a) || (IN6_IS_ADDR_V4MAPPED(a) && word_of(a, 3) == INADDR_ANY);
 }
 
+static bool has_option(int fd, int option, int wanted)
+{
+	int value;
+	socklen_t size = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 && value == wanted;
+}
+
 /* Does this descriptor listen there? For a wildcard sofia-sip opens a socket for each address of the machine. */
-static bool listens_at(int fd, const struct sockaddr *wanted)
+static bool listens_at(int fd, const struct sockaddr *wanted, bool udp)
 {
 	struct sockaddr_storage storage = { .ss_family = AF_UNSPEC };
 	const struct sockaddr *local = (const struct sockaddr *)&storage;
 	struct in6_addr bound, address;
-	int listening = 0;
-	socklen_t size = sizeof(listening);
+	socklen_t size = sizeof(storage);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
+	if (udp ? !has_option(fd, SO_TYPE, SOCK_DGRAM) : !has_option(fd, SO_ACCEPTCONN, 1))
 		return false;
-	size = sizeof(storage);
 	if (getsockname(fd, (struct sockaddr *)&storage, &size) != 0 || local->sa_family != wanted->sa_family)
 		return false;
 	return to_v6(local, &bound) && to_v6(wanted, &address) && port_of(local) == port_of(wanted) &&
@@ -257,12 +277,12 @@ static bool listens_at(int fd, const struct sockaddr *wanted)
 }
 
 /* To every socket that listens there. */
-static enum err attach(const struct sock_fprog *filter, const struct sockaddr *listener)
+static enum err attach(const struct sock_fprog *filter, const struct sockaddr *listener, bool udp)
 {
 	enum err e = ERR_NOT_FOUND;
 
 	for (int fd = 0; fd < DESCRIPTORS_MAX; fd++) {
-		if (!listens_at(fd, listener))
+		if (!listens_at(fd, listener, udp))
 			continue;
 		if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, filter, sizeof(*filter)) != 0)
 			return ERR_IO;
@@ -271,7 +291,7 @@ static enum err attach(const struct sock_fprog *filter, const struct sockaddr *l
 	return e;
 }
 
-enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener)
+enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener, bool udp)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 					.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
@@ -284,9 +304,9 @@ enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *liste
 	snprintf(port, sizeof(port), "%u", (unsigned)listener->port);
 	if (getaddrinfo(listener->host, port, &hints, &list) != 0)
 		return ERR_NOT_FOUND;
-	make_program(&program, p);
+	make_program(&program, p, udp);
 	filter.len = program.used;
-	e = attach(&filter, list->ai_addr);
+	e = attach(&filter, list->ai_addr, udp);
 	freeaddrinfo(list);
 	return e;
 }

@@ -23,11 +23,12 @@ void sip_peers_destroy(struct sip_peers *p); /* NULL is allowed */
 bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source);
 
 /*
- * Let the kernel drop what comes to this listening TCP socket of ours from
- * anyone else, before there is a connection. ERR_NOT_FOUND: no socket listens
+ * Let the kernel drop what comes to this listening socket of ours from anyone
+ * else: on TCP before there is a connection, on UDP all but responses, before
+ * sofia-sip answers what it cannot read. ERR_NOT_FOUND: no socket listens
  * there; ERR_IO: the kernel will not.
  */
-MUST_CHECK enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener);
+MUST_CHECK enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener, bool udp);
 
 json_t *sip_peers_status(const struct sip_peers *p); /* an array of addresses; the caller owns it */
 

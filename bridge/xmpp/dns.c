@@ -31,7 +31,6 @@ struct dns {
 	struct ub_ctx *ub;
 	struct loop_fd *watch;
 	int64_t timeout_ms;
-	bool destroyed;
 	struct dns_query *queries; /* with look-ups running, or waiting for their timer */
 	struct dns_query *ready;   /* answered; their callbacks are due */
 };
@@ -247,7 +246,8 @@ static void on_readable(void *ctx, unsigned events)
 	(void)events;
 	if (error != 0)
 		log_event(LOG_ERROR, "dns-failure", NULL, "why=%s", log_value(ub_strerror(error)));
-	while (!dns->destroyed && dns->ready != NULL)
+	/* A callback may destroy dns: the list is empty then, and the memory there until the turn ends. */
+	while (dns->ready != NULL)
 		tell(dns->ready);
 }
 
@@ -365,6 +365,5 @@ void dns_destroy(struct dns *dns)
 		end_query(dns->ready);
 	loop_fd_remove(dns->watch);
 	ub_ctx_delete(dns->ub);
-	dns->destroyed = true;
 	loop_retire(dns->loop, free, dns);
 }

@@ -128,6 +128,7 @@ static void deliver_finished(void *ctx)
 		DL_DELETE(s2s->finished, o);
 		o->done(o->ctx, o->stanza, &outcome);
 		stanza_unref(o->stanza);
+		free(o->text);
 		free(o);
 	}
 }

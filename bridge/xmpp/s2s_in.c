@@ -92,17 +92,35 @@ static void send_features(struct stream *st)
 	strbuf_free(&b);
 }
 
-/* How many other inbound streams this peer domain has on the edge. */
-static unsigned streams_of(const struct stream *st)
+static bool has_proved(const struct stream *st, const char *remote)
 {
+	const struct pair *pair;
+
+	DL_FOREACH (st->pairs, pair)
+		if (pair->valid && strcmp(pair->remote, remote) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Do other inbound streams of this domain use up what it may have? Only proved
+ * ones count: by claiming its name nobody can keep a partner out. The legacy
+ * gateway comes with a stream for every partner.
+ */
+static bool is_full(const struct stream *st, const char *remote, const struct stream_policy *policy)
+{
+	unsigned limit = policy->connections ? policy->connections
+					     : (unsigned)st->s2s->setup.config->s2s.streams_per_partner;
 	const struct stream *other, *next;
 	unsigned count = 0;
 
+	if (st->edge == EDGE_INTERNAL)
+		return false;
 	HASH_ITER (hh, st->s2s->streams, other, next)
 		if (other != st && other->direction == DIRECTION_IN && other->edge == st->edge &&
-		    strcmp(other->remote, st->remote) == 0)
+		    has_proved(other, remote))
 			count++;
-	return count;
+	return count >= limit;
 }
 
 struct refusal {
@@ -112,7 +130,6 @@ struct refusal {
 /* Is the domain that the peer wants to reach ours, and the peer one that we know? */
 static struct refusal check_parties(struct stream *st)
 {
-	unsigned limit = (unsigned)st->s2s->setup.config->s2s.streams_per_partner;
 	bool ours;
 
 	st->policy = stranger_policy();
@@ -123,10 +140,7 @@ static struct refusal check_parties(struct stream *st)
 		return (struct refusal){ "host-unknown", NULL };
 	if (!st->policy.allowed)
 		return (struct refusal){ "policy-violation", "federation with this domain is not allowed" };
-	if (st->policy.connections)
-		limit = st->policy.connections;
-	/* The legacy gateway comes with a stream for every partner. */
-	if (st->edge == EDGE_EXTERNAL && st->remote[0] && streams_of(st) >= limit)
+	if (st->remote[0] && is_full(st, st->remote, &st->policy))
 		return (struct refusal){ "resource-constraint", "too many streams from this domain" };
 	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->is_v1)
 		return (struct refusal){ "policy-violation", "TLS is required; use XMPP 1.0" };
@@ -276,7 +290,8 @@ static bool is_refused(struct stream *st, const char *local, const char *remote,
 		*why = COND_NOT_ALLOWED;
 	else if (!(policy.methods & dialback_method(st)))
 		*why = COND_POLICY_VIOLATION;
-	else if (st->pair_count >= (unsigned)st->s2s->setup.config->s2s.pairs_per_stream)
+	else if (st->pair_count >= (unsigned)st->s2s->setup.config->s2s.pairs_per_stream ||
+		 (!has_proved(st, remote) && is_full(st, remote, &policy)))
 		*why = COND_RESOURCE_CONSTRAINT;
 	else
 		return false;

@@ -32,7 +32,7 @@
 #define NS_BIDI_FEATURE "urn:xmpp:features:bidi"
 
 #define DOMAIN_SIZE (JID_DOMAIN_MAX + 1)
-#define WHY_SIZE    320
+#define WHY_SIZE    640
 #define LINGER_MS   2000
 
 enum direction { DIRECTION_IN, DIRECTION_OUT };
@@ -160,7 +160,7 @@ struct outgoing {
 	/* once it is over */
 	bool confirmed;
 	enum condition condition;
-	char text[WHY_SIZE];
+	char *text;
 	struct outgoing *prev, *next;
 };
 
@@ -348,8 +348,11 @@ void link_enqueue(struct link *link, struct outgoing *o);
 void link_trusted(struct link *link);
 /* The peer has all stanzas up to this number. */
 void link_proved(struct link *link, uint64_t number);
-/* orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged. */
-void link_stream_ended(struct link *link, bool orderly, const char *why);
+/*
+ * orderly: the peer closed its XML stream, so it read all that its TCP had acknowledged.
+ * True: stanzas were taken back that the socket may still hold.
+ */
+bool link_stream_ended(struct link *link, bool orderly, const char *why);
 /* Everything in custody fails with this condition. */
 void link_fail(struct link *link, enum condition condition, const char *text);
 /* Likewise, but for error stanzas: nobody could be told that those went nowhere. */

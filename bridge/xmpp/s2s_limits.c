@@ -76,8 +76,6 @@ static const char *why_full(struct stream *st)
 		return "s2s.streams is reached";
 	if (st->edge == EDGE_INTERNAL)
 		return NULL;
-	if (st->s2s->unauthenticated >= (unsigned)config->s2s.streams_unauthenticated)
-		return "s2s.streams_unauthenticated is reached";
 	source_address(st, address);
 	source = find_source(st->s2s, address);
 	if (source && source->streams >= (unsigned)config->s2s.streams_per_address)
@@ -85,9 +83,38 @@ static const char *why_full(struct stream *st)
 	return NULL;
 }
 
+/*
+ * Streams from outside that have proved nothing have a limit of their own, at most
+ * half of all, and the oldest of them gives way to the newest: a crowd that says
+ * nothing keeps neither partners nor our own links out.
+ */
+static void make_room(struct s2s *s2s)
+{
+	const struct config *config = s2s->setup.config;
+	unsigned most = (unsigned)config->s2s.streams_unauthenticated;
+	struct stream *st, *next;
+
+	if (most > ((unsigned)config->s2s.streams + 1) / 2)
+		most = ((unsigned)config->s2s.streams + 1) / 2;
+	if (s2s->unauthenticated < most)
+		return;
+	/* In the order in which they came. */
+	HASH_ITER (hh, s2s->streams, st, next) {
+		if (!st->is_unauthenticated || st->edge != EDGE_EXTERNAL)
+			continue;
+		log_event(LOG_NOTICE, "stream-displaced", st->name, "why=\"too many have proved nothing\"");
+		stream_destroy_now(st);
+		return;
+	}
+}
+
 bool limits_admit(struct stream *st)
 {
-	const char *why = why_full(st);
+	const char *why;
+
+	if (st->edge == EDGE_EXTERNAL)
+		make_room(st->s2s);
+	why = why_full(st);
 
 	if (why) {
 		log_event(LOG_WARNING, "connection-refused", st->name, "edge=%s peer=%s why=\"%s\"",

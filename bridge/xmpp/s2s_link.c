@@ -107,7 +107,7 @@ static void finish(struct link *link, struct outgoing *o, bool confirmed, enum c
 	link->bytes -= o->stanza->size;
 	o->confirmed = confirmed;
 	o->condition = condition;
-	snprintf(o->text, sizeof(o->text), "%s", text ? text : "");
+	o->text = xstrdup(text ? text : "");
 	s2s_finish(link->s2s, o);
 }
 
@@ -379,10 +379,12 @@ static void on_tick(void *ctx)
 
 /*
  * Counted by the peer (XEP-0198), all that it did not acknowledge goes out again.
- * Else what the peer's TCP never had goes out again, before all newer; what it had may have been read. */
-static void settle_sent(struct link *link, bool counted, bool orderly, uint64_t acked, const char *why)
+ * Else what the peer's TCP never had goes out again, before all newer; what it had may have been read.
+ */
+static bool settle_sent(struct link *link, bool counted, bool orderly, uint64_t acked, const char *why)
 {
 	struct outgoing *lost = NULL, *o;
+	bool taken_back;
 
 	while ((o = link->sent)) {
 		DL_DELETE(link->sent, o);
@@ -397,11 +399,13 @@ static void settle_sent(struct link *link, bool counted, bool orderly, uint64_t 
 	if (lost)
 		log_event(LOG_INFO, "link-resend", NULL, "edge=%s local=%s remote=%s why=%s",
 			  edge_name(link->edge), link->local, link->remote, log_value(why));
+	taken_back = lost != NULL;
 	DL_CONCAT(lost, link->queue);
 	link->queue = lost;
+	return taken_back;
 }
 
-void link_stream_ended(struct link *link, bool orderly, const char *why)
+bool link_stream_ended(struct link *link, bool orderly, const char *why)
 {
 	struct stream *st = link->stream;
 	bool was_trusted = st->state == S2S_TRUSTED;
@@ -410,11 +414,12 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	bool tls_failed = st->state == S2S_STARTTLS || st->state == S2S_SECURING;
 	int64_t lived = s2s_now(link->s2s) - st->opened_at;
 	struct verify *v;
+	bool taken_back;
 
 	link->stream = NULL;
 	link->state = LINK_IDLE;
 	link->ping_out = false;
-	settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
+	taken_back = settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
 	DL_FOREACH (link->verifies, v)
 		v->sent = false;
 	if (tls_failed && !st->direct_tls && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {
@@ -435,4 +440,5 @@ void link_stream_ended(struct link *link, bool orderly, const char *why)
 	else
 		link_next_target(link, why);
 	link_arm(link);
+	return taken_back;
 }

@@ -33,6 +33,16 @@ static void note_certificate(struct stream *st, const struct certificate_report 
 		r->server_only ? "; made for servers only, which some refuse when it connects to them" : "");
 }
 
+/* Everything that the two administrators need to find the certificate and mend it. */
+static char *why_untrusted(const char *remote, const struct certificate_report *r)
+{
+	if (r->trust == CERTIFICATE_NONE)
+		return xasprintf("the certificate of %s is not trusted: %s", remote, r->why);
+	return xasprintf(
+		"the certificate of %s is not trusted: %s (subject %s; issuer %s; valid from %s until %s)",
+		remote, r->why, r->subject, r->issuer, r->not_before, r->not_after);
+}
+
 /* The peer's certificate, judged for its domain, once per TLS session; the words are kept for who asks why. */
 bool sasl_peer_is_certified(struct stream *st)
 {
@@ -49,8 +59,7 @@ bool sasl_peer_is_certified(struct stream *st)
 	st->certificate_why = NULL;
 	note_certificate(st, &report);
 	if (!st->is_certified) {
-		st->certificate_why =
-			xasprintf("the certificate of %s is not trusted: %s", st->remote, report.why);
+		st->certificate_why = why_untrusted(st->remote, &report);
 		log_event(LOG_NOTICE, "certificate-untrusted", st->name,
 			  "remote=%s subject=%s issuer=%s from=%s until=%s why=%s", st->remote,
 			  log_value(report.subject), log_value(report.issuer), log_value(report.not_before),

@@ -105,6 +105,7 @@ static void release(struct stream *st, bool graceful, const char *why)
 {
 	struct s2s *s2s = st->s2s;
 	struct link *link = st->link;
+	bool taken_back = false;
 
 	log_event(LOG_INFO, "stream-down", st->name, "edge=%s local=%s remote=%s state=%s why=%s",
 		  edge_name(st->edge), log_value(st->local), log_value(st->remote), state_names[st->state],
@@ -114,9 +115,12 @@ static void release(struct stream *st, bool graceful, const char *why)
 	limits_release(st);
 	st->link = NULL;
 	if (link)
-		link_stream_ended(link, st->peer_closed, why);
+		taken_back = link_stream_ended(link, st->peer_closed, why);
 	st->state = S2S_CLOSING;
-	if (graceful)
+	/* What goes out again on the next stream must not reach the peer by this one, too. */
+	if (taken_back)
+		sock_abort(st->sock);
+	else if (graceful)
 		sock_close(st->sock, LINGER_MS);
 	else
 		sock_destroy(st->sock);

@@ -595,6 +595,15 @@ void sock_close(struct sock *s, int64_t linger_ms)
 	mark_dirty(s);
 }
 
+void sock_abort(struct sock *s)
+{
+	const struct linger now = { .l_onoff = 1, .l_linger = 0 };
+
+	if (s->state != SOCK_CLOSED)
+		(void)setsockopt(s->io.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+	sock_destroy(s);
+}
+
 void sock_destroy(struct sock *s)
 {
 	if (s == NULL)

@@ -92,6 +92,11 @@ const char *sock_peer(const struct sock *s); /* "127.0.0.1:5269", "[::1]:5269" *
  * input would reset the connection and with it our last words); all within linger_ms.
  */
 void sock_close(struct sock *s, int64_t linger_ms);
+/*
+ * The same with a reset: what the kernel has not sent is dropped, so that output which will be written
+ * again elsewhere does not reach the peer twice.
+ */
+void sock_abort(struct sock *s);
 /* Close at once and free (deferred by the loop); closed() is not called any more. NULL is allowed. */
 void sock_destroy(struct sock *s);
 

@@ -35,6 +35,11 @@ def close_lab(lab):
     lab.close()
 
 
+# In the text of a message behind which its connection is reset at once: what TCP has not acknowledged by
+# then is sent again, though it may have been read. Such a message may come twice, rather than not at all.
+RESET_BEHIND = "(reset behind)"
+
+
 def check_each_text_came_once(lab):
     """Over a lab's whole life: no message was shown to two users, or twice to one."""
     texts = Counter()
@@ -42,7 +47,7 @@ def check_each_text_came_once(lab):
         for item in user.inbox.history:
             if item.body and getattr(item, "type", None) != "error" and getattr(item, "kind", "message") == "message":
                 texts[item.body] += 1
-    assert [text for text, count in texts.items() if count > 1] == []
+    assert [text for text, count in texts.items() if count > 1 and RESET_BEHIND not in text] == []
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from conftest import RESET_BEHIND
 from lab import inbox
 
 LONG = "wherefore art thou " * 1100  # more than the kernel takes in at once behind the proxy
@@ -83,7 +84,7 @@ def test_closed_in_mid_message(hop, keep):
 def test_reset_between_messages(hop):
     lab, proxy, juliet, recipient = hop
     for number in range(5):
-        assert send(lab, juliet, recipient, f"before reset {number}").by != "error"
+        send(lab, juliet, recipient, f"{RESET_BEHIND} {number}")  # raises when it neither arrives nor is answered
         proxy.reset()
     assert send(lab, juliet, recipient, "after resets").by != "error"
 
@@ -94,7 +95,7 @@ def test_flow_through_a_bad_line(hop):
     run = next(_runs)
     numbers = {}
     for number in range(100):
-        text = f"bad line {run} {number}"
+        text = f"{RESET_BEHIND} {run} {number}"
         numbers[juliet.send(recipient.address, text)] = text
         if number % 10 == 5:
             proxy.reset()

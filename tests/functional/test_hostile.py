@@ -1,5 +1,6 @@
 """Bytes that no honest server sends, at the external edge: refused, and nobody else is troubled."""
 
+import contextlib
 import socket
 
 import pytest
@@ -125,6 +126,24 @@ def test_many_silent_connections(lab, juliet, romeo):
         for stream in streams[::2]:
             stream.sendall(HEADER[:60].encode())
         check_unharmed(lab, juliet, romeo)
+    finally:
+        for stream in streams:
+            stream.close()
+
+
+@pytest.mark.parametrize("said", [b"", HEADER.encode()], ids=["silent", "in-a-partners-name"])
+def test_unproved_connections_keep_nobody_out(new_lab, said):
+    """More of them than there may be streams, and than a partner may have: partners get in, and our links out."""
+    lab = new_lab(pool=False, settings={"s2s.streams": 30})
+    streams = [socket.create_connection((lab.block.address("external"), 5269), timeout=20) for _ in range(60)]
+    try:
+        for stream in streams:
+            with contextlib.suppress(ConnectionError):  # displaced already
+                stream.sendall(said)
+        juliet, romeo = lab.partner_user(), lab.legacy_user()
+        assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
+        assert lab.deliver(romeo, "juliet@partner.test").by == "partner"
+        assert lab.bridge.json("status")["running"]
     finally:
         for stream in streams:
             stream.close()

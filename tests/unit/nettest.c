@@ -20,26 +20,28 @@
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
 
-enum { GIVE_UP_MS = 60000, TICK_MS = 1 };
+enum { GIVE_UP_MS = 60000, TICK_MS = 1, QUIET_TICK_MS = 10, QUIET_TICKS = 5 };
 
 static void on_tick(void *ctx)
 {
 	struct nettest *t = ctx;
 
-	loop_timer_set(t->tick, TICK_MS);
+	t->ticks++;
+	loop_timer_set(t->tick, t->tick_ms);
 }
 
 static void on_turn(void *ctx)
 {
 	struct nettest *t = ctx;
 
+	t->turns++;
 	if (t->until(t->ctx) || loop_now(t->loop) > t->deadline)
 		loop_stop(t->loop);
 }
 
 void nettest_begin(struct nettest *t)
 {
-	*t = (struct nettest){ .loop = loop_create() };
+	*t = (struct nettest){ .loop = loop_create(), .tick_ms = TICK_MS };
 	t->tick = loop_timer_create(t->loop, on_tick, t);
 	loop_phase_add(t->loop, LOOP_FLUSH, on_turn, t);
 }
@@ -60,6 +62,23 @@ void nettest_run(struct nettest *t, bool (*until)(void *ctx), void *ctx)
 	loop_timer_cancel(t->tick);
 	if (loop_now(t->loop) > t->deadline)
 		fail_msg("what was waited for did not happen in %d ms", GIVE_UP_MS);
+}
+
+static bool has_ticked(void *ctx)
+{
+	const struct nettest *t = ctx;
+
+	return t->ticks >= QUIET_TICKS;
+}
+
+/* One turn a tick, and a few that were on their way; a loop that spins makes hundreds. */
+bool nettest_is_quiet(struct nettest *t)
+{
+	t->tick_ms = QUIET_TICK_MS;
+	t->ticks = t->turns = 0;
+	nettest_run(t, has_ticked, t);
+	t->tick_ms = TICK_MS;
+	return t->turns <= 4 * QUIET_TICKS;
 }
 
 int nettest_listen(const char *address, int rcvbuf, struct sockaddr_in *out)

@@ -13,7 +13,8 @@
 struct nettest {
 	struct loop *loop;
 	struct loop_timer *tick; /* a condition may come true without an event of ours */
-	int64_t deadline;
+	int64_t tick_ms, deadline;
+	int ticks, turns;
 	bool (*until)(void *ctx);
 	void *ctx;
 };
@@ -23,6 +24,9 @@ void nettest_end(struct nettest *t);
 
 /* Run the loop until the condition is true; fails the test when it does not come true. */
 void nettest_run(struct nettest *t, bool (*until)(void *ctx), void *ctx);
+
+/* False when the loop is kept busy by something that is always ready. */
+bool nettest_is_quiet(struct nettest *t);
 
 /* A listening socket on address, at a port of the kernel's choice. rcvbuf: 0 for the default. */
 int nettest_listen(const char *address, int rcvbuf, struct sockaddr_in *out);

@@ -80,6 +80,9 @@ void sippeer_close(struct sippeer *p)
 		close(p->listener);
 	strbuf_free(&p->in);
 	strbuf_free(&p->message);
+	for (size_t i = 0; i < ARRAY_SIZE(p->recent); i++)
+		free(p->recent[i]);
+	memset(p->recent, 0, sizeof(p->recent));
 	p->fd = p->listener = -1;
 }
 
@@ -121,17 +124,40 @@ void sippeer_printf(struct sippeer *p, const char *fmt, ...)
 	sippeer_send(p, text, (size_t)n);
 }
 
+static bool is_repeat(struct sippeer *p)
+{
+	char **slot = &p->recent[p->recent_next];
+
+	if (strncmp(p->message.s, "SIP/2.0 ", 8) == 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(p->recent); i++)
+		if (p->recent[i] != NULL && strcmp(p->recent[i], p->message.s) == 0)
+			return true;
+	free(*slot);
+	*slot = xstrdup(p->message.s);
+	p->recent_next = (p->recent_next + 1) % ARRAY_SIZE(p->recent);
+	return false;
+}
+
 static bool poll_udp(struct sippeer *p)
 {
 	char bytes[65536];
 	socklen_t size = sizeof(p->to);
-	const ssize_t n = recvfrom(p->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&p->to, &size);
+	ssize_t n;
 
-	if (n <= 0)
-		return false;
-	strbuf_reset(&p->message);
-	strbuf_add(&p->message, bytes, (size_t)n);
-	return true;
+	while ((n = recvfrom(p->fd, bytes, sizeof(bytes), 0, (struct sockaddr *)&p->to, &size)) > 0) {
+		struct strbuf last = p->message;
+
+		p->message = (struct strbuf){ .s = NULL };
+		strbuf_add(&p->message, bytes, (size_t)n);
+		if (p->hear_repeats || !is_repeat(p)) {
+			strbuf_free(&last);
+			return true;
+		}
+		strbuf_free(&p->message);
+		p->message = last;
+	}
+	return false;
 }
 
 /* Cut one message from the stream: its header and Content-Length bytes. */

@@ -15,6 +15,13 @@ struct sippeer {
 	struct sockaddr_in to;
 	struct strbuf in;
 	struct strbuf message; /* the last one received */
+	/*
+	 * Over UDP a slow machine makes the other side repeat its requests: those are passed
+	 * over, unless the test is about them.
+	 */
+	bool hear_repeats;
+	char *recent[32];
+	size_t recent_next;
 };
 
 /*

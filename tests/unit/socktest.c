@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -72,10 +74,15 @@ static void on_accept(void *ctx, unsigned events)
 		w.server.on_accepted(&w.server);
 }
 
+void socktest_accept_all(void)
+{
+	w.watch = loop_fd_add(w.t.loop, w.listener, LOOP_READ, on_accept, NULL);
+}
+
 void socktest_listen(int rcvbuf)
 {
 	w.listener = nettest_listen("127.31.1.1", rcvbuf, &w.addr);
-	w.watch = loop_fd_add(w.t.loop, w.listener, LOOP_READ, on_accept, NULL);
+	socktest_accept_all();
 }
 
 void socktest_connect(const char *from)
@@ -100,6 +107,7 @@ int socktest_setup(void **state)
 	memset(&w, 0, sizeof(w));
 	w.raw = w.listener = -1;
 	nettest_begin(&w.t);
+	signal(SIGPIPE, SIG_DFL); /* whatever the loop's library made of it */
 	sock_setup(w.t.loop);
 	nettest_certificate(folder, "corp", KEY_EC, 0, 3600);
 	certificate = nettest_path(folder, "corp.pem");
@@ -259,4 +267,24 @@ bool raw_ended(void *ctx)
 	(void)ctx;
 	socktest_raw_read();
 	return w.raw_end != 0;
+}
+
+bool raw_heard(void *text)
+{
+	socktest_raw_read();
+	return w.raw_got.s != NULL && strcmp(w.raw_got.s, text) == 0;
+}
+
+bool five_turns_later(void *ctx)
+{
+	(void)ctx;
+	return ++w.turns % 5 == 0;
+}
+
+int socktest_waiting(int fd)
+{
+	int n;
+
+	assert_int_equal(ioctl(fd, FIONREAD, &n), 0);
+	return n;
 }

@@ -35,6 +35,7 @@ struct socktest {
 	struct end client, server;
 	int raw; /* the plain descriptor, non-blocking; -1: none */
 	struct strbuf raw_got;
+	int turns;   /* of five_turns_later() */
 	int raw_end; /* 0: none yet, 1: FIN, else -errno */
 };
 
@@ -49,6 +50,8 @@ int socktest_teardown(void **state);
 
 /* Listen, and accept into w.server. rcvbuf: of what is accepted, 0 for the default. */
 void socktest_listen(int rcvbuf);
+/* Accept again, where a test has taken w.watch away. */
+void socktest_accept_all(void);
 /* w.client begins to connect. from: NULL for any address. */
 void socktest_connect(const char *from);
 /* w.client and w.server, connected and (tls) secured. */
@@ -73,5 +76,10 @@ bool server_closed(void *ctx);
 bool server_heard(void *text);
 bool client_heard(void *text);
 bool raw_ended(void *ctx);
+bool raw_heard(void *text);
+bool five_turns_later(void *ctx);
+
+/* Bytes that have come to a descriptor and are not read yet. */
+int socktest_waiting(int fd);
 
 #endif

@@ -611,12 +611,14 @@ static void test_server_goes_and_comes_back(void **state)
 		assert_int_equal(a.status, DNS_FAILURE);
 	}
 	start_server();
-	/* A test that hangs here has found a server that was given up for good. */
-	for (a.status = DNS_FAILURE; a.status == DNS_FAILURE; ask(SERVICE, "plain.test", &a)) {
+	/* What it said while it was away may be remembered for seconds, but not for good. */
+	a.status = DNS_FAILURE;
+	for (int tries = 0; tries < 500 && a.status == DNS_FAILURE; tries++) {
 		int turns = 50;
 
 		nettest_run(&w.t, is_over, &turns);
 		a = (struct answer){ 0 };
+		ask(SERVICE, "plain.test", &a);
 	}
 	assert_string_equal(a.text, "plain.test:5269=127.31.3.4");
 }

@@ -523,6 +523,7 @@ static void test_retransmission(void **state)
 
 	begin(&f, 20, true);
 	sippeer_udp(&pool, &f.net, POOL);
+	pool.hear_repeats = true;
 	sip_send_message(f.endpoint, &plain, on_response, &f.seen);
 	first = xstrdup(sippeer_receive(&pool));
 	assert_string_equal(sippeer_receive(&pool), first);
@@ -1050,27 +1051,68 @@ static void test_destroy_answers(void **state)
 
 /* --- strangers --- */
 
+/* The listeners of this process lose their filters. */
+static void remove_guards(void)
+{
+	int none = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
+}
+
+static void begin_stranger_udp(struct fixture *f, struct sippeer *stranger, struct sippeer *pool)
+{
+	begin(f, 0, true);
+	sippeer_udp(stranger, &f->net, STRANGER);
+	sippeer_aim(stranger, OURS);
+	sippeer_udp(pool, &f->net, POOL);
+	sippeer_aim(pool, OURS);
+}
+
+/* The pool is answered, so what the stranger sent before was dealt with. */
+static void end_stranger_udp(struct fixture *f, struct sippeer *stranger, struct sippeer *pool,
+			     unsigned strangers)
+{
+	send_request(pool, &(struct parts){ .method = "OPTIONS" });
+	expect_status(pool, "200 OK");
+	assert_int_equal(counter(f, "strangers"), strangers);
+	assert_int_equal(f->seen.requests, 0);
+	assert_false(sippeer_poll(stranger));
+	end(f);
+	sippeer_close(stranger);
+	sippeer_close(pool);
+}
+
+/* What sofia-sip would answer by itself, larger than it was and to wherever the sender says: nothing of it. */
 static void test_stranger_udp(void **state)
+{
+	static const char stun[20] = "\0\1\0\0\x21\x12\xa4\x42"
+				     "abcdefghijkl";
+	struct sippeer stranger, pool;
+	struct fixture f;
+	(void)state;
+
+	begin_stranger_udp(&f, &stranger, &pool);
+	send_request(&stranger, &(struct parts){ 0 });
+	send_request(&stranger, &(struct parts){ .method = "OPTIONS" });
+	sippeer_send(&stranger, stun, sizeof(stun));
+	sippeer_printf(&stranger, "A sip:a@b SIP/2.0\r\nv:SIP/2.0/UDP a;branch=z9hG4bK1\r\nl:x\r\n\r\n");
+	sippeer_printf(&stranger, "\r\n");
+	end_stranger_udp(&f, &stranger, &pool, 0);
+}
+
+/* Where the kernel takes no filter, requests still get no answer. */
+static void test_stranger_udp_unguarded(void **state)
 {
 	struct sippeer stranger, pool;
 	struct fixture f;
 	(void)state;
 
-	begin(&f, 0, true);
-	sippeer_udp(&stranger, &f.net, STRANGER);
-	sippeer_aim(&stranger, OURS);
-	sippeer_udp(&pool, &f.net, POOL);
-	sippeer_aim(&pool, OURS);
+	begin_stranger_udp(&f, &stranger, &pool);
+	remove_guards();
 	send_request(&stranger, &(struct parts){ 0 });
 	send_request(&stranger, &(struct parts){ .method = "OPTIONS" });
-	send_request(&pool, &(struct parts){ .method = "OPTIONS" });
-	expect_status(&pool, "200 OK");
-	assert_int_equal(counter(&f, "strangers"), 2);
-	assert_int_equal(f.seen.requests, 0);
-	assert_false(sippeer_poll(&stranger));
-	end(&f);
-	sippeer_close(&stranger);
-	sippeer_close(&pool);
+	end_stranger_udp(&f, &stranger, &pool, 2);
 }
 
 /* The kernel drops a stranger's SYN: there is no connection, and no answer either. */
@@ -1092,19 +1134,6 @@ static void test_stranger_tcp(void **state)
 	end(&f);
 	sippeer_close(&stranger);
 	sippeer_close(&pool);
-}
-
-/* The listening sockets of this process lose their filters. */
-static void remove_guards(void)
-{
-	int listening, none = 0;
-	socklen_t size;
-
-	for (int fd = 0; fd < 1024; fd++) {
-		size = sizeof(listening);
-		if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) == 0 && listening)
-			setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &none, sizeof(none));
-	}
 }
 
 static bool is_closed(void *ctx)
@@ -1280,6 +1309,7 @@ int main(void)
 		cmocka_unit_test(test_answer_to_the_gone),
 		cmocka_unit_test(test_destroy_answers),
 		cmocka_unit_test(test_stranger_udp),
+		cmocka_unit_test(test_stranger_udp_unguarded),
 		cmocka_unit_test(test_stranger_tcp),
 		cmocka_unit_test(test_stranger_tcp_unguarded),
 		cmocka_unit_test(test_start_fails),

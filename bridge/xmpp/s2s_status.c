@@ -22,28 +22,31 @@ static json_t *describe(const struct s2s *s2s, const struct stream *st)
 	if (!st)
 		return json_pack("{s:s, s:s, s:s}", "address", "", "tls", "", "auth", "none");
 	sock_tls_describe(st->sock, tls, sizeof(tls));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I}", "id", st->name, "state",
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:I, s:I}", "id", st->name, "state",
 			 stream_state_name(st->state), "address", sock_peer(st->sock), "tls", tls,
-			 "certificate",
+			 "direct_tls", st->direct_tls, "certificate",
 			 st->certificate_why ? st->certificate_why : (st->is_certified ? "trusted" : ""),
-			 "sm", st->direction == DIRECTION_OUT ? st->sm_out : st->received != NULL, "bidi",
-			 st->is_bidi, "age_seconds", (json_int_t)((s2s_now(s2s) - st->opened_at) / 1000),
-			 "idle_seconds", (json_int_t)((s2s_now(s2s) - st->active_at) / 1000));
+			 "bidi", st->is_bidi, "age_seconds",
+			 (json_int_t)((s2s_now(s2s) - st->opened_at) / 1000), "idle_seconds",
+			 (json_int_t)((s2s_now(s2s) - st->active_at) / 1000));
 }
 
+/* acknowledged, handled: stanzas of this stream, as XEP-0198 counts them on either side. */
 static json_t *describe_link(const struct s2s *s2s, const struct link *link)
 {
 	json_t *row = describe(s2s, link->stream);
+	bool sm = link->stream && link->stream->sm_out;
 	const struct outgoing *o;
 	size_t unconfirmed = 0;
 
 	DL_FOREACH (link->sent, o)
 		unconfirmed++;
-	json_object_update_new(row,
-			       json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:s}", "edge", edge_name(link->edge),
-					 "direction", "out", "local", link->local, "remote", link->remote,
-					 "queued", (json_int_t)(link->count - unconfirmed), "unconfirmed",
-					 (json_int_t)unconfirmed, "last_error", link->why));
+	json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "edge",
+					      edge_name(link->edge), "direction", "out", "local", link->local,
+					      "remote", link->remote, "sm", sm, "acknowledged",
+					      (json_int_t)(sm ? link->sm_acked : 0), "queued",
+					      (json_int_t)(link->count - unconfirmed), "unconfirmed",
+					      (json_int_t)unconfirmed, "last_error", link->why));
 	if (link->stream)
 		json_object_set_new(row, "auth",
 				    json_string(auth_name(link->stream, link->stream->state == S2S_TRUSTED)));
@@ -59,9 +62,11 @@ static json_t *describe_pair(const struct s2s *s2s, const struct stream *st, con
 	uint64_t unfinished = st->received ? st->received->received - st->received->finished : 0;
 
 	json_object_update_new(row,
-			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:I}", "edge", edge_name(st->edge),
-					 "direction", "in", "local", pair->local, "remote", pair->remote,
-					 "authenticated", pair->valid, "auth", auth_name(st, pair->valid),
+			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:I, s:I}", "edge",
+					 edge_name(st->edge), "direction", "in", "local", pair->local,
+					 "remote", pair->remote, "authenticated", pair->valid, "auth",
+					 auth_name(st, pair->valid), "sm", st->received != NULL, "handled",
+					 (json_int_t)(st->received ? st->received->finished : 0),
 					 "unacknowledged", (json_int_t)unfinished));
 	return row;
 }
@@ -76,8 +81,7 @@ json_t *s2s_links(const struct s2s *s2s)
 	HASH_ITER (hh, s2s->links, link, next_link)
 		json_array_append_new(list, describe_link(s2s, link));
 	HASH_ITER (hh, s2s->streams, st, next_stream)
-		if (st->direction == DIRECTION_IN)
-			DL_FOREACH (st->pairs, pair)
-				json_array_append_new(list, describe_pair(s2s, st, pair));
+		DL_FOREACH (st->pairs, pair)
+			json_array_append_new(list, describe_pair(s2s, st, pair));
 	return list;
 }

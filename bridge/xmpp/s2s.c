@@ -144,12 +144,15 @@ void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *re
 	link_enqueue(link_get(s2s, edge, local, remote), o);
 }
 
-/* The secret of the configuration is shared by several bridges; else one of our own for this run. */
-static enum err make_secret(struct s2s *s2s)
+/* The dialback secret of the configuration is shared by several bridges; else it is this run's own, like the pings. */
+static enum err make_secrets(struct s2s *s2s)
 {
-	char random[65];
-	enum err e = OK;
+	char random[65], run[9];
+	enum err e = random_hex(run, sizeof(run));
 
+	if (e != OK)
+		return e;
+	snprintf(s2s->ping_prefix, sizeof(s2s->ping_prefix), "poolbridge-ping-%s-", run);
 	if (s2s->setup.config->dialback.secret[0]) {
 		s2s->secret = xstrdup(s2s->setup.config->dialback.secret);
 	} else {
@@ -175,9 +178,9 @@ enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char 
 		.elements = (unsigned)config->s2s.elements,
 		.attributes = (unsigned)config->s2s.attributes,
 	};
-	e = make_secret(s2s);
+	e = make_secrets(s2s);
 	if (e != OK)
-		*why = "the system gives no random numbers for the dialback secret";
+		*why = "the system gives no random numbers for secrets";
 	else
 		e = listeners_open(s2s, why);
 	if (e != OK) {

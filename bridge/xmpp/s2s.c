@@ -13,6 +13,13 @@
 
 #include "bridge/core/log.h"
 
+/*
+ * What an element may be before authentication: memory that anybody can have
+ * held. RFC 6120 section 13.12 wants 10000 bytes to be possible.
+ */
+#define STRANGER_BYTES    10000
+#define STRANGER_ELEMENTS 100
+
 #define STOP_TICK_MS 50
 #define STOP_STEP_MS 2000 /* how long each step of stopping may take */
 
@@ -178,6 +185,10 @@ enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char 
 		.elements = (unsigned)config->s2s.elements,
 		.attributes = (unsigned)config->s2s.attributes,
 	};
+	s2s->stranger_limits = s2s->limits;
+	s2s->stranger_limits.stanza_bytes = STRANGER_BYTES;
+	if (s2s->limits.elements > STRANGER_ELEMENTS)
+		s2s->stranger_limits.elements = STRANGER_ELEMENTS;
 	e = make_secrets(s2s);
 	if (e != OK)
 		*why = "the system gives no random numbers for secrets";

@@ -187,7 +187,7 @@ struct s2s {
 	struct s2s_setup setup;
 	char *secret;                       /* dialback */
 	char ping_prefix[PING_PREFIX_SIZE]; /* this run's own: a partner may have a poolbridge too */
-	struct xmlstream_limits limits;
+	struct xmlstream_limits limits, stranger_limits; /* of trusted streams, and of the others */
 	struct listener *listeners;
 	struct stream *streams;
 	uint64_t last_stream;

@@ -297,6 +297,8 @@ static void on_tick(void *ctx)
 		link_destroy(link);
 		return;
 	}
+	if (link->state == LINK_STREAM && link->verifies)
+		link_work(link);
 	if (is_writable(link))
 		pump(link);
 	if (!link_is_empty(link) || link->state == LINK_BACKOFF)

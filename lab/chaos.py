@@ -26,8 +26,9 @@ class Pair:
 class Chaos:
     """A method sets the way of breaking, until the next one does; forward() is whole again."""
 
-    def __init__(self, loop, address, port, target):
-        self._loop, self._address, self._target = loop, (address, port), target
+    def __init__(self, loop, address, port, target, source):
+        """source: the address that the server sees connections come from, that of the client proper."""
+        self._loop, self._address, self._target, self._source = loop, (address, port), target, source
         self._listener, self._pairs, self._tasks = None, set(), set()
         self._changed = threading.Condition()
         self.connections = 0
@@ -116,6 +117,7 @@ class Chaos:
             self.connections += 1
             self._note()
             pair = Pair(client, socket.socket())
+            pair.server.bind((self._source, 0))
             self._pairs.add(pair)
             pair.tasks.append(self._spawn(self._serve(pair)))
 

@@ -133,9 +133,11 @@ class Lab:
 
     def _start_proxies(self):
         address = self.block.address
-        self.legacy_proxy = Chaos(self.loop, address("legacy-proxy"), XMPP_PORT, (address("legacy"), XMPP_PORT))
+        self.legacy_proxy = Chaos(self.loop, address("legacy-proxy"), XMPP_PORT, (address("legacy"), XMPP_PORT),
+                                  address("internal"))
         self._ends.callback(self.legacy_proxy.close)
-        self.pool_proxy = Chaos(self.loop, address("pool-proxy"), SIP_PORT, (address("pool"), SIP_PORT))
+        self.pool_proxy = Chaos(self.loop, address("pool-proxy"), SIP_PORT, (address("pool"), SIP_PORT),
+                                address("sip"))
         self._ends.callback(self.pool_proxy.close)
 
     # ---- users

@@ -183,6 +183,26 @@ static void enqueue(struct gateway *g, struct outbound *o, const struct jid *fro
 	}
 }
 
+/*
+ * A message without a body that nobody will miss: chat states, receipts and
+ * markers, which pager mode has nothing to carry in, and headlines (RFC 6121
+ * section 5.2.2). Any other, encrypted ones for instance, has content.
+ */
+static bool is_note(const struct stanza *stanza, struct stanza_tree *tree)
+{
+	static const char *const notes[] = {
+		NS_SERVER,           "http://jabber.org/protocol/chatstates",
+		"urn:xmpp:receipts", "urn:xmpp:chat-markers:0",
+		"urn:xmpp:hints",    "urn:xmpp:sid:0",
+		"urn:xmpp:delay",    "jabber:x:event",
+		"jabber:x:delay",    "http://jabber.org/protocol/nick",
+	};
+	const char *subject = stanza_tree_text(tree, "subject", NULL);
+
+	return stanza_has_type(stanza, "headline") || ((subject == NULL || subject[0] == '\0') &&
+						       stanza_tree_is_within(tree, notes, ARRAY_SIZE(notes)));
+}
+
 void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, delivery_fn *done, void *done_ctx)
 {
 	struct outbound *o = outbound_create(stanza, done, done_ctx);
@@ -196,15 +216,18 @@ void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, deli
 	} else if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK &&
 		   stanza_tree_build(stanza, &tree) == OK) {
 		body = stanza_tree_text(tree, "body", NULL);
-		/* Chat states, receipts and markers: pager mode has nothing to carry them in. */
-		if (body == NULL || body[0] == '\0') {
+		if ((body == NULL || body[0] == '\0') && is_note(stanza, tree)) {
 			g->bodiless++;
 			done(done_ctx, stanza, &(struct outcome){ .confirmed = true });
 			stanza_tree_free(tree);
 			outbound_free(o);
 			return;
 		}
-		objection = outbound_map(g, o, pool, &from, &to, tree);
+		if (body == NULL || body[0] == '\0')
+			objection = (struct objection){ COND_NOT_ACCEPTABLE,
+							"only text is carried to this user's system" };
+		else
+			objection = outbound_map(g, o, pool, &from, &to, tree);
 	}
 	stanza_tree_free(tree);
 	if (objection.text != NULL)

@@ -13,6 +13,13 @@
 
 #include "bridge/core/log.h"
 
+/*
+ * What an element may be before authentication: memory that anybody can have
+ * held. RFC 6120 section 13.12 wants 10000 bytes to be possible.
+ */
+#define STRANGER_BYTES    10000
+#define STRANGER_ELEMENTS 100
+
 #define STOP_TICK_MS 50
 #define STOP_STEP_MS 2000 /* how long each step of stopping may take */
 
@@ -139,12 +146,15 @@ void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *re
 	link_send(link_get(s2s, edge, local, remote), stanza, deadline_ms, done, ctx);
 }
 
-/* The secret of the configuration is shared by several bridges; else one of our own for this run. */
-static enum err make_secret(struct s2s *s2s)
+/* The dialback secret of the configuration is shared by several bridges; else it is this run's own, like the pings. */
+static enum err make_secrets(struct s2s *s2s)
 {
-	char random[65];
-	enum err e = OK;
+	char random[65], run[9];
+	enum err e = random_hex(run, sizeof(run));
 
+	if (e != OK)
+		return e;
+	snprintf(s2s->ping_prefix, sizeof(s2s->ping_prefix), "poolbridge-ping-%s-", run);
 	if (s2s->setup.config->dialback.secret[0]) {
 		s2s->secret = xstrdup(s2s->setup.config->dialback.secret);
 	} else {
@@ -170,9 +180,13 @@ enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char 
 		.elements = (unsigned)config->s2s.elements,
 		.attributes = (unsigned)config->s2s.attributes,
 	};
-	e = make_secret(s2s);
+	s2s->stranger_limits = s2s->limits;
+	s2s->stranger_limits.stanza_bytes = STRANGER_BYTES;
+	if (s2s->limits.elements > STRANGER_ELEMENTS)
+		s2s->stranger_limits.elements = STRANGER_ELEMENTS;
+	e = make_secrets(s2s);
 	if (e != OK)
-		*why = "the system gives no random numbers for the dialback secret";
+		*why = "the system gives no random numbers for secrets";
 	else
 		e = listeners_open(s2s, why);
 	if (e != OK) {

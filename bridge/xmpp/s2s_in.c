@@ -225,6 +225,9 @@ static void in_starttls(struct stream *st, const struct xml_element *el)
 	} else {
 		strbuf_puts(&b, "<proceed xmlns='" NS_TLS "'/>");
 		if (stream_write(st, &b)) {
+			/* A verdict on a key that was shown in clear text comes too late. */
+			while (st->pairs)
+				drop_pair(st, st->pairs);
 			st->start_tls = true;
 			xmlstream_stop(st->xml);
 		}
@@ -397,6 +400,9 @@ static void in_db_verify(struct stream *st, const struct xml_element *el)
 void s2s_in_verify_verdict(struct stream *st, const struct verify *v, const char *local, const char *remote,
 			   enum verdict_kind verdict)
 {
+	/* It has begun TLS meanwhile: the question was asked on the XML stream before. */
+	if (st->state != S2S_NEGOTIATING && st->state != S2S_TRUSTED)
+		return;
 	log_event(LOG_INFO, "dialback-relayed", st->name, "from=%s to=%s verdict=%s", remote, local,
 		  verdict_type(verdict));
 	answer_dialback(st, "verify", local, remote, v->id, verdict_type(verdict),

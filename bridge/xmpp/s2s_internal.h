@@ -35,6 +35,8 @@
 #define WHY_SIZE    640
 #define LINGER_MS   2000
 
+#define PING_PREFIX_SIZE (sizeof("poolbridge-ping--") + 8)
+
 enum direction { DIRECTION_IN, DIRECTION_OUT };
 
 /* The life of a stream, in order. */
@@ -217,7 +219,7 @@ struct link {
 	unsigned failures;
 	int64_t retry_at;
 	/* proof of delivery: an XMPP ping behind the stanzas; its answer proves that they were read */
-	char ping_id[40];
+	char ping_id[2 * PING_PREFIX_SIZE];
 	bool ping_out;
 	bool answers_pings; /* was seen to: then silence means trouble */
 	uint64_t ping_number;
@@ -237,8 +239,9 @@ enum stop_step { STOP_CUSTODY, STOP_INBOUND, STOP_OUTBOUND };
 
 struct s2s {
 	struct s2s_setup setup;
-	char *secret; /* dialback */
-	struct xmlstream_limits limits;
+	char *secret;                       /* dialback */
+	char ping_prefix[PING_PREFIX_SIZE]; /* this run's own: a partner may have a poolbridge too */
+	struct xmlstream_limits limits, stranger_limits; /* of trusted streams, and of the others */
 	struct listener *listeners;
 	struct stream *streams;
 	uint64_t last_stream;

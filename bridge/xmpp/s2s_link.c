@@ -23,7 +23,6 @@
 
 #include "bridge/core/log.h"
 
-#define PING_PREFIX    "poolbridge-ping-"
 #define PROOF_DELAY_MS 20  /* stanzas of this time share a ping */
 #define PROOF_STANZAS  256 /* this many do not wait for it */
 #define TICK_BUSY_MS   20
@@ -158,7 +157,7 @@ static void send_ping(struct link *link)
 
 	if (random_hex(random, sizeof(random)) != OK)
 		return;
-	snprintf(link->ping_id, sizeof(link->ping_id), PING_PREFIX "%s", random);
+	snprintf(link->ping_id, sizeof(link->ping_id), "%s%s", link->s2s->ping_prefix, random);
 	strbuf_printf(&b, "<iq type='get' id='%s' from='%s' to='%s'><ping xmlns='urn:xmpp:ping'/></iq>",
 		      link->ping_id, link->local, link->remote);
 	if (sock_write(link->stream->sock, b.s, b.len) == OK) {
@@ -312,7 +311,7 @@ bool link_is_pong(struct s2s *s2s, enum edge edge, const struct stanza *stanza, 
 	struct link *link;
 
 	if (stanza->kind != STANZA_IQ || from->local[0] || to->local[0] || !stanza->id ||
-	    strncmp(stanza->id, PING_PREFIX, strlen(PING_PREFIX)) != 0 ||
+	    strncmp(stanza->id, s2s->ping_prefix, strlen(s2s->ping_prefix)) != 0 ||
 	    !(stanza_has_type(stanza, "result") || stanza_has_type(stanza, "error")))
 		return false;
 	link = link_find(s2s, edge, to->domain, from->domain);
@@ -371,6 +370,8 @@ static void on_tick(void *ctx)
 		link_destroy(link);
 		return;
 	}
+	if (link->state == LINK_STREAM && link->verifies)
+		link_work(link);
 	if (is_writable(link))
 		pump(link);
 	if (!link_is_empty(link) || link->state == LINK_BACKOFF)

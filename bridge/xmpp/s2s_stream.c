@@ -43,6 +43,8 @@ void stream_set_state(struct stream *st, enum stream_state state)
 	log_event(LOG_DEBUG, "stream-state", st->name, "from=%s to=%s", state_names[st->state],
 		  state_names[state]);
 	st->state = state;
+	if (state == S2S_TRUSTED)
+		xmlstream_set_limits(st->xml, &st->s2s->limits);
 }
 
 bool stream_write(struct stream *st, const struct strbuf *b)
@@ -133,6 +135,9 @@ static void release(struct stream *st, bool graceful, const char *why)
 
 void stream_destroy_now(struct stream *st)
 {
+	/* The end of another stream may have closed it: a verdict for which its output had no room. */
+	if (st->state == S2S_CLOSING)
+		return;
 	release(st, false, "stopped");
 }
 
@@ -314,7 +319,7 @@ static const struct xmlstream_ops xml_ops = { .open = on_open, .element = on_ele
 static void begin_anew(struct stream *st)
 {
 	xmlstream_destroy(st->xml);
-	st->xml = xmlstream_create(&st->s2s->limits, &xml_ops, st);
+	st->xml = xmlstream_create(&st->s2s->stranger_limits, &xml_ops, st);
 	st->header_sent = false;
 	stream_set_state(st, S2S_OPENING);
 	if (st->direction == DIRECTION_OUT)
@@ -463,7 +468,7 @@ static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direct
 	snprintf(st->name, sizeof(st->name), "%c%llu", direction == DIRECTION_IN ? 'i' : 'o',
 		 (unsigned long long)st->number);
 	st->opened_at = st->active_at = s2s_now(s2s);
-	st->xml = xmlstream_create(&s2s->limits, &xml_ops, st);
+	st->xml = xmlstream_create(&s2s->stranger_limits, &xml_ops, st);
 	st->timer = loop_timer_create(s2s->setup.loop, on_timer, st);
 	HASH_ADD(hh, s2s->streams, number, sizeof(st->number), st);
 	return st;

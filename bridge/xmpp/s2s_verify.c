@@ -14,6 +14,7 @@
 #include "bridge/xmpp/xml.h"
 
 #define PENDING_MAX 100 /* questions per link */
+#define RELAYED_MAX 50  /* of these; anybody may ask them, and must leave room for our own */
 
 static void finish(struct link *link, struct verify *v, enum verdict_kind verdict)
 {
@@ -23,7 +24,8 @@ static void finish(struct link *link, struct verify *v, enum verdict_kind verdic
 	/* The link's names are the pair's as the requester's edge sees it; relayed, both are exchanged. */
 	if (requester && v->relayed)
 		s2s_in_verify_verdict(requester, v, link->remote, link->local, verdict);
-	else if (requester)
+	/* Another id: the key was shown on the XML stream before TLS. */
+	else if (requester && strcmp(v->id, requester->id) == 0)
 		s2s_in_pair_verdict(requester, link->local, link->remote, verdict);
 	free(v->id);
 	free(v->key);
@@ -33,7 +35,7 @@ static void finish(struct link *link, struct verify *v, enum verdict_kind verdic
 void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key)
 {
 	struct verify *v = xcalloc(1, sizeof(*v)), *other;
-	size_t pending;
+	size_t pending = 0, alike = 0;
 
 	v->requester = requester;
 	v->relayed = relayed;
@@ -41,33 +43,44 @@ void verify_request(struct link *link, uint64_t requester, bool relayed, const c
 	v->key = xstrdup(key);
 	v->deadline = s2s_now(link->s2s) + link->s2s->setup.config->s2s.queue_ms;
 	DL_APPEND(link->verifies, v);
-	DL_COUNT(link->verifies, other, pending);
-	if (pending > PENDING_MAX)
+	DL_FOREACH (link->verifies, other) {
+		pending++;
+		alike += other->relayed == relayed;
+	}
+	if (pending > PENDING_MAX || (relayed && alike > RELAYED_MAX))
 		finish(link, v, VERDICT_ERROR);
 	else
 		link_work(link);
 }
 
-void verify_send_pending(struct link *link)
+/* False: the output is full. */
+static bool write_question(const struct link *link, const struct verify *v)
 {
 	struct strbuf b = { 0 };
+	bool sent;
+
+	strbuf_puts(&b, "<db:verify");
+	xml_attr(&b, "from", link->local);
+	xml_attr(&b, "to", link->remote);
+	xml_attr(&b, "id", v->id);
+	strbuf_puts(&b, ">");
+	xml_text(&b, v->key, strlen(v->key));
+	strbuf_puts(&b, "</db:verify>");
+	sent = sock_write(link->stream->sock, b.s, b.len) == OK;
+	strbuf_free(&b);
+	return sent;
+}
+
+/* What finds no room goes out at a later tick: a stranger's questions must not cost the link its stream. */
+void verify_send_pending(struct link *link)
+{
 	struct verify *v;
 
 	DL_FOREACH (link->verifies, v) {
-		if (v->sent)
-			continue;
-		strbuf_puts(&b, "<db:verify");
-		xml_attr(&b, "from", link->local);
-		xml_attr(&b, "to", link->remote);
-		xml_attr(&b, "id", v->id);
-		strbuf_puts(&b, ">");
-		xml_text(&b, v->key, strlen(v->key));
-		strbuf_puts(&b, "</db:verify>");
+		if (!v->sent && !write_question(link, v))
+			break;
 		v->sent = true;
 	}
-	if (b.len > 0)
-		stream_write(link->stream, &b);
-	strbuf_free(&b);
 }
 
 /* A verdict counts only for a question of the same id that went out on this link's stream. */

@@ -78,7 +78,8 @@ MUST_CHECK enum err stanza_tree_build(const struct stanza *s, struct stanza_tree
 void stanza_tree_free(struct stanza_tree *t); /* NULL is allowed */
 /* Text of the first child of that name and namespace (NULL ns: jabber:server); NULL when there is none. */
 const char *stanza_tree_text(struct stanza_tree *t, const char *name, const char *ns);
-bool stanza_tree_has(struct stanza_tree *t, const char *name, const char *ns);
+/* Whether each child is in one of these namespaces. */
+bool stanza_tree_is_within(const struct stanza_tree *t, const char *const *namespaces, size_t count);
 /* For type='error': the condition in <error/> (undefined-condition when none) and <text/> (NULL when none). */
 enum condition stanza_tree_error(struct stanza_tree *t, const char **text);
 

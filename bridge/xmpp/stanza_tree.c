@@ -204,9 +204,25 @@ const char *stanza_tree_text(struct stanza_tree *t, const char *name, const char
 	return child != NULL ? text_of(t, child) : NULL;
 }
 
-bool stanza_tree_has(struct stanza_tree *t, const char *name, const char *ns)
+static bool is_one_of(const char *ns, const char *const *namespaces, size_t count)
 {
-	return child_of(t->root, name, ns) != NULL;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(ns, namespaces[i]) == 0)
+			return true;
+	return false;
+}
+
+bool stanza_tree_is_within(const struct stanza_tree *t, const char *const *namespaces, size_t count)
+{
+	xmpp_stanza_t *child = xmpp_stanza_get_children(t->root);
+
+	for (; child != NULL; child = xmpp_stanza_get_next(child)) {
+		const char *ns = xmpp_stanza_is_tag(child) ? xmpp_stanza_get_ns(child) : NULL;
+
+		if (xmpp_stanza_is_tag(child) && (ns == NULL || !is_one_of(ns, namespaces, count)))
+			return false;
+	}
+	return true;
 }
 
 /* RFC 6120 section 8.3.2: one child is the condition, another may be the text. */

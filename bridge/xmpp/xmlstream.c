@@ -374,6 +374,11 @@ void xmlstream_destroy(struct xmlstream *x)
 	free(x);
 }
 
+void xmlstream_set_limits(struct xmlstream *x, const struct xmlstream_limits *limits)
+{
+	x->limits = limits;
+}
+
 /*
  * Told to read UTF-8, expat still takes UTF-16 when the first two bytes look
  * like it, and drops a byte order mark, which is a character here like any

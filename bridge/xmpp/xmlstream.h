@@ -75,6 +75,8 @@ struct xmlstream_ops {
 struct xmlstream *xmlstream_create(const struct xmlstream_limits *limits, const struct xmlstream_ops *ops,
 				   void *ctx);
 void xmlstream_destroy(struct xmlstream *x); /* not from its own callback; NULL is allowed */
+/* Wider limits from now on, borrowed like the first; also from a callback. */
+void xmlstream_set_limits(struct xmlstream *x, const struct xmlstream_limits *limits);
 
 /*
  * Feed bytes as they come. On failure xmlstream_condition() names the stream

@@ -1,7 +1,9 @@
 """Bytes that no honest server sends, at the external edge: refused, and nobody else is troubled."""
 
 import contextlib
+import re
 import socket
+import ssl
 
 import pytest
 
@@ -49,6 +51,8 @@ BEFORE_AUTHENTICATION = {
     "nul": (b"<a>\x00</a>", "not-well-formed|invalid-xml"),
     "large": ("<a>" + "x" * 200000, "policy-violation"),
     "large-attribute": ("<a b='" + "x" * 200000, "policy-violation"),
+    "large-for-a-stranger": ("<a>" + "x" * 12000, "policy-violation"),
+    "many-for-a-stranger": ("<a>" + "<b/>" * 200, "policy-violation"),
     "deep": ("<a>" * 2000, "policy-violation"),
     "many": ("<a>" + "<b/>" * 20000, "policy-violation"),
     "compress": ("<compress xmlns='http://jabber.org/protocol/compress'><method>zlib</method></compress>" + FORGED,
@@ -106,6 +110,85 @@ def test_clear_text_behind_starttls_is_not_taken(lab, juliet, romeo):
     heard = say(lab, HEADER, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>" + FORGED)
     assert "message" not in heard
     check_unharmed(lab, juliet, romeo)
+
+
+class Authority:
+    """The server of a partner of its own, that answers questions about keys when it is told to."""
+
+    def __init__(self, lab, domain):
+        self.domain = domain
+        self._listener = socket.create_server((lab.block.user_address(), 0))
+        self._listener.settimeout(20)
+        address, port = self._listener.getsockname()
+        lab.bridge.ctl("partner", "add", domain, "--tls", "optional", "--proxy", f"{address}:{port}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._listener.close()
+
+    def wait_for_question(self):
+        self._stream, _ = self._listener.accept()
+        self._stream.settimeout(20)
+        listen(self._stream, b"", b"version='1.0'>")
+        header = HEADER.replace("partner.test", self.domain).replace("from=", "id='a1' from=")
+        self._stream.sendall((header + "<stream:features/>").encode())
+        self._id = re.search(rb"<db:verify [^>]*id='([^']*)'", listen(self._stream, b"", b"</db:verify>")).group(1)
+
+    def answer(self, verdict):
+        """Returns when the bridge has read the answer."""
+        self._stream.sendall(f"<db:verify from='{self.domain}' to='corp.test' id='{self._id.decode()}' type='{verdict}'/>"
+                             "</stream:stream>".encode())
+        listen(self._stream, b"", None)
+        self._stream.close()
+
+
+def test_what_was_proved_in_clear_text_does_not_hold_in_tls(lab, juliet, romeo):
+    """The verdict comes while TLS begins; then the pair must be proved anew."""
+    header = HEADER.replace("partner.test", "slow.test").encode()
+    forged = FORGED.replace("partner.test", "slow.test").encode()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with Authority(lab, "slow.test") as authority:
+        with socket.create_connection((lab.block.address("external"), 5269), timeout=20) as clear:
+            clear.sendall(header)
+            listen(clear, b"", b"</stream:features>")
+            clear.sendall(b"<db:result from='slow.test' to='corp.test'>0000</db:result>")
+            authority.wait_for_question()
+            clear.sendall(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+            listen(clear, b"", b"/>")
+            authority.answer("valid")
+            with context.wrap_socket(clear) as stream:
+                stream.sendall(header)
+                heard = listen(stream, b"", b"</stream:features>")
+                assert heard.startswith(b"<?xml ") and b"db:result" not in heard, heard
+                stream.sendall(forged)
+                heard = listen(stream, b"", None)
+                assert b"<not-authorized " in heard, heard
+    check_unharmed(lab, juliet, romeo)
+
+
+def test_questions_of_strangers_do_not_break_a_link(lab, juliet, romeo):
+    """Questions that are passed on to the legacy gateway, large and faster than it reads."""
+    check_unharmed(lab, juliet, romeo)
+    mark = lab.bridge.process.mark()
+    question = f"<db:verify {PAIR} id=\"{chr(39) * 1024}\">0</db:verify>"
+    streams = [socket.create_connection((lab.block.address("external"), 5269), timeout=20) for _ in range(30)]
+    try:
+        for stream in streams:
+            stream.sendall(HEADER.encode())
+            listen(stream, b"", b"</stream:features>")
+        for stream in streams:
+            stream.sendall(question.encode() * 30)
+        for stream in streams:
+            listen(stream, b"", b"<db:verify ")
+        check_unharmed(lab, juliet, romeo)
+    finally:
+        for stream in streams:
+            stream.close()
+    ended = [line for line in lab.bridge.process.lines[mark:] if "stream-down" in line and "edge=internal" in line]
+    assert not ended, ended
 
 
 def test_verify_of_a_key_that_nobody_made(lab, juliet, romeo):

@@ -1,8 +1,13 @@
-"""The lab without poolbridge: what fails here is the lab's fault or the machine's, not ours."""
+"""The lab itself, most of it without poolbridge: what fails here is the lab's fault or the machine's, not ours."""
 
+import os
 import socket
+import subprocess
+import sys
 
 import pytest
+
+from lab.bridge import CONTROL, DAEMON, TOP
 
 
 @pytest.mark.parametrize("partner", ["prosody", "ejabberd"])
@@ -36,3 +41,24 @@ def test_proxy_cuts_where_it_is_told(new_lab):
     lab.legacy_proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((lab.block.address("legacy-proxy"), 5269), timeout=15)
+
+
+def test_kept_lab(tmp_path):
+    """What ./quickstart does with --keep, --send and --stop: each comes back, also when its output is captured."""
+    for program in (DAEMON, CONTROL):
+        os.symlink(os.path.abspath(program), tmp_path / os.path.basename(program))
+
+    def demo(*words):
+        return subprocess.run([sys.executable, "-m", "lab.demo", *words], capture_output=True, text=True, timeout=120,
+                              check=False, cwd=TOP, env=dict(os.environ, POOLBRIDGE_BUILD=str(tmp_path)))
+
+    kept = demo("--keep")
+    try:
+        assert kept.returncode == 0, kept.stdout + kept.stderr
+        sent = demo("--send", "juliet@partner.test", "romeo@corp.test", "Good morrow")
+        assert sent.returncode == 0 and "delivered by the legacy gateway" in sent.stdout
+        assert demo("--keep").returncode == 1
+    finally:
+        stopped = demo("--stop")
+    assert stopped.returncode == 0
+    assert demo("--stop").returncode == 1

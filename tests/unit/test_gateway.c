@@ -500,6 +500,20 @@ static void test_refused(void **state)
 		  COND_NOT_ACCEPTABLE },
 		{ { .pool = POOL_NEW, .inner = "<subject>a\xC2\x85</subject><body>hi</body>" },
 		  COND_NOT_ACCEPTABLE },
+		/* Content that is not text. */
+		{ { .pool = POOL_NEW, .inner = "<subject>no body</subject>" }, COND_NOT_ACCEPTABLE },
+		{ { .pool = POOL_NEW,
+		    .inner = "<active xmlns='http://jabber.org/protocol/chatstates'/>"
+			     "<encrypted xmlns='eu.siacs.conversations.axolotl'/>" },
+		  COND_NOT_ACCEPTABLE },
+		{ { .pool = POOL_NEW,
+		    .type = "chat",
+		    .inner = "<body/><x xmlns='jabber:x:oob'><url>https://a.test/</url></x>" },
+		  COND_NOT_ACCEPTABLE },
+		{ { .pool = POOL_NEW,
+		    .inner = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'>"
+			     "<body>not mine</body></message></forwarded>" },
+		  COND_NOT_ACCEPTABLE },
 		{ { .pool = POOL_NEW, .type = "groupchat" }, COND_SERVICE_UNAVAILABLE },
 		{ { .pool = POOL_LEGACY }, COND_SERVICE_UNAVAILABLE },
 		{ { .pool = POOL_NEW, .from = "foo\\5cbar@partner.test" }, COND_JID_MALFORMED },
@@ -549,10 +563,11 @@ static void test_nothing_to_send(void **state)
 		{ .inner = "<received xmlns='urn:xmpp:receipts' id='1'/>" },
 		{ .inner = "<body/>" },
 		{ .inner = "" },
-		{ .inner = "<subject>no body</subject>" },
-		{ .inner = "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body>not "
-			   "mine</body>"
-			   "</message></forwarded>" },
+		{ .inner = "<subject/><thread>t</thread>" },
+		{ .inner = "<displayed xmlns='urn:xmpp:chat-markers:0' id='1'/><no-store "
+			   "xmlns='urn:xmpp:hints'/>" },
+		{ .type = "headline",
+		  .inner = "<event xmlns='http://jabber.org/protocol/pubsub#event'><items/></event>" },
 		{ .type = "error",
 		  .inner = "<error type='cancel'><gone "
 			   "xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>" },
@@ -576,7 +591,7 @@ static void test_nothing_to_send(void **state)
 		assert_true(f.router.told[0].confirmed);
 		f.router.told_count = 0;
 	}
-	assert_int_equal(counter(&f, "bodiless"), 6);
+	assert_int_equal(counter(&f, "bodiless"), 7);
 	assert_int_equal(counter(&f, "dropped"), 7);
 	assert_int_equal(counter(&f, "to_sip"), 0);
 	assert_false(sippeer_poll(&f.pool));

@@ -67,21 +67,23 @@ static void test_text(void **state)
 		text = stanza_tree_text(t, texts[i].name, texts[i].ns);
 		if (texts[i].text == NULL ? text != NULL : text == NULL || strcmp(text, texts[i].text) != 0)
 			fail_msg("%s: '%s'", texts[i].bytes, text != NULL ? text : "(null)");
-		assert_int_equal(stanza_tree_has(t, texts[i].name, texts[i].ns), texts[i].text != NULL);
 		stanza_tree_free(t);
 	}
 	stanza_tree_free(NULL);
 }
 
-static void test_has(void **state)
+static void test_is_within(void **state)
 {
 	struct stanza_tree *t =
 		build("<message><body>b</body><active xmlns='" CHATSTATES "'/><thread>t</thread></message>");
 
+	static const char *const both[] = { "jabber:server", CHATSTATES };
+
 	(void)state;
-	assert_true(stanza_tree_has(t, "active", CHATSTATES));
-	assert_false(stanza_tree_has(t, "active", NULL));
-	assert_false(stanza_tree_has(t, "gone", CHATSTATES));
+	assert_true(stanza_tree_is_within(t, both, 2));
+	assert_false(stanza_tree_is_within(t, both, 1));
+	assert_false(stanza_tree_is_within(t, both + 1, 1));
+	assert_false(stanza_tree_is_within(t, both, 0));
 	/* Strings stay while the tree stays. */
 	const char *body = stanza_tree_text(t, "body", NULL), *thread = stanza_tree_text(t, "thread", NULL);
 	assert_string_equal(body, "b");
@@ -201,7 +203,7 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),    cmocka_unit_test(test_has),
+		cmocka_unit_test(test_text),    cmocka_unit_test(test_is_within),
 		cmocka_unit_test(test_errors),  cmocka_unit_test(test_errors_of_ours),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_large),
 	};

@@ -917,6 +917,36 @@ static void test_slow_tag(void **state)
 	assert_string_equal(run_slowly(HEAD_OPEN " id='", ">", 101, "'>", &n), "policy-violation");
 }
 
+/* Wider limits hold at once, for the element in progress too. */
+static void test_set_limits(void **state)
+{
+	struct xmlstream_limits wider = limits;
+	struct seen seen = { .stop_after = 0 };
+	struct strbuf b = { 0 };
+	size_t used;
+
+	(void)state;
+	wider.stanza_bytes = 3 * limits.stanza_bytes;
+	strbuf_puts(&b, HEAD "<a>");
+	while (b.len < 2 * limits.stanza_bytes)
+		strbuf_putc(&b, 'x');
+	strbuf_puts(&b, "</a>");
+	for (unsigned late = 0; late < 2; late++) {
+		size_t cut = limits.stanza_bytes - 100;
+
+		strbuf_puts(&seen.log, "");
+		seen.x = xmlstream_create(&limits, &ops, &seen);
+		assert_int_equal(xmlstream_feed(seen.x, b.s, cut, &used), OK);
+		if (!late)
+			xmlstream_set_limits(seen.x, &wider);
+		assert_int_equal(xmlstream_feed(seen.x, b.s + cut, b.len - cut, &used),
+				 late ? ERR_LIMIT : OK);
+		xmlstream_destroy(seen.x);
+		strbuf_free(&seen.log);
+	}
+	strbuf_free(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -924,6 +954,7 @@ int main(void)
 		cmocka_unit_test(test_ill_formed),    cmocka_unit_test(test_namespaces),
 		cmocka_unit_test(test_contents),      cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_limit_at_once), cmocka_unit_test(test_slow_tag),
+		cmocka_unit_test(test_set_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

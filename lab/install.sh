@@ -40,7 +40,7 @@ disable_services() { # PACKAGE...
     local name
     for name; do
         case $name in
-        prosody | kamailio | ejabberd)
+        prosody | kamailio | ejabberd | nsd)
             as_root deb-systemd-helper disable "$name.service"
             as_root update-rc.d "$name" disable
             ;;

@@ -34,9 +34,9 @@ struct stanza *service_answer(const struct stanza *iq)
 
 	if (iq->kind != STANZA_IQ || !stanza_has_type(iq, "get") || stanza_tree_build(iq, &tree) != OK)
 		return NULL;
-	if (stanza_tree_has(tree, "ping", NS_PING))
+	if (stanza_tree_text(tree, "ping", NS_PING))
 		answer = result(iq, "");
-	else if (stanza_tree_has(tree, "query", NS_DISCO_INFO))
+	else if (stanza_tree_text(tree, "query", NS_DISCO_INFO))
 		answer = result(iq, disco_info);
 	stanza_tree_free(tree);
 	return answer;

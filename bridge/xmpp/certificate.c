@@ -206,7 +206,7 @@ static GENERAL_NAMES *names_of(const X509 *x)
 
 bool certificate_names_domain(const X509 *x, const char *domain, bool direct)
 {
-	GENERAL_NAMES *all = names_of(x);
+	GENERAL_NAMES *all = domain[0] != '\0' ? names_of(x) : NULL; /* an empty name is nobody's */
 	bool found = false;
 
 	for (int i = 0; i < sk_GENERAL_NAME_num(all) && !found; i++) {

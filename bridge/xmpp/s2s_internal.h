@@ -331,6 +331,8 @@ void bidi_trusted(struct stream *st, const char *local, const char *remote);
 stream_step bidi_on_request;
 
 /* s2s_sm.c */
+void sm_write_acknowledgement(struct stream *st,
+			      struct strbuf *b); /* nothing, where the peer does not count */
 void sm_write_feature(const struct stream *st, struct strbuf *b);
 struct receipt sm_receipt(struct stream *st);
 void sm_enable(struct stream *st);

@@ -381,15 +381,17 @@ static void on_tick(void *ctx)
 /*
  * Counted by the peer (XEP-0198), all that it did not acknowledge goes out again.
  * Else what the peer's TCP never had goes out again, before all newer; what it had may have been read.
+ * Returns true when the peer must not get anything more by this stream, since it gets it by the next.
  */
 static bool settle_sent(struct link *link, bool counted, bool orderly, uint64_t acked, const char *why)
 {
 	struct outgoing *lost = NULL, *o;
-	bool taken_back;
+	bool taken_back = false;
 
 	while ((o = link->sent)) {
 		DL_DELETE(link->sent, o);
-		if (counted || o->end > acked)
+		taken_back = taken_back || o->end > acked;
+		if ((counted && o->number > link->sm_base) || o->end > acked)
 			DL_APPEND(lost, o);
 		else if (orderly)
 			finish(link, o, true, 0, NULL);
@@ -400,7 +402,6 @@ static bool settle_sent(struct link *link, bool counted, bool orderly, uint64_t 
 	if (lost)
 		log_event(LOG_INFO, "link-resend", NULL, "edge=%s local=%s remote=%s why=%s",
 			  edge_name(link->edge), link->local, link->remote, log_value(why));
-	taken_back = lost != NULL;
 	DL_CONCAT(lost, link->queue);
 	link->queue = lost;
 	return taken_back;
@@ -427,19 +428,20 @@ bool link_stream_ended(struct link *link, bool orderly, const char *why)
 		link->without_tls = true;
 		link->target_next--;
 	}
-	/* A peer that closes as soon as it is reached is not asked again at once. */
 	/* A peer that closes after refusing EXTERNAL is asked once more, with dialback, where that is allowed. */
 	if (sasl_failed && (link->policy.methods & METHOD_DIALBACK_TLS)) {
 		link->without_sasl = true;
 		link->target_next--;
 		link_next_target(link, why);
 	} else if (was_trusted && (orderly || st->close_sent) &&
-		   lived >= link->s2s->setup.config->s2s.backoff_min_ms)
+		   lived >= link->s2s->setup.config->s2s.backoff_min_ms) {
+		/* A peer that closes as soon as it is reached is not asked again at once. */
 		link_work(link);
-	else if (was_negotiated)
+	} else if (was_negotiated) {
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
-	else
+	} else {
 		link_next_target(link, why);
+	}
 	link_arm(link);
 	return taken_back;
 }

@@ -2,7 +2,10 @@
  * s2s_sm.c - stream management on a stream (XEP-0198), without resumption.
  *
  * Inbound, h is what custody permits: the longest prefix of received stanzas that
- * are with their next hop or answered, told by s2s_receipt_done(). When too many
+ * are with their next hop or answered, told by s2s_receipt_done(). An <r/> is
+ * answered at once, and again when all that it asked about is finished: the peer
+ * may have nothing more to send that would make it ask again, and a server that
+ * closes a stream tells the senders of what it believes lost. When too many
  * are unfinished, no more are read: that is the peer's back-pressure. Outbound,
  * <r/> takes the place of the link's ping, and what was not acknowledged when the
  * stream breaks goes out again on the next.
@@ -31,6 +34,12 @@ void sm_write_feature(const struct stream *st, struct strbuf *b)
 	strbuf_puts(b, "<sm xmlns='" NS_SM "'/>");
 }
 
+void sm_write_acknowledgement(struct stream *st, struct strbuf *b)
+{
+	if (st->received)
+		strbuf_printf(b, "<a xmlns='" NS_SM "' h='%u'/>", sm_tell(st->received));
+}
+
 /* What we send from here on is covered by the peer's h. */
 static void start_counting(struct stream *st)
 {
@@ -55,18 +64,24 @@ void sm_on_enable(struct stream *st, const struct xml_element *el)
 	log_event(LOG_DEBUG, "sm-enabled", st->name, "by=peer");
 }
 
-void sm_on_request(struct stream *st, const struct xml_element *el)
+static void acknowledge(struct stream *st)
 {
 	struct strbuf b = { 0 };
 
+	sm_write_acknowledgement(st, &b);
+	stream_write(st, &b);
+	strbuf_free(&b);
+}
+
+void sm_on_request(struct stream *st, const struct xml_element *el)
+{
 	(void)el;
 	if (!st->received) {
 		stream_close(st, "policy-violation", "stream management is not enabled");
 		return;
 	}
-	strbuf_printf(&b, "<a xmlns='" NS_SM "' h='%u'/>", sm_handled(st->received));
-	stream_write(st, &b);
-	strbuf_free(&b);
+	sm_ask(st->received);
+	acknowledge(st);
 }
 
 struct receipt sm_receipt(struct stream *st)
@@ -93,6 +108,8 @@ void s2s_receipt_done(struct s2s *s2s, struct receipt receipt)
 	sm_finish(st->received, receipt.stanza);
 	if (was_full && !sm_is_full(st->received))
 		stream_pause(st, PAUSE_CUSTODY, false);
+	if (sm_is_owed(st->received) && !st->close_sent)
+		acknowledge(st);
 }
 
 /* Counting begins with <enable/>: what follows is covered by h, also before <enabled/> comes. */

@@ -156,6 +156,8 @@ static void write_closing(struct stream *st, const char *condition, const char *
 				"' xmlns:stream='" NS_STREAMS "' version='1.0' id=''>");
 		st->header_sent = true;
 	}
+	/* The last count, so that the peer does not take for lost what has arrived (XEP-0198 section 4). */
+	sm_write_acknowledgement(st, &b);
 	if (condition) {
 		strbuf_printf(&b, "<stream:error><%s xmlns='" NS_STREAM_ERRORS "'/>", condition);
 		if (text) {

@@ -42,9 +42,20 @@ void sm_finish(struct sm_received *r, uint64_t number)
 	}
 }
 
-uint32_t sm_handled(const struct sm_received *r)
+uint32_t sm_tell(struct sm_received *r)
 {
+	r->told = r->finished;
 	return (uint32_t)r->finished;
+}
+
+void sm_ask(struct sm_received *r)
+{
+	r->asked = r->received;
+}
+
+bool sm_is_owed(const struct sm_received *r)
+{
+	return r->told < r->asked && r->finished >= r->asked;
 }
 
 enum err sm_parse_h(const char *text, uint32_t *out)

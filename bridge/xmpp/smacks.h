@@ -16,6 +16,8 @@
 struct sm_received {
 	uint64_t received;
 	uint64_t finished; /* all before this number are */
+	uint64_t asked;    /* how many had been received when the peer last asked */
+	uint64_t told;     /* how many it has been told of */
 	uint64_t done[SM_WINDOW / 64];
 };
 
@@ -23,8 +25,12 @@ struct sm_received {
 uint64_t sm_receive(struct sm_received *r);
 bool sm_is_full(const struct sm_received *r);
 void sm_finish(struct sm_received *r, uint64_t number);
-/* What <a h=''/> may say: the longest finished prefix. */
-uint32_t sm_handled(const struct sm_received *r);
+/* What <a h=''/> says now: the longest finished prefix. The peer is told of it. */
+uint32_t sm_tell(struct sm_received *r);
+/* The peer asks: what it has sent so far is owed an answer. */
+void sm_ask(struct sm_received *r);
+/* All that the peer asked about is finished, and it does not know yet. */
+bool sm_is_owed(const struct sm_received *r);
 
 /* A decimal number of 32 bits, nothing else. */
 MUST_CHECK enum err sm_parse_h(const char *text, uint32_t *out);

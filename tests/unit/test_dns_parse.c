@@ -226,6 +226,55 @@ static void test_weights_are_chances(void **state)
 	assert_in_range(heavy_first, 7100, 7900);
 }
 
+static void test_tlsa(void **state)
+{
+	static const struct {
+		const char *rdata;
+		size_t len;
+		enum err result;
+		struct dns_tlsa expected;
+	} cases[] = {
+		{ ROW("\x03\x01\x01\xaa\xbb"), OK, { 3, 1, 1, (const unsigned char *)"\xaa\xbb", 2 } },
+		{ ROW("\xff\xfe\xfd\x00"), OK, { 255, 254, 253, (const unsigned char *)"\x00", 1 } },
+		{ ROW("\x03\x01\x01"), ERR_SYNTAX, { 0 } },
+		{ ROW("\x03\x01"), ERR_SYNTAX, { 0 } },
+		{ ROW("\x03"), ERR_SYNTAX, { 0 } },
+		{ ROW(""), ERR_SYNTAX, { 0 } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct dns_tlsa r = { 0 };
+
+		assert_int_equal(tlsa_parse(cases[i].rdata, cases[i].len, &r), cases[i].result);
+		assert_int_equal(r.usage, cases[i].expected.usage);
+		assert_int_equal(r.selector, cases[i].expected.selector);
+		assert_int_equal(r.matching, cases[i].expected.matching);
+		assert_int_equal(r.size, cases[i].expected.size);
+		if (cases[i].result == OK)
+			assert_memory_equal(r.data, cases[i].expected.data, r.size);
+	}
+}
+
+/* All of it in one block, whatever becomes of the original. */
+static void test_tlsa_copy(void **state)
+{
+	unsigned char bytes[] = "abcdef";
+	const struct dns_tlsa records[] = { { 3, 1, 1, bytes, 2 }, { 2, 0, 0, bytes + 2, 4 } };
+	struct dns_tlsa *copy = dns_tlsa_copy(records, 2);
+
+	(void)state;
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(copy[0].usage, 3);
+	assert_int_equal(copy[0].size, 2);
+	assert_memory_equal(copy[0].data, "ab", 2);
+	assert_int_equal(copy[1].usage, 2);
+	assert_int_equal(copy[1].size, 4);
+	assert_memory_equal(copy[1].data, "cdef", 4);
+	free(copy);
+	free(dns_tlsa_copy(NULL, 0));
+}
+
 static void test_addresses(void **state)
 {
 	static const struct {
@@ -279,6 +328,8 @@ int main(void)
 		cmocka_unit_test(test_srv),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_weights_are_chances),
+		cmocka_unit_test(test_tlsa),
+		cmocka_unit_test(test_tlsa_copy),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_literals),
 	};

@@ -28,33 +28,31 @@
 
 enum { DNS_PORT = 5300, TIMEOUT_MS = 20000, DIGEST_HEX = 65 };
 
-#define HEAD                                                                                                 \
+/* What every zone holds; the last %s is the digest of a key. */
+#define ZONE                                                                                                 \
+	"$ORIGIN %s.\n"                                                                                      \
 	"$TTL 60\n"                                                                                          \
 	"@ IN SOA ns hostmaster 1 3600 900 86400 60\n"                                                       \
 	"@ IN NS ns\n"                                                                                       \
-	"ns IN A 127.33.3.1\n"
-
-/* What every zone holds; %s is the digest of a key. */
-static const char common[] = HEAD "@ IN A 127.33.3.2\n"
-				  "xmpp IN A 127.33.3.3\n"
-				  "_xmpp-server._tcp IN SRV 10 0 5269 xmpp\n"
-				  "_5269._tcp.xmpp IN TLSA 3 1 1 %s\n"
-				  "_5269._tcp.xmpp IN TLSA 3 1 2 (11223344556677889900aabbccddeeff\n"
-				  "	11223344556677889900aabbccddeeff11223344556677889900aabbccddeeff\n"
-				  "	11223344556677889900aabbccddeeff)\n";
+	"ns IN A 127.33.3.1\n"                                                                               \
+	"@ IN A 127.33.3.2\n"                                                                                \
+	"xmpp IN A 127.33.3.3\n"                                                                             \
+	"_xmpp-server._tcp IN SRV 10 0 5269 xmpp\n"                                                          \
+	"_5269._tcp.xmpp IN TLSA 3 0 2 (11223344556677889900aabbccddeeff\n"                                  \
+	"	11223344556677889900aabbccddeeff11223344556677889900aabbccddeeff\n"                                \
+	"	11223344556677889900aabbccddeeff)\n"                                                               \
+	"_5269._tcp.xmpp IN TLSA 3 1 1 %s\n"
 
 /* The good one has more. */
 static const char more[] = "_xmpp-server._tcp.half IN SRV 10 0 5269 xmpp.plain.test.\n"
 			   "_xmpps-server._tcp.two IN SRV 5 0 5270 xmpp\n"
 			   "_xmpp-server._tcp.two IN SRV 10 0 5269 xmpp.plain.test.\n"
 			   "nosrv IN A 127.33.3.4\n"
-			   "_1._tcp.xmpp IN TYPE52 \\# 2 0301\n"
-			   "_2._tcp.xmpp IN TYPE52 \\# 3 030101\n"
-			   "_2._tcp.xmpp IN TYPE52 \\# 4 090807ff\n";
+			   "_1._tcp.xmpp IN TLSA 9 8 7 ff\n";
 
 struct zone {
 	const char *name;
-	enum { UNSIGNED, SIGNED, EXPIRED, ANCHORED_BY_ANOTHER_KEY } how;
+	enum { UNSIGNED, SIGNED, EXPIRED, BY_ANOTHER_KEY, STRIPPED } how;
 	const char *spoil[2]; /* text in the signed zone, and what becomes of it */
 };
 
@@ -62,13 +60,13 @@ static const struct zone zones[] = {
 	{ "signed.test", SIGNED, { NULL } },
 	{ "plain.test", UNSIGNED, { NULL } },
 	/* a record changed on the way: each on its own, then all */
-	{ "tlsa.test", SIGNED, { "TLSA\t3 1 2 1122", "TLSA\t3 1 2 ffff" } },
+	{ "tlsa.test", SIGNED, { "TLSA\t3 0 2 1122", "TLSA\t3 0 2 ffff" } },
 	{ "address.test", SIGNED, { "127.33.3.3", "127.33.3.9" } },
 	{ "srv.test", SIGNED, { "SRV\t10 0 5269 xmpp", "SRV\t10 0 5269 ns" } },
 	{ "expired.test", EXPIRED, { NULL } },
-	{ "stranger.test", ANCHORED_BY_ANOTHER_KEY, { NULL } },
-	/* the signatures taken away, though the anchor says that there are some */
-	{ "stripped.test", SIGNED, { "RRSIG", "TYPE65280 \\# 0 ; " } },
+	{ "stranger.test", BY_ANOTHER_KEY, { NULL } },
+	/* the anchor says that there are signatures */
+	{ "stripped.test", STRIPPED, { NULL } },
 };
 
 static struct {
@@ -142,11 +140,7 @@ static void write_zone(const struct zone *zone, const char *file)
 {
 	FILE *f = open_file(file, "w");
 
-	fprintf(f, "$ORIGIN %s.\n", zone->name);
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-	fprintf(f, common, w.digest);
-#pragma GCC diagnostic pop
+	fprintf(f, ZONE, zone->name, w.digest);
 	if (strcmp(zone->name, "signed.test") == 0)
 		fputs(more, f);
 	fclose(f);
@@ -197,14 +191,16 @@ static void make_zone(const struct zone *zone)
 	char *long_ago[] = { "ldns-signzone",    "-i", "20200101", "-e", "20200201", "-f", out, "-o",
 			     (char *)zone->name, file, key,        NULL };
 
-	write_zone(zone, zone->how == UNSIGNED ? out : file);
+	write_zone(zone, file);
 	if (zone->how != UNSIGNED) {
 		make_key(zone->name, key, sizeof(key));
 		run(NULL, 0, zone->how == EXPIRED ? long_ago : now);
-		if (zone->how == ANCHORED_BY_ANOTHER_KEY)
+		if (zone->how == BY_ANOTHER_KEY)
 			make_key(zone->name, key, sizeof(key));
 		add_anchor(key);
 	}
+	if (zone->how == UNSIGNED || zone->how == STRIPPED)
+		write_zone(zone, out);
 	if (zone->spoil[0] != NULL)
 		spoil(out, zone->spoil[0], zone->spoil[1]);
 	free(file);
@@ -251,7 +247,7 @@ static void start_server(void)
 	do {
 		if (fgets(line, sizeof(line), log) == NULL)
 			fail_msg("nsd has not started: %s", line);
-	} while (fputs(line, stderr), strstr(line, "nsd started") == NULL);
+	} while (strstr(line, "nsd started") == NULL);
 	fclose(log);
 	free(file);
 }
@@ -314,7 +310,7 @@ static int setup_with(const char *anchor)
 		.timeout_ms = TIMEOUT_MS,
 	};
 
-	log_set_level(LOG_DEBUG);
+	log_set_level(LOG_ERROR);
 	nettest_begin(&w.t);
 	assert_int_equal(dns_create(w.t.loop, &config, &w.dns), OK);
 	return 0;
@@ -448,8 +444,7 @@ static void test_tlsa(void **state)
 		{ "xmpp.signed.test", 5269, DNS_OK, 2 },
 		{ "xmpp.signed.test", 5270, DNS_NONE, 0 },
 		{ "nosrv.signed.test", 5269, DNS_NONE, 0 },
-		{ "xmpp.signed.test", 1, DNS_NONE, 0 }, /* cut off */
-		{ "xmpp.signed.test", 2, DNS_OK, 1 },   /* one of two is: the other may mean something */
+		{ "xmpp.signed.test", 1, DNS_OK, 1 },
 		{ "xmpp.plain.test", 5269, DNS_NONE, 0 },
 		{ "xmpp.address.test", 5269, DNS_OK, 2 },
 		{ "xmpp.tlsa.test", 5269, DNS_FAILURE, 0 },
@@ -485,7 +480,7 @@ static void test_tlsa_data(void **state)
 	size_t i;
 
 	(void)state;
-	ask_tlsa("xmpp.signed.test", 2, &a);
+	ask_tlsa("xmpp.signed.test", 1, &a);
 	assert_int_equal(a.tlsa[0].usage, 9);
 	assert_int_equal(a.tlsa[0].selector, 8);
 	assert_int_equal(a.tlsa[0].matching, 7);

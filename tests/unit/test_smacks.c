@@ -16,16 +16,16 @@ static void test_prefix(void **state)
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(sm_receive(&r), i);
 	sm_finish(&r, 2);
-	assert_int_equal(sm_handled(&r), 0);
+	assert_int_equal(sm_tell(&r), 0);
 	sm_finish(&r, 0);
-	assert_int_equal(sm_handled(&r), 1);
+	assert_int_equal(sm_tell(&r), 1);
 	sm_finish(&r, 1);
-	assert_int_equal(sm_handled(&r), 3);
+	assert_int_equal(sm_tell(&r), 3);
 	sm_finish(&r, 1); /* twice */
 	sm_finish(&r, 9); /* never received */
-	assert_int_equal(sm_handled(&r), 3);
+	assert_int_equal(sm_tell(&r), 3);
 	sm_finish(&r, 3);
-	assert_int_equal(sm_handled(&r), 4);
+	assert_int_equal(sm_tell(&r), 4);
 }
 
 /* The ring is used many times over, finished in reverse within each round. */
@@ -55,9 +55,9 @@ static void test_wrap(void **state)
 	(void)state;
 
 	sm_finish(&r, sm_receive(&r));
-	assert_int_equal(sm_handled(&r), 0);
+	assert_int_equal(sm_tell(&r), 0);
 	sm_finish(&r, sm_receive(&r));
-	assert_int_equal(sm_handled(&r), 1);
+	assert_int_equal(sm_tell(&r), 1);
 }
 
 static void test_parse(void **state)
@@ -118,12 +118,34 @@ static void test_acknowledged(void **state)
 	}
 }
 
+/* An answer is owed once, when all is finished that was there when the peer asked. */
+static void test_owed(void **state)
+{
+	struct sm_received r = { 0 };
+
+	(void)state;
+	sm_receive(&r);
+	sm_receive(&r);
+	assert_false(sm_is_owed(&r));
+	sm_ask(&r);
+	assert_int_equal(sm_tell(&r), 0);
+	sm_receive(&r);
+	sm_finish(&r, 1);
+	assert_false(sm_is_owed(&r));
+	sm_finish(&r, 0);
+	assert_true(sm_is_owed(&r));
+	assert_int_equal(sm_tell(&r), 2);
+	assert_false(sm_is_owed(&r));
+	sm_finish(&r, 2);
+	assert_false(sm_is_owed(&r));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prefix),       cmocka_unit_test(test_window),
-		cmocka_unit_test(test_wrap),         cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_acknowledged),
+		cmocka_unit_test(test_prefix), cmocka_unit_test(test_owed),
+		cmocka_unit_test(test_window), cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_parse),  cmocka_unit_test(test_acknowledged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -691,6 +691,15 @@ static const struct dane_row dane_rows[] = {
 	  2,
 	  CERTIFICATE_DANE,
 	  "" },
+	/* of two digests of the same the stronger one counts: RFC 7671 section 9 */
+	{ "key by SHA-256, though not by SHA-512",
+	  { .names = { "DNS:" PARTNER } },
+	  NOBODY,
+	  { 0 },
+	  { { 3, 1, 1, OF_LEAF }, { 3, 1, 2, OF_NOTHING } },
+	  2,
+	  CERTIFICATE_UNTRUSTED,
+	  "no TLSA record fits" },
 	{ "also by a CA",
 	  { .names = { "DNS:" PARTNER } },
 	  ROOT,
@@ -873,7 +882,9 @@ static void make_records(const struct dane_row *row, const struct certtest *leaf
 		memset(data[i], 0x5a, TLSA_DATA);
 		if (r->of == CUT)
 			out[i].size = 31;
-		else if (r->of != OF_NOTHING)
+		else if (r->of == OF_NOTHING)
+			out[i].size = r->matching == 2 ? 64 : 32;
+		else
 			out[i].size = associate(r, leaf, data[i]);
 	}
 }

@@ -28,6 +28,7 @@ unbound = {{
 }}
 network_settings = {{ nagle = false }}
 limits = {{}}
+c2s_stanza_size_limit = 1024 * 1024; s2s_stanza_size_limit = 1024 * 1024
 modules_enabled = {{
     "roster", "saslauth", "tls", "disco", "ping", "presence", "message", "iq",
     "version", "vcard", "offline", "trusted_address"{modules}

@@ -70,15 +70,20 @@ static bool is_item_of(const char *list, char separator, const char *word, struc
 	return false;
 }
 
-/* ": did you mean 'x'?", or nothing. */
-static const char *hint(const struct nearest *n)
+/* ": did you mean 'x'?", or nothing; the dashes are those of an option. */
+static const char *hint_with(const char *dashes, const struct nearest *n)
 {
 	static char text[NEAREST_WORD_MAX + 32];
 
 	text[0] = '\0';
 	if (n->found[0])
-		snprintf(text, sizeof(text), ": did you mean '%s'?", n->found);
+		snprintf(text, sizeof(text), ": did you mean '%s%s'?", dashes, n->found);
 	return text;
+}
+
+static const char *hint(const struct nearest *n)
+{
+	return hint_with("", n);
 }
 
 /* A value or argument that is one of several words: lower-case words with | between. */
@@ -155,10 +160,11 @@ static enum err parse_option(struct parser *p, const char *text)
 	nearest_start(&n, name);
 	o = length < sizeof(name) ? find_option(p, name, &n) : NULL;
 	if (!o && !p->inv->command)
-		return fail(p, "the option --%s must stand after the noun and the verb%s", name, hint(&n));
+		return fail(p, "the option --%s must stand after the noun and the verb%s", name,
+			    hint_with("--", &n));
 	if (!o)
 		return fail(p, "unknown option --%s of '%s%s%s'%s", name, p->inv->command->noun,
-			    p->inv->command->verb[0] ? " " : "", p->inv->command->verb, hint(&n));
+			    p->inv->command->verb[0] ? " " : "", p->inv->command->verb, hint_with("--", &n));
 	if (!o->value && value)
 		return fail(p, "the option --%s takes no value", name);
 	if (o->value && !value) {

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,12 +70,21 @@ static bool is_time(const char *text)
 	return n == sizeof(form) - 1 || form[n] != 'd' || n == 21 || n == 22;
 }
 
+/* Whether what is given of month, day, hour, minute and second can be. */
+static bool is_on_the_calendar(const char *text)
+{
+	unsigned month = 1, day = 1, hour = 0, minute = 0, second = 0;
+
+	(void)sscanf(text, "%*4u-%2u-%2uT%2u:%2u:%2u", &month, &day, &hour, &minute, &second);
+	return month >= 1 && month <= 12 && day >= 1 && day <= 31 && hour < 24 && minute < 60 && second < 60;
+}
+
 int cmd_audit_list(struct ctl *ctl)
 {
 	struct audit_filter filter = { .since = command_value(ctl->inv, "since") };
 	enum err e;
 
-	if (filter.since && !is_time(filter.since))
+	if (filter.since && (!is_time(filter.since) || !is_on_the_calendar(filter.since)))
 		return ctl_usage(ctl,
 				 "'%s' is no time: expected UTC such as 2026-11-21, 2026-11-21T07:40 or "
 				 "2026-11-21T07:40:12Z",
@@ -83,6 +93,8 @@ int cmd_audit_list(struct ctl *ctl)
 	e = audit_each(ctl->db, &filter, print_entry, ctl);
 	if (e != OK)
 		return ctl_fail_db(ctl, e);
+	if (ctl->listed == 0)
+		ctl_say(ctl, filter.since ? "no changes since then\n" : "no changes yet\n");
 	ctl_list_end(ctl);
 	return 0;
 }

@@ -166,9 +166,9 @@ static int refuse_with_users(struct ctl *ctl, const char *name)
 		return ctl_fail_db(ctl, e);
 	return ctl_fail(
 		ctl,
-		"%lld users of the domain '%s' are listed: poolbridgectl user list --domain %s shows them, "
+		"%lld user%s of the domain '%s' %s listed: poolbridgectl user list --domain %s shows them, "
 		"poolbridgectl user remove removes them",
-		(long long)count, name, name);
+		(long long)count, count == 1 ? "" : "s", name, count == 1 ? "is" : "are", name);
 }
 
 int cmd_domain_remove(struct ctl *ctl)

@@ -358,9 +358,8 @@ int cmd_partner_import(struct ctl *ctl)
 	if (partner_file_open(ctl, ctl->inv->words[0], &file) && ctl_begin(ctl) == 0) {
 		while (partner_file_next(ctl, &file, &row))
 			import_row(ctl, &row, &counts);
-		status = ctl_end(ctl, json_array_size(ctl->errors) > 0 ? 1 : 0);
-		if (status != 0)
-			ctl_fail(ctl, "nothing was imported");
+		status = json_array_size(ctl->errors) > 0 ? ctl_fail(ctl, "nothing was imported") : 0;
+		status = ctl_end(ctl, status);
 	}
 	partner_file_close(&file);
 	if (status != 0)

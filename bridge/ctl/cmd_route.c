@@ -177,33 +177,52 @@ static json_t *answer_document(const struct question *q, const char *direction)
 	return document;
 }
 
-static const char *words_of(enum route route, const char *pool)
+/* What the route means for a message that comes in, goes out, or stays between local users. */
+static const char *words_of(const struct question *q, const char *direction)
 {
-	switch (route) {
+	const bool inbound = strcmp(direction, "outbound") != 0, new_pool = q->verdict.pool == POOL_NEW;
+
+	switch (q->verdict.route) {
 	case ROUTE_LEGACY:
-		return "legacy: to the legacy gateway, unchanged";
+		return inbound ? "legacy: to the legacy gateway, unchanged"
+			       : "legacy: from the legacy gateway to the partner, unchanged";
 	case ROUTE_GATEWAY:
-		return strcmp(pool, "new") == 0 ? "gateway: through poolbridge's gateway, to the new pool"
-						: "gateway: through poolbridge's gateway, to the legacy pool";
+		if (!inbound)
+			return "gateway: through poolbridge's gateway, to the partner";
+		return new_pool ? "gateway: through poolbridge's gateway, to the new pool"
+				: "gateway: through poolbridge's gateway, to the legacy pool";
 	case ROUTE_HOLD:
-		return "hold: kept until the user has been moved";
+		return inbound ? "hold: the user is being moved; the sender is asked to try again later"
+			       : "hold: the user is being moved; what they send goes to the partner";
 	case ROUTE_REJECT:
 		return "reject: answered with an error";
 	case ROUTE_RELAY:
-		return strcmp(pool, "new") == 0 ? "relay: the SIP request goes to the new pool"
-						: "relay: the SIP request goes to the legacy pool";
+		return new_pool ? "relay: belongs to the new pool; poolbridge does not relay it yet"
+				: "relay: belongs to the legacy pool; poolbridge does not relay it yet";
 	}
 	return "";
 }
 
-static void say_answer(const struct question *q, const char *from, const char *to)
+/* "gateway, new pool"; with its row where the route alone would look as if nothing changed. */
+static char *where_to(const struct question *q, const json_t *change)
+{
+	const char *route = json_string_value(json_object_get(change, "route"));
+	const char *pool = json_string_value(json_object_get(change, "pool"));
+
+	if (q->rows_too)
+		return xasprintf("%s, by row %lld", route,
+				 (long long)json_integer_value(json_object_get(change, "row")));
+	return pool ? xasprintf("%s, %s pool", route, pool) : xstrdup(route);
+}
+
+static void say_answer(const struct question *q, const char *direction, const char *from, const char *to)
 {
 	struct ctl *ctl = q->ctl;
 	size_t i;
 	json_t *change;
 
 	ctl_say(ctl, "%s -> %s\n", from, to);
-	ctl_say(ctl, "  %s\n", words_of(q->verdict.route, pool_name(q->verdict.pool)));
+	ctl_say(ctl, "  %s\n", words_of(q, direction));
 	if (q->verdict.row > 0)
 		ctl_say(ctl, "  because of row %u: %s\n", q->verdict.row, q->verdict.reason);
 	else
@@ -217,6 +236,8 @@ static void say_answer(const struct question *q, const char *from, const char *t
 		ctl_say(ctl, "  domain %s: phase %s, unlisted users %s, XMPP access %s\n",
 			q->rows.domain.name, phase_name(q->rows.domain.phase),
 			unlisted_name(q->rows.domain.unlisted), q->rows.domain.xmpp_access ? "on" : "off");
+	else
+		ctl_say(ctl, "  domain %s: not in the registry\n", q->local.domain);
 	if (q->partner && q->rows.partner_known)
 		ctl_say(ctl, "  partner %s: gateway %s\n", q->rows.partner.name,
 			partner_gateway_name(q->rows.partner.gateway));
@@ -226,9 +247,7 @@ static void say_answer(const struct question *q, const char *from, const char *t
 		ctl_say(ctl, "what would change it:\n");
 	json_array_foreach(q->changes, i, change)
 	{
-		const char *pool = json_string_value(json_object_get(change, "pool"));
-		char *where = xasprintf(pool ? "%s, %s pool" : "%s",
-					json_string_value(json_object_get(change, "route")), pool);
+		char *where = where_to(q, change);
 
 		ctl_say(ctl, "  %-21s %s\n", where, json_string_value(json_object_get(change, "command")));
 		free(where);
@@ -281,7 +300,7 @@ int cmd_route_explain(struct ctl *ctl)
 		return status;
 	jid_bare(&from, from_bare);
 	jid_bare(&to, to_bare);
-	say_answer(&q, from_bare, to_bare);
+	say_answer(&q, direction, from_bare, to_bare);
 	document = answer_document(&q, direction);
 	json_decref(q.changes);
 	return ctl_document(ctl, document);

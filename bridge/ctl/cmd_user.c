@@ -83,15 +83,19 @@ static char *trim(char *text)
 static void do_lines(struct work *w, const char *path, char *text)
 {
 	char where[300], *line, *at = text;
-	unsigned number = 0;
+	unsigned number = 0, addresses = 0;
 	bool going = true;
 
 	while (going && (line = text_next_line(&at)) != NULL) {
 		snprintf(where, sizeof(where), "%s:%u: ", path, ++number);
 		line = trim(line);
-		if (line[0] && line[0] != '#')
-			going = do_address(w, where, line);
+		if (!line[0] || line[0] == '#')
+			continue;
+		addresses++;
+		going = do_address(w, where, line);
 	}
+	if (addresses == 0)
+		ctl_warn(w->ctl, "%s: there is no address in it", path);
 }
 
 /* The words from this one on, or the lines of --from; returns the exit status. */
@@ -213,6 +217,8 @@ static bool print_user(void *ctx, const struct user *u)
 {
 	struct ctl *ctl = ctx;
 
+	if (ctl->listed == 0)
+		ctl_say(ctl, "%-8s  %-11s  %s\n", "MARK", "XMPP-ACCESS", "ADDRESS");
 	/* The address stands last, so that columns of a list without end still align. */
 	ctl_say(ctl, "%-8s  %-11s  %s\n", mark_name(u->mark), u->xmpp_access ? "on" : "off", u->address);
 	ctl_list_item(ctl, user_document(u));
@@ -229,10 +235,14 @@ int cmd_user_list(struct ctl *ctl)
 	if (status != 0)
 		return status;
 	ctl_list_begin(ctl);
-	ctl_say(ctl, "%-8s  %-11s  %s\n", "MARK", "XMPP-ACCESS", "ADDRESS");
 	e = registry_each_user(ctl->db, &filter, print_user, ctl);
 	if (e != OK)
 		return ctl_fail_db(ctl, e);
+	if (ctl->listed == 0)
+		ctl_say(ctl,
+			filter.domain || filter.has_mark
+				? "no such users\n"
+				: "no users yet: poolbridgectl user mark legacy|moving|migrated ADDRESS\n");
 	ctl_list_end(ctl);
 	return 0;
 }

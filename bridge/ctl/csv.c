@@ -224,8 +224,10 @@ enum err csv_start(struct csv *csv, struct strbuf *text, const char **why)
 		skip_line(csv);
 	csv->separator = find_separator(csv->at);
 	e = csv_next(csv, why);
-	if (e == ERR_NOT_FOUND)
+	if (e == ERR_NOT_FOUND) {
+		csv->line = csv->next_line;
 		return bad_row(why, "the file is empty: expected a line with the columns' names");
+	}
 	if (e == OK) {
 		memcpy(csv->name, csv->field, sizeof(csv->name));
 		csv->columns = csv->count;
@@ -249,8 +251,8 @@ enum err csv_next(struct csv *csv, const char **why)
 		return e;
 	}
 	if (csv->columns != 0 && csv->count != csv->columns) {
-		snprintf(text, sizeof(text), "%zu fields where the first line names %zu columns", csv->count,
-			 csv->columns);
+		snprintf(text, sizeof(text), "%zu field%s where the first line names %zu column%s",
+			 csv->count, csv->count == 1 ? "" : "s", csv->columns, csv->columns == 1 ? "" : "s");
 		return bad_row(why, text);
 	}
 	return OK;

@@ -59,5 +59,10 @@ int ctl_end(struct ctl *ctl, int status)
 		return status;
 	}
 	e = db_commit(ctl->db);
-	return e == OK ? 0 : ctl_fail_db(ctl, e);
+	if (e != OK) {
+		ctl_fail_db(ctl, e);
+		return ctl_fail(ctl, "nothing was changed");
+	}
+	ctl->committed = true;
+	return 0;
 }

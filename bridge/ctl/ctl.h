@@ -21,8 +21,9 @@ struct ctl {
 	struct db *db;
 	char actor[128]; /* "alice via poolbridgectl" */
 	json_t *warnings, *errors;
-	bool printed;  /* the document is out, or has begun */
-	size_t listed; /* items of a list that are out */
+	bool committed; /* a change is in the registry */
+	bool printed;   /* the document is out, or has begun */
+	size_t listed;  /* items of a list so far */
 };
 
 /* --- reporting: ctl_report.c --- */

@@ -111,10 +111,13 @@ void ctl_warn(struct ctl *ctl, const char *fmt, ...)
 
 int ctl_fail_db(struct ctl *ctl, enum err e)
 {
-	const char *words = db_error(ctl->db);
+	const char *words = db_error(ctl->db), *mend = "";
 
-	return ctl_fail(ctl, "%s: %s%s", ctl->config->registry, words[0] ? words : err_text(e),
-			e == ERR_BUSY ? ": another program is writing to it; try again" : "");
+	if (e == ERR_BUSY)
+		mend = ": another program is writing to it; try again";
+	else if (e == ERR_IO)
+		mend = ": see to the disk, then try again";
+	return ctl_fail(ctl, "%s: %s%s", ctl->config->registry, words[0] ? words : err_text(e), mend);
 }
 
 void ctl_say(struct ctl *ctl, const char *fmt, ...)
@@ -161,9 +164,10 @@ void ctl_list_begin(struct ctl *ctl)
 void ctl_list_item(struct ctl *ctl, json_t *item)
 {
 	if (ctl->inv->json) {
-		fputs(ctl->listed++ > 0 ? ",\n  " : "\n  ", stdout);
+		fputs(ctl->listed > 0 ? ",\n  " : "\n  ", stdout);
 		dump(item, 0);
 	}
+	ctl->listed++;
 	json_decref(item);
 }
 
@@ -183,6 +187,8 @@ int ctl_finish(struct ctl *ctl, int status)
 		(void)ctl_document(ctl, document);
 	}
 	if ((fflush(stdout) != 0 || ferror(stdout)) && status == 0)
-		status = ctl_fail(ctl, "standard output: %s", strerror(errno));
+		status = ctl_fail(ctl, "standard output: %s%s", strerror(errno),
+				  ctl->committed ? " (what was asked for is done; only this report is lost)"
+						 : "");
 	return status;
 }

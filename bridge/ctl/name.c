@@ -36,13 +36,33 @@ static const char *without_scheme(const char *text)
 	return strncasecmp(text, "sip:", 4) == 0 ? text + 4 : text;
 }
 
+/* The apostrophe of O'Neil, which SIP allows and XMPP does not, is shown as XEP-0106 writes it. */
+static void fail_address(struct ctl *ctl, const char *where, const char *text)
+{
+	const char *apostrophe = strchr(text, '\''), *at = strchr(text, '@');
+	struct strbuf escaped = { 0 };
+
+	if (!apostrophe || !at || apostrophe > at) {
+		ctl_fail(ctl, "%s'%s' is not an address: expected local@domain, such as bob@corp.example",
+			 where, text);
+		return;
+	}
+	for (const char *s = without_scheme(text); *s; s++)
+		if (*s == '\'')
+			strbuf_puts(&escaped, "\\27");
+		else
+			strbuf_putc(&escaped, *s);
+	ctl_fail(ctl, "%s'%s' is not an address: in XMPP the apostrophe is written \\27, as in '%s'", where,
+		 text, escaped.s);
+	strbuf_free(&escaped);
+}
+
 bool name_address(struct ctl *ctl, const char *where, const char *text, char out[JID_BARE_SIZE])
 {
 	struct jid jid;
 
 	if (jid_parse(without_scheme(text), &jid) != OK)
-		ctl_fail(ctl, "%s'%s' is not an address: expected local@domain, such as bob@corp.example",
-			 where, text);
+		fail_address(ctl, where, text);
 	else if (!jid.local[0])
 		ctl_fail(ctl, "%s'%s' is a domain: expected an address, local@domain", where, text);
 	else if (jid.resource[0])
@@ -58,7 +78,7 @@ bool name_jid(struct ctl *ctl, const char *text, struct jid *out)
 {
 	if (jid_parse(without_scheme(text), out) == OK)
 		return true;
-	ctl_fail(ctl, "'%s' is not an address: expected local@domain, such as bob@corp.example", text);
+	fail_address(ctl, "", text);
 	return false;
 }
 
@@ -115,7 +135,11 @@ static bool offer_partner(void *ctx, const struct partner *p)
 int name_no_partner(struct ctl *ctl, const char *where, const char *name)
 {
 	struct offer o = { .db = ctl->db };
+	struct partner owner;
 
+	if (registry_find_partner(ctl->db, name, &owner) == OK && strcmp(owner.name, "*") != 0)
+		return ctl_fail(ctl, "%s'%s' is an alias of the partner '%s': name that one", where, name,
+				owner.name);
 	start_near(&o.n, name);
 	if (registry_each_partner(ctl->db, offer_partner, &o) == OK && o.n.found[0])
 		return ctl_fail(ctl, "%sthere is no partner '%s' in the registry: did you mean '%s'?", where,

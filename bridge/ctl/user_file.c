@@ -118,8 +118,9 @@ static int import_rows(struct import *i, const char *path)
 		else
 			ctl_fail(i->ctl, "%s%s", i->where, why);
 	}
-	status = ctl_end(i->ctl, json_array_size(i->ctl->errors) > 0 ? 1 : 0);
-	return status == 0 ? 0 : ctl_fail(i->ctl, "nothing was imported");
+	if (json_array_size(i->ctl->errors) > 0)
+		status = ctl_fail(i->ctl, "nothing was imported");
+	return ctl_end(i->ctl, status);
 }
 
 int cmd_user_import(struct ctl *ctl)

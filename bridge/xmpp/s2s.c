@@ -80,6 +80,7 @@ static struct stream_policy internal_policy(const struct s2s *s2s, bool is_local
 		.methods = policy_methods(tls, REQUIRE_NONE, true),
 		.keepalive = true,
 		.allowed = is_local,
+		.listed = true,
 	};
 }
 
@@ -110,6 +111,7 @@ enum err s2s_policy_for(struct s2s *s2s, enum edge edge, const char *remote, str
 		.methods = policy_methods(partner.tls, partner.sasl, partner.dialback),
 		.keepalive = partner.keepalive,
 		.allowed = known && partner.gateway != GATEWAY_BLOCKED && !is_local,
+		.listed = known && strcmp(partner.name, "*") != 0,
 		.connections = partner.connections,
 	};
 	str_copy(out->proxy, sizeof(out->proxy), partner.proxy);

@@ -96,6 +96,7 @@ struct stream_policy {
 	unsigned methods; /* METHOD_ bits */
 	bool keepalive;
 	bool allowed; /* known and not blocked */
+	bool listed;  /* by its own name, not only by "*": a stranger under open federation is not */
 	unsigned connections;
 	char proxy[REGISTRY_TEXT_SIZE];
 };

@@ -5,8 +5,7 @@
  * per source address, and those that have proved nothing yet. Stanzas are paid
  * for from a token bucket per remote domain: when it is empty, the stream is not
  * read until there is a token again, so the partner's own queue grows and not
- * ours. The internal edge has one known peer and is exempt from all but the
- * total.
+ * ours. The internal edge has one known peer and is exempt.
  */
 #include "bridge/xmpp/s2s_internal.h"
 
@@ -72,10 +71,10 @@ static const char *why_full(struct stream *st)
 	char address[64];
 	const struct source *source;
 
-	if (HASH_COUNT(st->s2s->streams) > (unsigned)config->s2s.streams)
-		return "s2s.streams is reached";
 	if (st->edge == EDGE_INTERNAL)
 		return NULL;
+	if (HASH_COUNT(st->s2s->streams) > (unsigned)config->s2s.streams)
+		return "s2s.streams is reached";
 	source_address(st, address);
 	source = find_source(st->s2s, address);
 	if (source && source->streams >= (unsigned)config->s2s.streams_per_address)

@@ -17,7 +17,7 @@
 #include "bridge/core/log.h"
 #include "bridge/xmpp/xml.h"
 
-#define OUTPUT_LIMIT (256 * 1024)
+#define OUTPUT_SPARE (256 * 1024)
 
 static const char *const state_names[] = {
 	[S2S_CONNECTING] = "connecting",
@@ -476,12 +476,18 @@ static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direct
 	return st;
 }
 
+/* Room for the largest stanza, or it would hold up its link for good. */
+static size_t output_limit(const struct s2s *s2s)
+{
+	return (size_t)s2s->setup.config->s2s.stanza_bytes + OUTPUT_SPARE;
+}
+
 void stream_accept(struct s2s *s2s, enum edge edge, bool direct_tls, int fd)
 {
 	struct stream *st = stream_create(s2s, edge, DIRECTION_IN);
 
 	st->direct_tls = direct_tls;
-	st->sock = sock_accept(s2s->setup.loop, fd, OUTPUT_LIMIT, &socket_ops, st);
+	st->sock = sock_accept(s2s->setup.loop, fd, output_limit(s2s), &socket_ops, st);
 	stream_set_state(st, S2S_OPENING);
 	loop_timer_set(st->timer, s2s->setup.config->s2s.establish_ms);
 	log_event(LOG_DEBUG, "stream-accepted", st->name, "edge=%s peer=%s", edge_name(edge),
@@ -505,7 +511,7 @@ struct stream *stream_connect(struct link *link, const struct dns_target *target
 	str_copy(st->local, sizeof(st->local), link->local);
 	str_copy(st->remote, sizeof(st->remote), link->remote);
 	st->sock = sock_connect(s2s->setup.loop, (const struct sockaddr *)&target->addr, target->addr_len,
-				bind, bind_len, OUTPUT_LIMIT, &socket_ops, st);
+				bind, bind_len, output_limit(s2s), &socket_ops, st);
 	loop_timer_set(st->timer, s2s->setup.config->s2s.connect_ms);
 	log_event(LOG_DEBUG, "stream-connecting", st->name, "edge=%s local=%s remote=%s host=%s port=%u",
 		  edge_name(st->edge), st->local, st->remote, log_value(target->host), target->port);

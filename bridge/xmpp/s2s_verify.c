@@ -30,6 +30,10 @@ static void finish(struct link *link, struct verify *v, enum verdict_kind verdic
 	free(v->id);
 	free(v->key);
 	free(v);
+	if (link_is_empty(link) && !link->policy.listed && link->stream &&
+	    link->stream->state == S2S_NEGOTIATING)
+		stream_finish(
+			link->stream); /* opened for the question alone, to a domain that is listed nowhere */
 }
 
 void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key)

@@ -48,10 +48,16 @@ def test_since(reg):
     for since in ("2020-02-03T04:05:06.79", "2020-02-03T04:05:07Z", "2020-02-04", "2021"):
         assert ids(since) == [4, 5, 6, 7], since
     assert ids("2999") == []
+    assert reg.text("audit", "list", "--since", "2999") == "no changes since then\n"
+
+
+def test_an_empty_list_says_so(empty):
+    assert empty.text("audit", "list") == "no changes yet\n"
+    assert empty.json("audit", "list") == []
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "20", "2020-2-3", "2020-02-03 04:05", "2020-02-03T04:05:06+01:00",
-                                   "2020-0", "2020-02-", "2020-02-03T04:05:06.7890", "2020-02-03T4", "' OR 1=1"])
+                                   "2020-13", "2020-00-01", "2020-02-32", "2020-02-03T24", "2020-02-03T04:60", "2020-0", "2020-02-", "2020-02-03T04:05:06.7890", "2020-02-03T4", "' OR 1=1"])
 def test_since_what(reg, since):
     reg.fails("audit", "list", "--since", since, status=2, says="is no time")
 

@@ -123,9 +123,10 @@ def test_add_twice(reg):
 def test_unknown_names_the_nearest(reg):
     reg.fails("partner", "show", "partnr.test", says="did you mean 'partner.test'?")
     reg.fails("partner", "set", "chat.partner.tst", "--tls", "none", says="did you mean 'chat.partner.test'?")
-    reg.fails("partner", "remove", "zzzzzzzzzzzzzzzzzz.example", says="partner list")
     # an alias is not a name: what it belongs to must be named
-    reg.fails("partner", "remove", "chat.partner.test", says="no partner")
+    reg.fails("partner", "set", "chat.partner.test", "--tls", "none", says="is an alias of the partner 'partner.test'")
+    reg.fails("partner", "remove", "chat.partner.test", says="is an alias of the partner 'partner.test'")
+    reg.fails("partner", "remove", "zzzzzzzzzzzzzzzzzz.example", says="partner list")
 
 
 def test_set_without_anything(reg):

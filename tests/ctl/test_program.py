@@ -1,5 +1,7 @@
 import json
 import os
+import resource
+import signal
 import socket
 import sqlite3
 import subprocess
@@ -97,7 +99,8 @@ def test_help_and_version():
     (["domain", "lst"], "did you mean 'list'?"),
     (["domain", "add"], "DOMAIN is missing"),
     (["domain", "add", "a.test", "b.test"], "unexpected argument 'b.test'"),
-    (["domain", "add", "a.test", "--phse", "legacy"], "did you mean 'phase'?"),
+    (["domain", "add", "a.test", "--phse", "legacy"], "did you mean '--phase'?"),
+    (["--jsno", "status"], "did you mean '--json'?"),
     (["domain", "add", "a.test", "--phase", "gone"], "legacy|coexist|migrated"),
     (["user", "mark", "migratd", "bob@corp.test"], "did you mean 'migrated'?"),
     (["partner", "add", "p.test", "--tls", "maybe"], "required|optional|none"),
@@ -174,10 +177,33 @@ def test_a_locked_registry(reg):
     assert reg.json("user", "mark", "migrated", "bob@corp.test")["changed"] == 1
 
 
+def limit_files(size):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
 def test_lost_output_is_an_error(reg):
     with open("/dev/full", "w") as full:
         r = subprocess.run([PROGRAM, "-c", reg.conf, "user", "list"], stdout=full, stderr=subprocess.PIPE)
-    assert r.returncode == 1 and b"standard output: No space left" in r.stderr
+        assert r.returncode == 1 and b"standard output: No space left" in r.stderr and b"is done" not in r.stderr
+        r = subprocess.run([PROGRAM, "-c", reg.conf, "user", "mark", "moving", "bob@corp.test"], stdout=full,
+                           stderr=subprocess.PIPE)
+    assert r.returncode == 1 and b"what was asked for is done; only this report is lost" in r.stderr
+    assert reg.json("user", "show", "bob@corp.test")["mark"] == "moving"
+
+
+def test_a_full_disk_changes_nothing(reg):
+    before = reg.json("user", "list")
+    # What a file may grow to stands for the disk: SQLite is told so when it writes.
+    limit = os.path.getsize(reg.path) + 65536
+    text = "".join(f"user{i}@corp.test\n" for i in range(20000))
+    r = reg.run("--json", "user", "mark", "legacy", "--from", "-", input=text.encode(),
+                preexec_fn=lambda: limit_files(limit))
+    assert r.returncode == 1, r
+    errors = json.loads(r.stdout)["errors"]
+    assert errors[0].startswith(reg.path + ": ") and errors[0].endswith("see to the disk, then try again")
+    assert errors[-1] == "nothing was changed"
+    assert reg.json("user", "list") == before
 
 
 def test_commands_at_the_same_time(empty):

@@ -56,6 +56,25 @@ def test_each_change_does_what_it_says(reg, setup, remote, local, route, row, po
         assert reg.json("route", "explain", remote, local) == before
 
 
+def test_the_words_fit_the_direction(reg):
+    def words(sender, to):
+        return reg.text("route", "explain", sender, to).splitlines()[1].strip()
+    assert words("x@partner.test", "bob@corp.test") == "legacy: to the legacy gateway, unchanged"
+    assert words("bob@corp.test", "x@partner.test") == "legacy: from the legacy gateway to the partner, unchanged"
+    assert words("x@partner.test", "al@corp.test").endswith("to the new pool")
+    assert words("al@corp.test", "x@partner.test").endswith("to the partner")
+    assert words("x@partner.test", "eve@corp.test").endswith("the sender is asked to try again later")
+    assert words("eve@corp.test", "x@partner.test").endswith("goes to the partner")
+
+
+def test_a_change_that_only_leads_to_another_row(reg):
+    reg.text("user", "access", "off", "bob@corp.test")
+    text = reg.text("route", "explain", "x@nowhere.test", "bob@corp.test")
+    assert "  reject, by row 3      poolbridgectl partner add nowhere.test --gateway by-user\n" in text
+    text = reg.text("route", "explain", "x@partner.test", "y@nowhere.test")
+    assert "  domain nowhere.test: not in the registry\n" in text
+
+
 def test_changes_name_what_can_be_typed(reg):
     text = reg.text("route", "explain", "x@partner.test", "bob@corp.test")
     assert "  gateway, new pool     poolbridgectl user mark migrated bob@corp.test\n" in text

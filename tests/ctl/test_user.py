@@ -69,6 +69,21 @@ def test_what_is_no_user_of_ours(reg, address, says):
     assert marks(reg) == before
 
 
+def test_an_apostrophe_is_shown_escaped(reg):
+    error = reg.fails("user", "mark", "legacy", "sip:o'neil@corp.test", says=r"as in 'o\27neil@corp.test'")["error"]
+    reg.text("user", "mark", "legacy", error.split("'")[-2])
+    reg.fails("route", "explain", "x@partner.test", "o'neil@corp.test", says=r"as in 'o\27neil@corp.test'")
+    reg.fails("user", "show", "bob@o'neil.test", says="expected local@domain")
+
+
+def test_an_empty_list_says_so(reg):
+    assert reg.text("user", "list", "--domain", "other.test") == "no such users\n"
+    assert reg.text("user", "list", "--domain", "other.test", "--mark", "moving") == "no such users\n"
+    reg.text("user", "remove", "al@corp.test", "bob@corp.test", "eve@corp.test")
+    assert reg.text("user", "list").startswith("no users yet: poolbridgectl user mark ")
+    assert reg.json("user", "list") == []
+
+
 def test_usage(reg):
     reg.fails("user", "mark", "legacy", status=2, says="no address")
     reg.fails("user", "remove", status=2, says="no address")
@@ -78,8 +93,12 @@ def test_usage(reg):
 
 
 def test_an_empty_file_changes_nothing(reg):
-    path = reg.write("none.txt", "")
-    assert reg.json("user", "mark", "legacy", "--from", path) == {"mark": "legacy", "changed": 0, "unchanged": 0}
+    before = marks(reg)
+    for content in ("", "\n", "# nobody yet\r\n\r\n"):
+        path = reg.write("none.txt", content)
+        assert reg.json("user", "mark", "legacy", "--from", path) \
+            == {"mark": "legacy", "changed": 0, "unchanged": 0, "warnings": [path + ": there is no address in it"]}
+    assert marks(reg) == before
 
 
 def test_access(reg):
@@ -158,6 +177,6 @@ def test_import_all_or_nothing_with_every_bad_line(reg):
     assert document["errors"][-1] == "nothing was imported"
     assert marks(reg) == before
     reg.fails("user", "import", reg.write("u.csv", "address\nx@corp.test\n"), says="no column 'mark'")
-    reg.fails("user", "import", reg.write("u.csv", ""), says="the file is empty")
+    reg.fails("user", "import", reg.write("u.csv", ""), says="u.csv:1: the file is empty")
     reg.fails("user", "import", "/none", says="No such file")
     reg.fails("user", "export", "/dev/full", says="No space left")

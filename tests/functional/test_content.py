@@ -41,6 +41,14 @@ def test_text_to_partner_by_udp(lab, juliet, tybalt, name):
     assert lab.deliver(tybalt, "juliet@partner.test", unique(TEXTS[name])).by == "partner"
 
 
+def test_configured_size_of_a_stanza(new_lab):
+    """What may come in goes out, however large, and does not hold up what follows."""
+    lab = new_lab(pool=False, settings={"s2s.stanza_bytes": 1000000})
+    juliet, romeo = lab.partner_user(), lab.legacy_user()
+    assert lab.deliver(juliet, "romeo@corp.test", "0123456789abcdef" * 37500).by == "legacy"
+    assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
+
+
 def test_attributes_pass_through_the_legacy_leg(lab, juliet, romeo):
     extra = "<x xmlns='urn:example:x' a='1&amp;2'><y>ä</y></x>"
     item = lab.deliver(juliet, "romeo@corp.test", subject="Vérone", thread="t-1", lang="it", extra=extra).item

@@ -68,7 +68,7 @@ static const struct line lines[] = {
 	{ { "status", "now" }, NULL, "unexpected argument 'now'" },
 	{ { "domain", "add", "a", "--phse", "legacy" },
 	  NULL,
-	  "unknown option --phse of 'domain add': did you mean 'phase'?" },
+	  "unknown option --phse of 'domain add': did you mean '--phase'?" },
 	{ { "domain", "add", "a", "--gateway", "legacy" }, NULL, "unknown option --gateway of 'domain add'" },
 	{ { "domain", "list", "--phase", "legacy" }, NULL, "unknown option --phase of 'domain list'" },
 	{ { "--phase", "legacy", "domain", "add", "a" }, NULL, "must stand after the noun and the verb" },

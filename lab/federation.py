@@ -32,13 +32,16 @@ class Federation:
     mode: see MODES. partners: Partner objects. local: {local domain: variant of its certificate}, "good" for
     corp.test and branch.test where they are not named; further ones are added to the registry.
     direct_tls: the partner's server and poolbridge take streams that begin with TLS, at port 5270.
-    local_services: SRV records of the local domains, as a Partner's.
+    local_services: {local domain: SRV records, as a Partner's}, where they are not the usual one.
     """
 
-    def __init__(self, mode="either", partners=(), local=None, direct_tls=False,
-                 local_services=(("xmpp-server", 0, "external", 5269),)):
-        self.mode, self.partners, self.direct_tls, self.local_services = mode, list(partners), direct_tls, local_services
+    def __init__(self, mode="either", partners=(), local=None, direct_tls=False, local_services=None):
+        self.mode, self.partners, self.direct_tls = mode, list(partners), direct_tls
+        self._local_services = local_services or {}
         self.local = dict({"corp.test": "good", "branch.test": "good"}, **(local or {}))
+
+    def local_services(self, domain):
+        return self._local_services.get(domain, (("xmpp-server", 0, "external", 5269),))
 
     @property
     def tls(self):
@@ -54,7 +57,7 @@ class Federation:
         self.own = os.path.join(folder, "own-certificates")
         for domain, variant in self.local.items():
             self.authority.make(self.own, domain, variant)
-        others = os.path.join(folder, "partner-certificates")
+        others = self.folder_of_partner = os.path.join(folder, "partner-certificates")
         rogue = self.mode == "dialback"
         self.of_partner = {
             partner.domain: self.authority.make(others, partner.domain, "rogue" if rogue else partner.certificate)

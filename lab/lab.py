@@ -82,7 +82,7 @@ class Lab:
         outside, inside = Zone(), Zone()
         for domain in self._local():
             if self._federation:
-                add_services(outside, domain, self._federation.local_services, address)
+                add_services(outside, domain, self._federation.local_services(domain), address)
             else:
                 outside.service(domain, address("external" if bridge else "legacy"))
             inside.service(domain, address("legacy"))

@@ -41,6 +41,7 @@ c2s_require_encryption = false; allow_unencrypted_plain_auth = true
 s2s_secure_auth = {certified}; s2s_timeout = 5
 s2s_require_encryption = {require}; s2s_allow_encryption = {allow}
 ssl = {{ certificate = "{certificate}"; key = "{key}"{ca} }}
+{certificates}
 """
 # What has to be switched on or off by name.
 MODULES = ("dialback", "s2s_bidi", "smacks")
@@ -71,6 +72,8 @@ class Prosody:
                 log=log, certified=lua(certified), modules="".join(f', "{name}"' for name in modules),
                 without=", ".join(f'"{name}"' for name in MODULES if name not in modules),
                 ca=f'; cafile = "{federation.trusted}"; capath = false' if federation else "",
+                # By SNI, on the port for direct TLS; the virtual host's own settings count for STARTTLS only.
+                certificates=f'certificates = "{federation.folder_of_partner}"' if federation else "",
                 direct_tls="5270" if federation and federation.direct_tls else ""))
             for domain in domains:
                 out.write(f'VirtualHost "{domain}"\n')

@@ -71,8 +71,6 @@ static const char *why_full(struct stream *st)
 	char address[64];
 	const struct source *source;
 
-	if (st->edge == EDGE_INTERNAL)
-		return NULL;
 	if (HASH_COUNT(st->s2s->streams) > (unsigned)config->s2s.streams)
 		return "s2s.streams is reached";
 	source_address(st, address);
@@ -99,7 +97,7 @@ static void make_room(struct s2s *s2s)
 		return;
 	/* In the order in which they came. */
 	HASH_ITER (hh, s2s->streams, st, next) {
-		if (!st->is_unauthenticated || st->edge != EDGE_EXTERNAL)
+		if (!st->is_unauthenticated)
 			continue;
 		log_event(LOG_NOTICE, "stream-displaced", st->name, "why=\"too many have proved nothing\"");
 		stream_destroy_now(st);
@@ -111,10 +109,10 @@ bool limits_admit(struct stream *st)
 {
 	const char *why;
 
-	if (st->edge == EDGE_EXTERNAL)
-		make_room(st->s2s);
+	if (st->edge == EDGE_INTERNAL)
+		return true;
+	make_room(st->s2s);
 	why = why_full(st);
-
 	if (why) {
 		log_event(LOG_WARNING, "connection-refused", st->name, "edge=%s peer=%s why=\"%s\"",
 			  edge_name(st->edge), sock_peer(st->sock), why);

@@ -52,6 +52,12 @@ static void drop_pair(struct stream *st, struct pair *pair)
 	free(pair);
 }
 
+void s2s_in_forget_pairs(struct stream *st)
+{
+	while (st->pairs)
+		drop_pair(st, st->pairs);
+}
+
 /* Until the peer has said who it is, no more is known than that it must prove it. */
 static struct stream_policy stranger_policy(void)
 {
@@ -226,8 +232,7 @@ static void in_starttls(struct stream *st, const struct xml_element *el)
 		strbuf_puts(&b, "<proceed xmlns='" NS_TLS "'/>");
 		if (stream_write(st, &b)) {
 			/* A verdict on a key that was shown in clear text comes too late. */
-			while (st->pairs)
-				drop_pair(st, st->pairs);
+			s2s_in_forget_pairs(st);
 			st->start_tls = true;
 			xmlstream_stop(st->xml);
 		}

@@ -300,6 +300,8 @@ void stream_destroy_now(struct stream *st); /* without a word, at the very end *
 void s2s_in_header(struct stream *st, const struct xml_header *header);
 stream_step s2s_in_stanza;
 struct pair *s2s_add_pair(struct stream *st, const char *local, const char *remote);
+/* A new XML stream begins: verdicts on keys that were shown on the old one come too late. */
+void s2s_in_forget_pairs(struct stream *st);
 void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remote, enum verdict_kind verdict);
 void s2s_in_verify_verdict(struct stream *st, const struct verify *v, const char *local, const char *remote,
 			   enum verdict_kind verdict);

@@ -117,8 +117,10 @@ void sasl_on_auth(struct stream *st, const struct xml_element *el)
 	log_event(LOG_INFO, "sasl-external", st->name, "edge=%s from=%s to=%s", edge_name(st->edge),
 		  st->remote, st->local);
 	strbuf_puts(&b, "<success xmlns='" NS_SASL "'/>");
-	if (stream_write(st, &b))
+	if (stream_write(st, &b)) {
+		s2s_in_forget_pairs(st);
 		restart(st);
+	}
 	strbuf_free(&b);
 }
 

@@ -47,9 +47,10 @@ void stream_set_state(struct stream *st, enum stream_state state)
 		xmlstream_set_limits(st->xml, &st->s2s->limits);
 }
 
+/* Behind </stream:stream> nothing may follow: an answer that comes too late is not given. */
 bool stream_write(struct stream *st, const struct strbuf *b)
 {
-	if (sock_write(st->sock, b->s, b->len) == OK)
+	if (st->close_sent || sock_write(st->sock, b->s, b->len) == OK)
 		return true;
 	stream_close(st, "resource-constraint", "the output buffer is full");
 	return false;
@@ -280,6 +281,13 @@ static void on_stream_error(struct stream *st, const struct xml_element *el)
 	release(st, true, why);
 }
 
+/* After our </stream:stream>: stanzas and answers are still taken, but nothing is begun any more. */
+static bool is_too_late(const struct stream *st, enum stream_event event)
+{
+	return st->close_sent && event != EV_STANZA && event != EV_DB_VERIFY && event != EV_SM_REQUEST &&
+	       event != EV_SM_ACKNOWLEDGEMENT && event != EV_STREAM_ERROR;
+}
+
 static void on_element(void *ctx, const struct xml_element *el)
 {
 	struct stream *st = ctx;
@@ -287,7 +295,7 @@ static void on_element(void *ctx, const struct xml_element *el)
 	enum stream_event event = event_of(el);
 	stream_step *step = (*steps)[st->state][event];
 
-	if (st->state == S2S_CLOSING)
+	if (st->state == S2S_CLOSING || is_too_late(st, event))
 		return;
 	if (event == EV_STREAM_ERROR)
 		on_stream_error(st, el);

@@ -111,7 +111,7 @@ struct identity {
 
 static struct identity identity_of(const GENERAL_NAME *name)
 {
-	struct identity id = { IDENTITY_NONE, NULL, 0 };
+	struct identity id = { IDENTITY_NONE, "", 0 };
 	const ASN1_STRING *string = NULL;
 	int nid;
 
@@ -130,7 +130,7 @@ static struct identity identity_of(const GENERAL_NAME *name)
 			string = value->value.utf8string;
 		}
 	}
-	if (string != NULL) {
+	if (string != NULL && ASN1_STRING_length(string) > 0) {
 		id.text = (const char *)ASN1_STRING_get0_data(string);
 		id.n = (size_t)ASN1_STRING_length(string);
 	}

@@ -40,9 +40,12 @@ struct dns_config {
 	const char *const *
 		transparent_zones; /* built-in empty zones to ask for all the same ("test", "home.arpa"); may be NULL */
 	size_t transparent_count;
-	const char
-		*trust_anchor; /* file of DS or DNSKEY records for DNSSEC; NULL or "": nothing is validated */
-	int64_t timeout_ms;    /* a query without answer after this is DNS_FAILURE */
+	/*
+	 * File of DS or DNSKEY records where DNSSEC begins; NULL or "": nothing is validated. The resolver
+	 * must pass signatures on: otherwise all that lies below the anchor is DNS_FAILURE.
+	 */
+	const char *trust_anchor;
+	int64_t timeout_ms; /* a query without answer after this is DNS_FAILURE */
 };
 
 /* What is wrong with the configuration is logged. */

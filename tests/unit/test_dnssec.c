@@ -143,6 +143,8 @@ static void write_zone(const struct zone *zone, const char *file)
 	fprintf(f, ZONE, zone->name, w.digest);
 	if (strcmp(zone->name, "signed.test") == 0)
 		fputs(more, f);
+	if (zone->how == UNSIGNED)
+		fputs("_xmpp-server._tcp.borrowed IN SRV 10 0 5269 xmpp.signed.test.\n", f);
 	fclose(f);
 }
 
@@ -400,6 +402,8 @@ static void test_targets(void **state)
 		{ "nothing.signed.test", DNS_NONE, "" },
 		{ "plain.test", DNS_OK, "xmpp.plain.test:5269" },
 		{ "half.signed.test", DNS_OK, "xmpp.plain.test:5269" },
+		/* nobody has proved that this is the way to go */
+		{ "borrowed.plain.test", DNS_OK, "xmpp.signed.test:5269" },
 		{ "two.signed.test", DNS_OK, "direct:xmpp.signed.test:5270+ xmpp.plain.test:5269" },
 		{ "tlsa.test", DNS_OK, "xmpp.tlsa.test:5269+" },
 		{ "address.test", DNS_FAILURE, "" },

@@ -51,7 +51,7 @@ class Lab:
         self._ends = contextlib.ExitStack()
         try:
             self._begin()
-            self._federation = federation
+            self.federation = federation
             if federation:
                 federation.make_certificates(self.folder)
             self._start_dns(bridge, wiring)
@@ -81,12 +81,12 @@ class Lab:
         address = self.block.address
         outside, inside = Zone(), Zone()
         for domain in self._local():
-            if self._federation:
-                add_services(outside, domain, self._federation.local_services(domain), address)
+            if self.federation:
+                add_services(outside, domain, self.federation.local_services(domain), address)
             else:
                 outside.service(domain, address("external" if bridge else "legacy"))
             inside.service(domain, address("legacy"))
-        for partner in self._federation.partners if self._federation else ():
+        for partner in self.federation.partners if self.federation else ():
             add_services(outside, partner.domain, partner.services, address)
             inside.service(partner.domain, address("internal"))
         for domain in PARTNERS:
@@ -108,16 +108,16 @@ class Lab:
         self._local_host = address("external" if bridge else "legacy")
 
     def _local(self):
-        return LOCAL + tuple(set(self._federation.local) - set(LOCAL) if self._federation else ())
+        return LOCAL + tuple(set(self.federation.local) - set(LOCAL) if self.federation else ())
 
     def _start_partner(self, kind, tls, modules, log):
-        domains = PARTNERS + ODD_PARTNERS + tuple(p.domain for p in (self._federation.partners if self._federation else ()))
+        domains = PARTNERS + ODD_PARTNERS + tuple(p.domain for p in (self.federation.partners if self.federation else ()))
         if kind == "ejabberd":
             hosts = {f"xmpp.{domain}": self._local_host for domain in self._local()}
-            self.partner = Ejabberd(self, "partner", domains, hosts, self.outside, tls, self._federation)
+            self.partner = Ejabberd(self, "partner", domains, hosts, self.outside, tls, self.federation)
         else:
             users = [f"{user}@{domain}" for domain in domains for user in PARTNER_USERS]
-            self.partner = Prosody(self, "partner", domains, users, self.outside, tls, federation=self._federation,
+            self.partner = Prosody(self, "partner", domains, users, self.outside, tls, federation=self.federation,
                                    modules=modules, log=log)
         self._ends.callback(lambda: self.partner.stop())
 

@@ -4,6 +4,7 @@ One lab for each way the partner's server may be configured; in it a domain of
 its own for each case, so that every case has streams of its own.
 """
 
+import base64
 import re
 import socket
 import ssl
@@ -282,3 +283,97 @@ def hear(stream, mark):
         assert more, heard
         heard += more
     return heard
+
+
+# ---- what a partner's server may say in SASL
+
+HEADER = ("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+          "xmlns:stream='http://etherx.jabber.org/streams' from='{}' to='corp.test' version='1.0'>")
+SAID = {
+    "no-name": ("EXTERNAL", "=", "<success "),
+    "empty-name": ("EXTERNAL", "", "<success "),
+    "own-name": ("EXTERNAL", theirs("good"), "<success "),
+    "another-name": ("EXTERNAL", "partner.test", "<invalid-authzid/>"),
+    "our-name": ("EXTERNAL", "corp.test", "<invalid-authzid/>"),
+    "no-domain": ("EXTERNAL", "a b", "<invalid-authzid/>"),
+    "not-base64": ("EXTERNAL", "!!!!", "<incorrect-encoding/>"),
+    "another-mechanism": ("PLAIN", theirs("good"), "<invalid-mechanism/>"),
+}
+
+
+def open_secure(lab, sender, certificate):
+    """A stream in the name of `sender` under TLS; (stream, features)."""
+    plain = socket.create_connection((lab.block.address("external"), 5269), timeout=20)
+    plain.sendall(HEADER.format(sender).encode())
+    hear(plain, b"</stream:features>")
+    plain.sendall(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    hear(plain, b"proceed")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.load_cert_chain(*lab.federation.of_partner[certificate])
+    secure = context.wrap_socket(plain, server_hostname="corp.test")
+    secure.sendall(HEADER.format(sender).encode())
+    return secure, hear(secure, b"</stream:features>").decode()
+
+
+def auth(mechanism, name):
+    text = name if name in ("", "=", "!!!!") else base64.b64encode(name.encode()).decode()
+    return f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>".encode()
+
+
+@pytest.mark.parametrize("mechanism, name, answer", SAID.values(), ids=SAID.keys())
+def test_auth(certified, mechanism, name, answer):
+    stream, features = open_secure(certified(), theirs("good"), theirs("good"))
+    with stream:
+        assert "<mechanism>EXTERNAL</mechanism>" in features
+        stream.sendall(auth(mechanism, name))
+        assert answer in hear(stream, b">" if answer.startswith("<success") else b"</failure>").decode()
+
+
+def test_auth_with_the_certificate_of_another(certified):
+    """A good certificate proves its own domain only; EXTERNAL is not offered, and refused when tried."""
+    stream, features = open_secure(certified(), theirs("good"), theirs("server-only"))
+    with stream:
+        assert "EXTERNAL" not in features and "<dialback " in features
+        stream.sendall(auth("EXTERNAL", theirs("good")))
+        assert b"<not-authorized/>" in hear(stream, b"</failure>")
+        stream.sendall(f"<message from='x@{theirs('good')}' to='romeo@corp.test'><body>x</body></message>".encode())
+        assert b"<not-authorized " in hear(stream, b"</stream:stream>")
+
+
+def test_auth_tried_too_often(certified):
+    stream, _ = open_secure(certified(), theirs("good"), theirs("good"))
+    with stream:
+        stream.sendall(auth("EXTERNAL", "partner.test") * 3)
+        assert b"<policy-violation " in hear(stream, b"</stream:stream>")
+
+
+def test_auth_in_clear_text(certified):
+    with socket.create_connection((certified().block.address("external"), 5269), timeout=20) as stream:
+        stream.sendall(HEADER.format(theirs("good")).encode())
+        hear(stream, b"</stream:features>")
+        stream.sendall(auth("EXTERNAL", theirs("good")))
+        assert b"<not-authorized/>" in hear(stream, b"</failure>")
+
+
+def test_another_name_after_auth(certified):
+    """The stream that follows is in the name that was proved."""
+    stream, _ = open_secure(certified(), theirs("good"), theirs("good"))
+    with stream:
+        stream.sendall(auth("EXTERNAL", "="))
+        hear(stream, b"success")
+        stream.sendall(HEADER.format(theirs("server-only")).encode())
+        assert b"<invalid-from " in hear(stream, b"</stream:stream>")
+
+
+def test_other_senders_after_auth(certified):
+    """Only stanzas from the proved domain to the stream's own are taken."""
+    for sender, to in (theirs("server-only"), "corp.test"), (theirs("good"), "branch.test"):
+        stream, _ = open_secure(certified(), theirs("good"), theirs("good"))
+        with stream:
+            stream.sendall(auth("EXTERNAL", "="))
+            hear(stream, b"success")
+            stream.sendall(HEADER.format(theirs("good")).encode())
+            hear(stream, b"</stream:features>")
+            stream.sendall(f"<message from='x@{sender}' to='romeo@{to}'><body>forged</body></message>".encode())
+            assert b"<invalid-from " in hear(stream, b"</stream:stream>")

@@ -21,6 +21,7 @@ HOSTS = {
     "pool": 60,
     "legacy-pool": 62,
     "sipp": 61,
+    "dns-signed": 55,
     "raw": 70,
     "nobody": 99,
 }

@@ -366,7 +366,8 @@ static void on_tick(void *ctx)
 		link->state = LINK_IDLE;
 		link_work(link);
 	}
-	if (link->state == LINK_IDLE && link_is_empty(link)) {
+	/* A check's answer is told at the end of the turn, and needs the link. */
+	if (link->state == LINK_IDLE && link_is_empty(link) && !link->check) {
 		link_destroy(link);
 		return;
 	}

@@ -18,7 +18,7 @@ static uint64_t mask(uint64_t number)
 
 static uint64_t *word(struct sm_received *r, uint64_t number)
 {
-	return &r->done[number % SM_WINDOW / 64];
+	return &r->done[number % SM_ROOM / 64];
 }
 
 uint64_t sm_receive(struct sm_received *r)

@@ -11,6 +11,8 @@
 
 #define NS_SM     "urn:xmpp:sm:3"
 #define SM_WINDOW 4096 /* stanzas received and not finished; then no more are read */
+/* What was read with the last of these comes all the same: 64 KiB of the shortest stanzas there are. */
+#define SM_ROOM (SM_WINDOW + 4096)
 
 /* Stanzas received on a stream, numbered from 0, each finished once, in any order. */
 struct sm_received {
@@ -18,10 +20,10 @@ struct sm_received {
 	uint64_t finished; /* all before this number are */
 	uint64_t asked;    /* how many had been received when the peer last asked */
 	uint64_t told;     /* how many it has been told of */
-	uint64_t done[SM_WINDOW / 64];
+	uint64_t done[SM_ROOM / 64];
 };
 
-/* The number of the stanza that just came. Not when sm_is_full(). */
+/* The number of the stanza that just came. After sm_is_full() only what is left of one read. */
 uint64_t sm_receive(struct sm_received *r);
 bool sm_is_full(const struct sm_received *r);
 void sm_finish(struct sm_received *r, uint64_t number);

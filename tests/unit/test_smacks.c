@@ -48,6 +48,21 @@ static void test_window(void **state)
 	}
 }
 
+/* What was read together with the stanza that filled the window does not wipe out another's place. */
+static void test_more_than_the_window(void **state)
+{
+	struct sm_received r = { 0 };
+	(void)state;
+
+	while (r.received < SM_WINDOW + 3000)
+		sm_receive(&r);
+	for (uint64_t n = SM_WINDOW; n < r.received; n++)
+		sm_finish(&r, n);
+	assert_int_equal(sm_tell(&r), 0);
+	sm_finish(&r, 0);
+	assert_int_equal(sm_tell(&r), 1);
+}
+
 static void test_wrap(void **state)
 {
 	const uint64_t wrap = UINT64_C(1) << 32;
@@ -144,7 +159,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_prefix), cmocka_unit_test(test_owed),
-		cmocka_unit_test(test_window), cmocka_unit_test(test_wrap),
+		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_more_than_the_window), cmocka_unit_test(test_wrap),
 		cmocka_unit_test(test_parse),  cmocka_unit_test(test_acknowledged),
 	};
 

@@ -314,6 +314,7 @@ void s2s_destroy(struct s2s *s2s)
 	deliver_finished(s2s);
 	HASH_ITER (hh, s2s->links, link, next_link)
 		link_destroy(link);
+	limits_cleanup(s2s);
 	loop_timer_destroy(s2s->stop_timer);
 	sock_cleanup(s2s->setup.loop);
 	free(s2s->secret);

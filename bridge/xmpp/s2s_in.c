@@ -470,7 +470,7 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 		stream_close(st, "unsupported-stanza-type", NULL);
 		return;
 	}
-	limits_pay(st);
+	limits_pay(st, remote);
 	receipt = sm_receipt(st);
 	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK) {
 		answer_malformed(st, stanza, local, remote);

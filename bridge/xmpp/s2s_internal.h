@@ -142,7 +142,6 @@ struct stream {
 	unsigned pair_count;
 	bool is_counted, is_unauthenticated; /* among its source's streams; among those that proved nothing */
 	unsigned paused;                     /* PAUSE_ bits */
-	struct bucket *bucket;
 	struct loop_timer *throttle;
 	struct sm_received *received; /* NULL: the peer has not enabled stream management */
 	/* outbound */
@@ -317,7 +316,9 @@ void s2s_out_negotiate(struct stream *st);
 bool limits_admit(struct stream *st); /* false: it has no place */
 void limits_authenticated(struct stream *st);
 void limits_release(struct stream *st);
-void limits_pay(struct stream *st); /* for one stanza */
+/* For one stanza of this remote domain, which the stream has proved. */
+void limits_pay(struct stream *st, const char *remote);
+void limits_cleanup(struct s2s *s2s);
 void stream_pause(struct stream *st, enum pause reason, bool paused);
 
 /* s2s_sasl.c */

@@ -26,7 +26,6 @@ struct bucket {
 	char remote[DOMAIN_SIZE];
 	double tokens;
 	int64_t filled_at;
-	unsigned streams; /* that have used it */
 };
 
 /* "127.0.0.1:5269" without its port. */
@@ -141,26 +140,6 @@ void limits_release(struct stream *st)
 	st->is_counted = false;
 	loop_timer_destroy(st->throttle);
 	st->throttle = NULL;
-	if (st->bucket && --st->bucket->streams == 0) {
-		HASH_DEL(st->s2s->buckets, st->bucket);
-		free(st->bucket);
-	}
-	st->bucket = NULL;
-}
-
-static void use_bucket(struct stream *st)
-{
-	struct s2s *s2s = st->s2s;
-
-	HASH_FIND_STR(s2s->buckets, st->remote, st->bucket);
-	if (!st->bucket) {
-		st->bucket = xcalloc(1, sizeof(*st->bucket));
-		str_copy(st->bucket->remote, sizeof(st->bucket->remote), st->remote);
-		st->bucket->tokens = (double)s2s->setup.config->s2s.stanza_burst;
-		st->bucket->filled_at = s2s_now(s2s);
-		HASH_ADD_STR(s2s->buckets, remote, st->bucket);
-	}
-	st->bucket->streams++;
 }
 
 void stream_pause(struct stream *st, enum pause reason, bool paused)
@@ -177,30 +156,73 @@ static void on_throttle_over(void *ctx)
 	stream_pause(ctx, PAUSE_RATE, false);
 }
 
-static void fill(struct bucket *b, int64_t now, double rate, double burst)
+static void fill(const struct s2s *s2s, struct bucket *b)
 {
-	b->tokens += (double)(now - b->filled_at) * rate / 1000;
-	if (b->tokens > burst)
-		b->tokens = burst;
+	const struct config *config = s2s->setup.config;
+	int64_t now = s2s_now(s2s);
+
+	b->tokens += (double)(now - b->filled_at) * (double)config->s2s.stanza_rate / 1000;
+	if (b->tokens > (double)config->s2s.stanza_burst)
+		b->tokens = (double)config->s2s.stanza_burst;
 	b->filled_at = now;
 }
 
-void limits_pay(struct stream *st)
+/* A full bucket says no more than none. One that is not outlives its streams: a new stream brings no new tokens. */
+static void drop_full_buckets(struct s2s *s2s)
 {
-	const struct config *config = st->s2s->setup.config;
-	double rate = (double)config->s2s.stanza_rate;
+	struct bucket *b, *next;
+
+	HASH_ITER (hh, s2s->buckets, b, next) {
+		fill(s2s, b);
+		if (b->tokens < (double)s2s->setup.config->s2s.stanza_burst)
+			continue;
+		HASH_DEL(s2s->buckets, b);
+		free(b);
+	}
+}
+
+static struct bucket *bucket_of(struct s2s *s2s, const char *remote)
+{
+	struct bucket *b;
+
+	HASH_FIND_STR(s2s->buckets, remote, b);
+	if (b) {
+		fill(s2s, b);
+		return b;
+	}
+	drop_full_buckets(s2s);
+	b = xcalloc(1, sizeof(*b));
+	str_copy(b->remote, sizeof(b->remote), remote);
+	b->tokens = (double)s2s->setup.config->s2s.stanza_burst;
+	b->filled_at = s2s_now(s2s);
+	HASH_ADD_STR(s2s->buckets, remote, b);
+	return b;
+}
+
+void limits_cleanup(struct s2s *s2s)
+{
+	struct bucket *b, *next;
+
+	HASH_ITER (hh, s2s->buckets, b, next) {
+		HASH_DEL(s2s->buckets, b);
+		free(b);
+	}
+}
+
+void limits_pay(struct stream *st, const char *remote)
+{
+	double rate = (double)st->s2s->setup.config->s2s.stanza_rate;
+	struct bucket *b;
 
 	if (st->edge == EDGE_INTERNAL)
 		return;
-	if (!st->bucket)
-		use_bucket(st);
-	fill(st->bucket, s2s_now(st->s2s), rate, (double)config->s2s.stanza_burst);
-	st->bucket->tokens -= 1;
-	if (st->bucket->tokens >= 0 || (st->paused & PAUSE_RATE))
+	b = bucket_of(st->s2s, remote);
+	b->tokens -= 1;
+	if (b->tokens >= 0 || (st->paused & PAUSE_RATE))
 		return;
 	if (!st->throttle)
 		st->throttle = loop_timer_create(st->s2s->setup.loop, on_throttle_over, st);
 	stream_pause(st, PAUSE_RATE, true);
-	loop_timer_set(st->throttle, (int64_t)(-st->bucket->tokens * 1000 / rate) + 1);
-	log_event(LOG_DEBUG, "stream-slowed", st->name, "remote=%s", st->remote);
+	loop_timer_set(st->throttle, (int64_t)(-b->tokens * 1000 / rate) + 1);
+	log_event(LOG_DEBUG, "stream-slowed", st->name, "remote=%s", remote);
 }

@@ -236,10 +236,7 @@ static void out_db_result(struct stream *st, const struct xml_element *el)
 
 static void out_db_verify(struct stream *st, const struct xml_element *el)
 {
-	if (!is_about(st, el) || !el->id)
-		stream_close(st, "policy-violation", "a dialback verdict that was not asked for");
-	else
-		verify_on_verdict(st->link, el);
+	verify_on_verdict(st->link, el);
 }
 
 stream_steps s2s_out_steps = {

@@ -87,16 +87,25 @@ void verify_send_pending(struct link *link)
 	}
 }
 
-/* A verdict counts only for a question of the same id that went out on this link's stream. */
+/* From the server that was asked, to the domain that asked. */
+static bool is_from(const struct link *link, const struct xml_element *el)
+{
+	char from[DOMAIN_SIZE], to[DOMAIN_SIZE];
+
+	return el->from && el->to && jid_domain(el->from, from) == OK && jid_domain(el->to, to) == OK &&
+	       strcmp(from, link->remote) == 0 && strcmp(to, link->local) == 0;
+}
+
+/* A verdict counts only for a question of the same addresses and id that went out on this link's stream. */
 void verify_on_verdict(struct link *link, const struct xml_element *el)
 {
 	enum verdict_kind verdict = VERDICT_ERROR;
 	struct verify *v;
 
 	DL_FOREACH (link->verifies, v)
-		if (v->sent && strcmp(v->id, el->id) == 0)
+		if (v->sent && el->id && strcmp(v->id, el->id) == 0)
 			break;
-	if (!v) {
+	if (!v || !el->type || !is_from(link, el)) {
 		stream_close(link->stream, "policy-violation", "a dialback verdict that was not asked for");
 		return;
 	}

@@ -103,6 +103,17 @@ size_t xml_canon(const char *stream, size_t n, char *elements[CANON_MAX])
 	return run(&stream, &n, 1, elements, &complete);
 }
 
+bool xml_canon_is_complete(const char *stream, size_t n)
+{
+	char *elements[CANON_MAX];
+	bool complete;
+	size_t count = run(&stream, &n, 1, elements, &complete);
+
+	for (size_t i = 0; i < count; i++)
+		free(elements[i]);
+	return complete;
+}
+
 char *xml_canon_alone(const char *element, size_t n)
 {
 	static const char head[] = "<stream:stream xmlns='jabber:server' "

@@ -16,7 +16,10 @@
  */
 size_t xml_canon(const char *stream, size_t n, char *elements[CANON_MAX]);
 
-/* The same of one element, put alone into a fresh jabber:server stream; NULL unless it is exactly one. */
+/* Is it well-formed from its first byte to its last? */
+bool xml_canon_is_complete(const char *stream, size_t n);
+
+/* The canonical form of one element, put alone into a fresh jabber:server stream; NULL unless it is exactly one. */
 char *xml_canon_alone(const char *element, size_t n);
 
 #endif

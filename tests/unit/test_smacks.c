@@ -158,10 +158,10 @@ static void test_owed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_prefix), cmocka_unit_test(test_owed),
-		cmocka_unit_test(test_window),
-		cmocka_unit_test(test_more_than_the_window), cmocka_unit_test(test_wrap),
-		cmocka_unit_test(test_parse),  cmocka_unit_test(test_acknowledged),
+		cmocka_unit_test(test_prefix),       cmocka_unit_test(test_owed),
+		cmocka_unit_test(test_window),       cmocka_unit_test(test_more_than_the_window),
+		cmocka_unit_test(test_wrap),         cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_acknowledged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -156,7 +156,7 @@ def domain(address):
 
 
 def line(sender, to, explained, what, time=""):
-    way = f"{explained['route']:<9} {explained['reason']:<12}"
+    way = f"{explained['route']:<9} {explained['reason']:<24}"
     return f"{sender:<19} -> {to:<19} {way} {what:<33} {time:>7}".rstrip()
 
 

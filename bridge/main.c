@@ -90,7 +90,7 @@ int main(int argc, char **argv)
 {
 	struct arguments a = { .file = DEFAULT_CONFIG };
 	struct config *config = NULL;
-	const char *why = "";
+	const char *where = "", *why = "";
 	int status;
 	enum err e;
 
@@ -99,10 +99,12 @@ int main(int argc, char **argv)
 	e = config_load(a.file, &config, &why);
 	if (e == OK)
 		e = config_check_daemon(config, &why);
-	if (e == OK)
+	if (e == OK) {
 		e = daemon_check_certificate(config, &why);
+		where = a.file;
+	}
 	if (e != OK) {
-		fprintf(stderr, "poolbridge: %s\n", why);
+		fprintf(stderr, "poolbridge: %s%s%s\n", where, where[0] ? ": " : "", why);
 		status = EXIT_USAGE;
 	} else if (a.test_config) {
 		printf("%s: OK\n", a.file);

@@ -52,7 +52,7 @@ struct partner {
 	enum requirement tls;            /* default required */
 	enum requirement sasl;           /* default optional */
 	bool dialback;                   /* default true */
-	bool keepalive;                  /* default true */
+	bool keepalive;                  /* white space on idle streams; default true */
 	unsigned connections;            /* simultaneous streams; 0: the configuration's limit */
 	char proxy[REGISTRY_TEXT_SIZE];  /* "HOST[:PORT]" that stands for the partner, or "" */
 	char description[REGISTRY_TEXT_SIZE];

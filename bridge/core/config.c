@@ -327,22 +327,42 @@ static enum err complete(const struct reader *r)
 	return OK;
 }
 
-/* libconfig would say only "file I/O error". */
+/* libconfig would say only "file I/O error", and "syntax error" to what Windows' editors may write. */
 static enum err check_file(const char *file, const char **why)
 {
+	char head[3] = { 0 };
 	struct stat st;
 	FILE *f = fopen(file, "r");
 	int error = errno;
 
 	if (f != NULL) {
 		error = fstat(fileno(f), &st) != 0 ? errno : S_ISDIR(st.st_mode) ? EISDIR : 0;
+		if (error == 0 && fread(head, 1, sizeof(head), f) < sizeof(head) && ferror(f))
+			error = errno;
 		fclose(f);
 	}
 	if (error != 0)
 		return config_fault(why, ERR_IO,
 				    "%s: cannot be read: %s; name the configuration file with -c", file,
 				    strerror(error));
+	if (memcmp(head, "\xef\xbb\xbf", 3) == 0 || memcmp(head, "\xff\xfe", 2) == 0 ||
+	    memcmp(head, "\xfe\xff", 2) == 0)
+		return config_fault(why, ERR_SYNTAX,
+				    "%s:1: begins with a byte order mark; save the file as UTF-8 without one",
+				    file);
 	return OK;
+}
+
+/* How to mend what libconfig refuses; it names the line in which it could not go on. */
+static const char *mend_of(const char *problem)
+{
+	if (strcmp(problem, "syntax error") == 0)
+		return "; look there and in the line before for a missing quote, bracket or equals sign";
+	if (strcmp(problem, "duplicate setting name") == 0)
+		return "; the option or group stands above already: keep one of the two";
+	if (strcmp(problem, "cannot open include file") == 0)
+		return "; a relative one is looked for in the folder of the configuration file";
+	return "";
 }
 
 static char *folder_of(const char *file)
@@ -371,8 +391,9 @@ enum err config_load(const char *file, struct config **out, const char **why)
 	if (e != OK)
 		goto done;
 	if (config_read_file(&tree, file) != CONFIG_TRUE) {
-		e = config_fault(why, ERR_SYNTAX, "%s:%d: %s", full_name(&r, config_error_file(&tree)),
-				 config_error_line(&tree), config_error_text(&tree));
+		e = config_fault(why, ERR_SYNTAX, "%s:%d: %s%s", full_name(&r, config_error_file(&tree)),
+				 config_error_line(&tree), config_error_text(&tree),
+				 mend_of(config_error_text(&tree)));
 		goto done;
 	}
 	e = read_tree(&r, config_root_setting(&tree));

@@ -107,10 +107,27 @@ static int64_t clock_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
+/*
+ * By these sofia-sip would be made to log, on its own, whole SIP messages with what users wrote
+ * (TPORT_LOG, TPORT_DUMP, MSG_*), or a level that is not ours. It reads them when it first has
+ * something to say, so they go before its first object, and while there is but one thread.
+ */
+static void forget_debugging(void)
+{
+	static const char *const names[] = {
+		"TPORT_LOG", "TPORT_DUMP",  "TPORT_DEBUG",   "MSG_DUMP",   "MSG_STREAM_LOG",
+		"NTA_DEBUG", "SOFIA_DEBUG", "SRESOLV_DEBUG", "STUN_DEBUG", "SU_DEBUG",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		unsetenv(names[i]);
+}
+
 struct loop *loop_create(void)
 {
 	struct loop *loop = xcalloc(1, sizeof(*loop));
 
+	forget_debugging();
 	if (su_init() != 0)
 		die("su_init");
 	loop->root = su_root_create(NULL);

@@ -26,7 +26,7 @@ static const struct option options[] = {
 	{ "tls", "required|optional|none", false, "Encryption of the partner's streams." },
 	{ "sasl", "required|optional|none", false, "Authentication by certificate (SASL EXTERNAL)." },
 	{ "dialback", "yes|no", false, "Authentication by server dialback." },
-	{ "keepalive", "yes|no", false, "Whether the partner is expected to keep idle streams alive." },
+	{ "keepalive", "yes|no", false, "Whether white space is sent on idle streams to keep them open." },
 	{ "connections", "N", false,
 	  "Streams with the partner at the same time; 0 is the configured limit." },
 	{ "proxy", "HOST[:PORT]", false,

@@ -12,10 +12,10 @@
 
 #include "bridge/ctl/ctl.h"
 
-static int print_text(struct ctl *ctl, const char *key, const char *text)
+static int print_version(struct ctl *ctl)
 {
-	ctl_say(ctl, "%s", text);
-	return ctl_document(ctl, json_pack("{s:s}", key, text));
+	ctl_say(ctl, PACKAGE_STRING "\n");
+	return ctl_document(ctl, json_pack("{s:s}", "version", PACKAGE_VERSION));
 }
 
 static int print_help(struct ctl *ctl)
@@ -24,7 +24,8 @@ static int print_help(struct ctl *ctl)
 	int status;
 
 	command_help(ctl->inv, &text);
-	status = print_text(ctl, "help", text.s);
+	ctl_say(ctl, "%s", text.s);
+	status = ctl_document(ctl, json_pack("{s:s}", "help", text.s));
 	strbuf_free(&text);
 	return status;
 }
@@ -59,7 +60,7 @@ int main(int argc, char **argv)
 	if (e != OK)
 		status = ctl_usage(&ctl, "%s", why);
 	else if (inv.version)
-		status = print_text(&ctl, "version", PACKAGE_STRING "\n");
+		status = print_version(&ctl);
 	else if (inv.help)
 		status = print_help(&ctl);
 	else

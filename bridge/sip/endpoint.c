@@ -7,8 +7,8 @@
  * stranger gets none. What is received is endpoint_in.c, what is sent
  * endpoint_out.c.
  *
- * Left to sofia-sip before we are asked, of peers: 400 to what is no request, 413
- * to what is too large, 505, STUN. Its answers can be larger than what they
+ * Left to sofia-sip before we are asked, of peers: 400 to what is no request, 505,
+ * STUN. Its answers can be larger than what they
  * answer, so strangers on UDP must not reach it; peers.c sees to that.
  *
  * Owns the agent and its sockets, and every transaction until its end.
@@ -27,8 +27,9 @@
 #include "bridge/core/log.h"
 
 enum {
-	IDLE_MS = 600 * 1000,  /* an unused connection */
-	PARTIAL_MS = 20 * 1000 /* the rest of a message that has begun */
+	IDLE_MS = 600 * 1000,          /* an unused connection */
+	PARTIAL_MS = 20 * 1000,        /* the rest of a message that has begun */
+	BURST_BYTES = 16 * 1024 * 1024 /* more than a socket's buffer holds */
 };
 
 static void log_sofia(void *stream, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
@@ -113,12 +114,14 @@ static nta_agent_t *create_agent(struct sip_endpoint *ep, const struct sip_setup
 
 	/*
 	 * MERGE_482: a request that reaches us by two ways is one request (RFC 3261 section 8.2.2.2).
+	 * MAXSIZE: sofia-sip counts what a connection has brought in one go, so a pool's burst of small
+	 * messages would end it; one message's size is checked in endpoint_in.c.
 	 * UDP_MTU: never asked; endpoint_out.c has measured before, and chosen the transport.
 	 */
 	return nta_agent_create(loop_root(setup->loop), no_default_listener, endpoint_receive, ep,
-				NTATAG_MAXSIZE((usize_t)setup->config->sip.message_bytes),
-				NTATAG_UDP_MTU(65535), NTATAG_MERGE_482(1), NTATAG_CLIENT_RPORT(1),
-				NTATAG_SIP_T1(setup->t1_ms), NTATAG_SIP_T1X64(64 * setup->t1_ms), TAG_END());
+				NTATAG_MAXSIZE(BURST_BYTES), NTATAG_UDP_MTU(65535), NTATAG_MERGE_482(1),
+				NTATAG_CLIENT_RPORT(1), NTATAG_SIP_T1(setup->t1_ms),
+				NTATAG_SIP_T1X64(64 * setup->t1_ms), TAG_END());
 }
 
 static enum err open_all(struct sip_endpoint *ep, const char **why)

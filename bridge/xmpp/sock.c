@@ -27,7 +27,8 @@
 
 enum {
 	INPUT_SIZE = 16 * 1024, /* a TLS record fits, so none is left inside OpenSSL after a read */
-	READS_PER_EVENT = 4     /* then the others have their turn */
+	READS_PER_EVENT = 4,    /* then the others have their turn */
+	LINGERING_MAX = 256     /* no limit on streams counts these, so this one does */
 };
 
 enum sock_state {
@@ -71,8 +72,9 @@ struct sock {
 /* One loop a process, so one list each. */
 static struct {
 	struct loop *loop;
-	struct sock *dirty; /* have something to do in the flush phase */
-	struct sock *lingering;
+	struct sock *dirty;     /* have something to do in the flush phase */
+	struct sock *lingering; /* the oldest first */
+	size_t lingering_count;
 } hub;
 
 /* For every read of every socket: what is read is used before the next read. */
@@ -154,8 +156,10 @@ static void set_timer(struct sock *s, int64_t delay_ms)
 /* Let go of all but the memory and the counts. */
 static void release(struct sock *s)
 {
-	if (s->state == SOCK_CLOSING || s->state == SOCK_DRAINING)
+	if (s->state == SOCK_CLOSING || s->state == SOCK_DRAINING) {
 		DL_DELETE2(hub.lingering, s, prev_lingering, next_lingering);
+		hub.lingering_count--;
+	}
 	if (s->dirty)
 		DL_DELETE2(hub.dirty, s, prev_dirty, next_dirty);
 	s->dirty = false;
@@ -588,7 +592,11 @@ void sock_close(struct sock *s, int64_t linger_ms)
 		sock_destroy(s); /* nothing was said yet, or nothing can be said any more */
 		return;
 	}
+	/* One who opens streams and breaks them fast must not hold a descriptor for each. */
+	if (hub.lingering_count == LINGERING_MAX)
+		sock_destroy(hub.lingering);
 	DL_APPEND2(hub.lingering, s, prev_lingering, next_lingering);
+	hub.lingering_count++;
 	set_state(s, SOCK_CLOSING);
 	/* Set when the first attempt to write is made: no time at all must still be time for that one. */
 	s->linger_ms = linger_ms;

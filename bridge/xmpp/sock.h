@@ -89,7 +89,8 @@ const char *sock_peer(const struct sock *s); /* "127.0.0.1:5269", "[::1]:5269" *
 /*
  * Takes the socket: no call on it is allowed any more, no callback comes. What is buffered is
  * written, then close_notify (TLS) and FIN, then the peer's FIN is awaited (a close() with unread
- * input would reset the connection and with it our last words); all within linger_ms.
+ * input would reset the connection and with it our last words); all within linger_ms, and sooner
+ * where too many linger: the oldest then makes room.
  */
 void sock_close(struct sock *s, int64_t linger_ms);
 /*

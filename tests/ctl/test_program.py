@@ -88,6 +88,9 @@ def test_help_and_version():
         assert r.returncode == 0 and r.stdout.startswith(b"usage: poolbridgectl") and r.stderr == b""
     r = subprocess.run([PROGRAM, "--version"], capture_output=True)
     assert r.returncode == 0 and r.stdout.startswith(b"poolbridge ")
+    version = r.stdout.decode().split()[1]
+    r = subprocess.run([PROGRAM, "--json", "--version"], capture_output=True)
+    assert json.loads(r.stdout) == {"version": version}
     r = subprocess.run([PROGRAM, "--json", "--help"], capture_output=True)
     assert json.loads(r.stdout)["help"].startswith("usage: ")
 

@@ -95,21 +95,32 @@ static void assert_message(const char *why, const char *expected)
 
 /* --- mistakes found by config_load() --- */
 
-#define R "registry = \"r.db\";\n"
+#define R           "registry = \"r.db\";\n"
+#define MEND_SYNTAX "; look there and in the line before for a missing quote, bracket or equals sign"
+#define MARK        "t.conf:1: begins with a byte order mark; save the file as UTF-8 without one"
 
 static const struct {
 	const char *text, *why;
 	enum err e;
 } mistakes[] = {
+	/* what Windows' editors put before the first line */
+	{ "\xef\xbb\xbf" R, MARK, ERR_SYNTAX },
+	{ "\xff\xfer", MARK, ERR_SYNTAX },
+	{ "\xfe\xffr", MARK, ERR_SYNTAX },
 	/* libconfig's own */
-	{ "registry = \"r.db\n", "t.conf:2: syntax error", ERR_SYNTAX },
-	{ R "s2s.queue_time = 3;\n", "t.conf:2: syntax error", ERR_SYNTAX },
-	{ "registry = \"r.db\"\nlog_level \"info\";\n", "t.conf:2: syntax error", ERR_SYNTAX },
-	{ R R, "t.conf:2: duplicate setting name", ERR_SYNTAX },
-	{ R "s2s: { depth = 9;\n", "t.conf:3: syntax error", ERR_SYNTAX },
+	{ "registry = \"r.db\n", "t.conf:2: syntax error" MEND_SYNTAX, ERR_SYNTAX },
+	{ R "s2s.queue_time = 3;\n", "t.conf:2: syntax error" MEND_SYNTAX, ERR_SYNTAX },
+	{ "registry = \"r.db\"\nlog_level \"info\";\n", "t.conf:2: syntax error" MEND_SYNTAX, ERR_SYNTAX },
+	{ R R,
+	  "t.conf:2: duplicate setting name; the option or group stands above already: keep one of the two",
+	  ERR_SYNTAX },
+	{ R "s2s: { depth = 9;\n", "t.conf:3: syntax error" MEND_SYNTAX, ERR_SYNTAX },
 	{ R "external: { listen = [ 1, \"a\" ]; };\n", "t.conf:2: mismatched element type in array",
 	  ERR_SYNTAX },
-	{ R "@include \"none.conf\"\n", "t.conf:2: cannot open include file", ERR_SYNTAX },
+	{ R "@include \"none.conf\"\n",
+	  "t.conf:2: cannot open include file; a relative one is looked for in the folder of the "
+	  "configuration file",
+	  ERR_SYNTAX },
 	/* names */
 	{ "", "t.conf: option 'registry': is missing; add the line: registry = \"...\";", ERR_NOT_FOUND },
 	{ "registri = \"r.db\";\n",
@@ -205,7 +216,7 @@ static const struct {
 	{ R "@include \"more.conf\"\n",
 	  "more.conf:3: option 's2s.dept': there is no such option; did you mean 's2s.depth'?",
 	  ERR_NOT_FOUND },
-	{ R "@include \"cert.pem\"\n", "cert.pem:1: syntax error", ERR_SYNTAX },
+	{ R "@include \"cert.pem\"\n", "cert.pem:1: syntax error" MEND_SYNTAX, ERR_SYNTAX },
 };
 
 static void test_mistakes(void **state)

@@ -914,6 +914,35 @@ static void test_too_large(void **state)
 	sippeer_close(&pool);
 }
 
+/* Many small messages at once are no large one: a pool under load sends them so. */
+static void test_burst(void **state)
+{
+	struct strbuf burst = { .s = NULL };
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 0, true);
+	sippeer_connect(&pool, &f.net, POOL, OURS);
+	for (int i = 0; i < 100; i++)
+		strbuf_printf(&burst,
+			      "MESSAGE sip:juliet@partner.test SIP/2.0\r\nVia: SIP/2.0/TCP " POOL
+			      ";branch=z9hG4bKburst%d\r\nMax-Forwards: 70\r\n"
+			      "From: <sip:tybalt@corp.test>;tag=1\r\n"
+			      "To: <sip:juliet@partner.test>\r\nCall-ID: burst%d\r\nCSeq: 1 MESSAGE\r\n"
+			      "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi",
+			      i, i);
+	assert_true(burst.len > 2 * (size_t)f.config.sip.message_bytes);
+	f.seen.answer_at_once = true;
+	sippeer_send(&pool, burst.s, burst.len);
+	for (int i = 0; i < 100; i++)
+		expect_status(&pool, "200 OK");
+	assert_int_equal(f.seen.requests, 100);
+	strbuf_free(&burst);
+	end(&f);
+	sippeer_close(&pool);
+}
+
 /* What waits for its answer is limited: sip.queue_total. */
 static void test_waiting_limit(void **state)
 {
@@ -1303,6 +1332,7 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_waiting_limit),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_expired),

@@ -456,6 +456,20 @@ static void test_loop_again(void **state)
 	loop_destroy(NULL);
 }
 
+/* What would make sofia-sip log whole messages is gone before it can look. */
+static void test_no_debugging_by_environment(void **state)
+{
+	static const char *const names[] = { "TPORT_LOG", "TPORT_DUMP", "TPORT_DEBUG", "MSG_DUMP",
+					     "NTA_DEBUG", "SU_DEBUG",   "SOFIA_DEBUG" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_int_equal(setenv(names[i], "9", 1), 0);
+	loop_destroy(loop_create());
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_null(getenv(names[i]));
+}
+
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -477,6 +491,7 @@ int main(void)
 		WITH_LOOP(test_retire_at_the_end),
 		WITH_LOOP(test_signals),
 		WITH_LOOP(test_loop_again),
+		cmocka_unit_test(test_no_debugging_by_environment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

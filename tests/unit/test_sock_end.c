@@ -235,6 +235,56 @@ static void test_cleanup_while_closing(void **state)
 	assert_true(fcntl(w.server.fd, F_GETFD) < 0);
 }
 
+enum { LINGERING_MAX = 256, TOO_MANY = 3, CROWD = LINGERING_MAX + TOO_MANY };
+
+static bool server_there(void *ctx)
+{
+	(void)ctx;
+	return w.server.s != NULL;
+}
+
+/* One that connects, is told to go, and stays. */
+static int one_of_a_crowd(void)
+{
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&w.addr, sizeof(w.addr)), 0);
+	socktest_run(server_there, NULL);
+	sock_close(w.server.s, LINGER_MS);
+	w.server.s = NULL;
+	return fd;
+}
+
+/* The first bytes to a descriptor that was closed bring a reset, of which the next ones learn. */
+static bool is_listened_to(int fd)
+{
+	assert_int_equal(send(fd, "a", 1, MSG_NOSIGNAL), 1);
+	return send(fd, "b", 1, MSG_NOSIGNAL) == 1;
+}
+
+/* Who breaks streams faster than these have lingered holds so many descriptors and no more: the newest. */
+static void test_lingering_is_counted(void **state)
+{
+	int crowd[CROWD];
+
+	(void)state;
+	socktest_listen(0);
+	for (int i = 0; i < CROWD; i++)
+		crowd[i] = one_of_a_crowd();
+	assert_true(nettest_is_quiet(&w.t));
+	for (int i = 0; i < CROWD; i++) {
+		assert_int_equal(is_listened_to(crowd[i]), i >= TOO_MANY);
+		close(crowd[i]);
+	}
+	/* The places of those that have gone are free. */
+	assert_true(nettest_is_quiet(&w.t));
+	crowd[0] = one_of_a_crowd();
+	crowd[1] = one_of_a_crowd();
+	assert_true(is_listened_to(crowd[0]));
+	close(crowd[0]);
+	close(crowd[1]);
+}
+
 /* --- destroying from callbacks --- */
 
 enum moment { AT_CONNECTED, AT_SECURED, AT_INPUT, AT_CLOSED, MOMENTS };
@@ -362,6 +412,7 @@ int main(void)
 		TEST(test_linger_without_time),
 		TEST(test_cleanup_while_draining),
 		TEST(test_cleanup_while_closing),
+		TEST(test_lingering_is_counted),
 		TEST(test_dying_in_every_callback),
 	};
 

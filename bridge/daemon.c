@@ -179,7 +179,15 @@ static void on_stopped(void *ctx)
 	loop_stop(d->loop);
 }
 
-/* First the gateway: what it fails is answered over the edges, which then drain. */
+/* What the gateway told its senders, and what they were told of the rest, leaves by the edges. */
+static void on_gateway_stopped(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	s2s_stop(d->s2s, on_stopped, d);
+}
+
+/* First the gateway, which needs the edges for what it answers; then these drain. */
 static void on_stop_signal(void *ctx, int signo)
 {
 	struct daemon *d = ctx;
@@ -192,8 +200,7 @@ static void on_stop_signal(void *ctx, int signo)
 	d->stopping = true;
 	log_event(LOG_NOTICE, "stopping", NULL, "signal=%s", sigabbrev_np(signo));
 	sd_notify(0, "STOPPING=1");
-	gateway_stop(d->gateway);
-	s2s_stop(d->s2s, on_stopped, d);
+	gateway_stop(d->gateway, on_gateway_stopped, d);
 }
 
 static void warn_of_changes(const struct config *was, const struct config *is)
@@ -328,8 +335,8 @@ static void destroy_all(struct daemon *d)
 {
 	loop_timer_destroy(d->watchdog);
 	control_destroy(d->control);
-	if (d->gateway != NULL && !d->stopping)
-		gateway_stop(d->gateway);
+	if (d->gateway != NULL)
+		gateway_abort(d->gateway);
 	s2s_destroy(d->s2s);
 	gateway_destroy(d->gateway);
 	router_destroy(d->router);

@@ -22,8 +22,8 @@ TIMER_1, TIMER_2, TRANSACTION = 0.5, 4.0, 32.0
 class Request:
     """A received request, and when it came."""
 
-    def __init__(self, sip):
-        self.at, self.sip = time.monotonic(), sip
+    def __init__(self, sip, write):
+        self.at, self.sip, self.write = time.monotonic(), sip, write
         self.method, self.body = sip.method, sip.text
         self.sender = between(sip.header("from"), "<", ">")
 
@@ -86,14 +86,23 @@ class SipUser:
             if self._answers[sip.branch]:
                 write(self._answers[sip.branch])
             return
-        request = Request(sip)
+        request = Request(sip, write)
         status, headers = self._choose(request)
         self._answers[sip.branch] = None
         if status is not None:
-            answer = sip_message.answer(sip, status, PHRASES.get(status, "Status"), headers).encode()
-            self._answers[sip.branch] = answer
-            write(answer)
+            self._answer(request, status, headers)
         self.inbox.put(request)
+
+    def _answer(self, request, status, headers=()):
+        answer = sip_message.answer(request.sip, status, PHRASES.get(status, "Status"), headers).encode()
+        self._answers[request.sip.branch] = answer
+        request.write(answer)
+
+    def answer(self, request, status=200):
+        """The late answer to a request that .reply was silent about."""
+        async def late():
+            self._answer(request, status)
+        self._loop.call(late())
 
     def _choose(self, request):
         if callable(self.reply):

@@ -7,14 +7,17 @@
  * other side is map_*.c.
  *
  * Owns the endpoint, the queues and what waits. Everything given to it is
- * answered exactly once; gateway_stop() answers all that is left. Nothing is
- * fatal.
+ * answered exactly once; gateway_stop() and gateway_abort() answer all that is
+ * left. Nothing is fatal.
  */
 #include "bridge/gateway/gateway_internal.h"
 
 #include <stdlib.h>
 
 #include "bridge/xmpp/dialback.h"
+
+/* How long a pool may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
+enum { STOP_MS = 2000 };
 
 static void refuse(struct stanza *stanza, enum condition condition, const char *text, delivery_fn *done,
 		   void *done_ctx)
@@ -95,18 +98,54 @@ enum err gateway_create(struct loop *loop, const struct config *config, struct r
 	return OK;
 }
 
-void gateway_stop(struct gateway *g)
+/* Nothing more is taken, and what waits for its turn does not get it. */
+static void close_gateway(struct gateway *g)
 {
 	g->stopped = true;
-	gateway_end_sending(g);
+	gateway_fail_queued(g);
 	gateway_end_receiving(g);
+}
+
+void gateway_check_stopped(struct gateway *g)
+{
+	if (g->stop_timer == NULL || gateway_under_way(g) > 0)
+		return;
+	loop_timer_destroy(g->stop_timer);
+	g->stop_timer = NULL;
+	g->finished(g->finished_ctx);
+}
+
+static void on_stop_timer(void *ctx)
+{
+	struct gateway *g = ctx;
+
+	gateway_fail_sent(g);
+	gateway_check_stopped(g);
+}
+
+void gateway_stop(struct gateway *g, void (*finished)(void *ctx), void *ctx)
+{
+	close_gateway(g);
+	g->finished = finished;
+	g->finished_ctx = ctx;
+	g->stop_timer = loop_timer_create(g->loop, on_stop_timer, g);
+	loop_timer_set(g->stop_timer, STOP_MS);
+	gateway_check_stopped(g);
+}
+
+void gateway_abort(struct gateway *g)
+{
+	loop_timer_destroy(g->stop_timer);
+	g->stop_timer = NULL;
+	close_gateway(g);
+	gateway_fail_sent(g);
 }
 
 void gateway_destroy(struct gateway *g)
 {
 	if (g == NULL)
 		return;
-	gateway_stop(g);
+	gateway_abort(g);
 	router_set_gateway(g->router, NULL, NULL);
 	gateway_abandon_receiving(g);
 	sip_endpoint_destroy(g->endpoint);

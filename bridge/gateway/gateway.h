@@ -18,7 +18,13 @@ struct gateway;
 /* Opens the SIP endpoint, where SIP is configured, and registers with the router. */
 MUST_CHECK enum err gateway_create(struct loop *loop, const struct config *config, struct router *router,
 				   struct gateway **out, const char **why);
-void gateway_stop(struct gateway *g);    /* queued messages fail, waiting SIP requests are answered 503 */
+/*
+ * Stop: nothing more is taken, queued messages fail, waiting SIP requests are answered 503. Messages
+ * already sent to a pool have up to two seconds for its answer, then they fail too. finished is
+ * called once, from inside this call where none is under way, unless gateway_abort() comes first.
+ */
+void gateway_stop(struct gateway *g, void (*finished)(void *ctx), void *ctx);
+void gateway_abort(struct gateway *g);   /* the same at once: what is under way fails; again is allowed */
 void gateway_destroy(struct gateway *g); /* before the router; NULL is allowed */
 json_t *gateway_status(const struct gateway *g);
 

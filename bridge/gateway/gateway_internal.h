@@ -26,6 +26,9 @@ struct gateway {
 	struct router *router;
 	struct sip_endpoint *endpoint; /* NULL: no SIP is configured */
 	bool stopped;
+	struct loop_timer *stop_timer; /* NULL: not stopping, or stopped */
+	void (*finished)(void *ctx);
+	void *finished_ctx;
 	struct pair *pairs;      /* XMPP -> SIP: a queue for each (from, to) that has something in it */
 	size_t queued;           /* in all of them, those under way too */
 	struct window window[2]; /* by pool: a silent one must not hold up the other */
@@ -39,8 +42,13 @@ struct gateway {
 /* XMPP -> SIP: a message that is no error. Calls done once. */
 void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, delivery_fn *done,
 		  void *done_ctx);
-/* Everything queued or under way fails; nothing more is taken. */
-void gateway_end_sending(struct gateway *g);
+/* What waits for its turn fails. */
+void gateway_fail_queued(struct gateway *g);
+/* What is under way fails too. */
+void gateway_fail_sent(struct gateway *g);
+size_t gateway_under_way(const struct gateway *g);
+/* After each outcome: stopping may have waited for this one. */
+void gateway_check_stopped(struct gateway *g);
 size_t gateway_pair_count(const struct gateway *g);
 
 /* SIP -> XMPP. */

@@ -56,14 +56,17 @@ static void close_pair(struct pair *pair)
 	free(pair);
 }
 
-static struct outbound *take_first(struct pair *pair)
+static struct outbound *take(struct pair *pair, struct outbound *o)
 {
-	struct outbound *o = pair->first;
-
 	DL_DELETE(pair->first, o);
 	pair->count--;
 	pair->gateway->queued--;
 	return o;
+}
+
+static struct outbound *take_first(struct pair *pair)
+{
+	return take(pair, pair->first);
 }
 
 /* Its turn comes too late: what waits behind a silent pool would wait for timer F once for each before it. */
@@ -132,6 +135,7 @@ static void on_response(void *ctx, unsigned status, const char *phrase, const ch
 	else
 		close_pair(pair);
 	send_ready(g);
+	gateway_check_stopped(g);
 }
 
 static struct pair *find_pair(struct gateway *g, const struct jid *from, const struct jid *to)
@@ -236,16 +240,44 @@ void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, deli
 		enqueue(g, o, &from, &to);
 }
 
-void gateway_end_sending(struct gateway *g)
+static const struct objection stopped = { COND_REMOTE_SERVER_TIMEOUT, "shutting down" };
+
+/* A message that was sent stays: the pool usually delivers it, and an error would make its sender send it again. */
+void gateway_fail_queued(struct gateway *g)
 {
-	const struct objection stopped = { COND_REMOTE_SERVER_TIMEOUT, "shutting down" };
+	struct pair *pair, *next;
+
+	for (size_t i = 0; i < ARRAY_SIZE(g->window); i++)
+		g->window[i].ready = NULL; /* all of these close now */
+	HASH_ITER (hh, g->pairs, pair, next) {
+		struct outbound *o = pair->request != NULL ? pair->first->next : pair->first, *after;
+
+		for (; o != NULL; o = after) {
+			after = o->next;
+			outbound_fail(g, take(pair, o), stopped);
+		}
+		if (pair->request == NULL)
+			close_pair(pair);
+	}
+}
+
+void gateway_fail_sent(struct gateway *g)
+{
 	struct pair *pair, *next;
 
 	HASH_ITER (hh, g->pairs, pair, next) {
-		if (pair->request != NULL)
-			sip_outgoing_cancel(pair->request);
-		while (pair->first != NULL)
-			outbound_fail(g, take_first(pair), stopped);
+		sip_outgoing_cancel(pair->request);
+		pair->window->under_way--;
+		outbound_fail(g, take_first(pair), stopped);
 		close_pair(pair);
 	}
+}
+
+size_t gateway_under_way(const struct gateway *g)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(g->window); i++)
+		count += g->window[i].under_way;
+	return count;
 }

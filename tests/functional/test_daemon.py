@@ -111,6 +111,31 @@ def test_stop_answers_what_is_queued(new_lab, hop):
         juliet.wait_error(number)
 
 
+def test_stop_waits_for_the_pool(new_lab):
+    """What the pool has been sent may still be answered after SIGTERM: the sender gets no error for it."""
+    lab = new_lab()
+    juliet, tybalt = lab.partner_user(), lab.sip_user("tybalt@corp.test", "tcp")
+    tybalt.reply = None
+    sent = juliet.send(tybalt.address, "under way")
+    request = tybalt.wait_message("under way")
+    queued = juliet.send(tybalt.address, "behind it")
+    # One more that passes tells that both before it have been taken in.
+    other = lab.sip_user("paris@corp.test", "tcp")
+    assert lab.deliver(juliet, other.address).by == "pool"
+    process = lab.bridge.process
+    process.signal(signal.SIGTERM)
+    process.wait_line(" stopping ")
+    juliet.wait_error(queued)
+    assert process.running()
+    tybalt.answer(request)
+    assert process.wait() == 0
+    lab.bridge.start()
+    # What the old one had said to juliet has come before what the new one brings.
+    tybalt.reply = 200
+    assert lab.deliver(tybalt, juliet.address).by == "partner"
+    assert juliet.inbox.all(lambda stanza: stanza.id == sent) == []
+
+
 def test_stop_while_messages_flow(new_lab):
     """Each message of a flow into a stopping daemon arrives, or its sender gets an error."""
     lab = new_lab()

@@ -697,7 +697,7 @@ static void test_stop_sending(void **state)
 	GIVE(&f, .id = "queued");
 	GIVE(&f, .id = "other", .to = "paris@corp.test");
 	sippeer_receive(&f.pool);
-	gateway_stop(f.gateway);
+	gateway_abort(f.gateway);
 	assert_int_equal(f.router.told_count, 3);
 	for (size_t i = 0; i < 3; i++) {
 		assert_false(f.router.told[i].confirmed);
@@ -710,6 +710,70 @@ static void test_stop_sending(void **state)
 	assert_int_equal(f.router.told[3].condition, COND_REMOTE_SERVER_TIMEOUT);
 	end(&f);
 	assert_int_equal(f.router.told_count, 4);
+}
+
+static void count_up(void *ctx)
+{
+	++*(int *)ctx;
+}
+
+static bool is_above_0(void *ctx)
+{
+	return *(int *)ctx > 0;
+}
+
+/* What the pool was sent has time for its answer; what waits behind it has not. */
+static void test_stop_waits_for_answers(void **state)
+{
+	struct fixture f;
+	int finished = 0;
+	(void)state;
+
+	begin(&f);
+	GIVE(&f, .id = "under way");
+	GIVE(&f, .id = "queued");
+	sippeer_receive(&f.pool);
+	gateway_stop(f.gateway, count_up, &finished);
+	assert_int_equal(f.router.told_count, 1);
+	assert_string_equal(f.router.told[0].id, "queued");
+	assert_int_equal(f.router.told[0].condition, COND_REMOTE_SERVER_TIMEOUT);
+	assert_int_equal(finished, 0);
+	sippeer_answer(&f.pool, "200 OK", "");
+	nettest_run(&f.net, is_above_0, &finished);
+	assert_int_equal(f.router.told_count, 2);
+	assert_string_equal(f.router.told[1].id, "under way");
+	assert_true(f.router.told[1].confirmed);
+	assert_int_equal(finished, 1);
+	end(&f);
+	assert_int_equal(f.router.told_count, 2);
+	assert_int_equal(finished, 1);
+}
+
+/* The pool stays silent: its time is bounded. */
+static void test_stop_waits_no_longer(void **state)
+{
+	struct fixture f;
+	int finished = 0;
+	(void)state;
+
+	begin(&f);
+	GIVE(&f, .id = "silent");
+	sippeer_receive(&f.pool);
+	gateway_stop(f.gateway, count_up, &finished);
+	assert_int_equal(f.router.told_count, 0);
+	nettest_run(&f.net, is_above_0, &finished);
+	assert_int_equal(f.router.told_count, 1);
+	assert_int_equal(f.router.told[0].condition, COND_REMOTE_SERVER_TIMEOUT);
+	assert_int_equal(counter(&f, "pairs"), 0);
+	end(&f);
+	assert_int_equal(finished, 1);
+
+	/* Nothing is under way: at once. */
+	begin(&f);
+	finished = 0;
+	gateway_stop(f.gateway, count_up, &finished);
+	assert_int_equal(finished, 1);
+	end(&f);
 }
 
 /* --- SIP -> XMPP --- */
@@ -994,7 +1058,7 @@ static void test_stop_receiving(void **state)
 	begin(&f);
 	send_request(&f.pool, (struct parts){ 0 });
 	s = wait_submitted(&f);
-	gateway_stop(f.gateway);
+	gateway_abort(f.gateway);
 	expect_status(&f.pool, "503 Shutting Down");
 	send_request(&f.pool, (struct parts){ 0 });
 	expect_status(&f.pool, "503 Service Unavailable");
@@ -1051,6 +1115,8 @@ int main(void)
 		cmocka_unit_test(test_hops),
 		cmocka_unit_test(test_reentrant),
 		cmocka_unit_test(test_stop_sending),
+		cmocka_unit_test(test_stop_waits_for_answers),
+		cmocka_unit_test(test_stop_waits_no_longer),
 		cmocka_unit_test(test_in),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_failures),

@@ -109,6 +109,8 @@ void verify_on_verdict(struct link *link, const struct xml_element *el)
 		stream_close(link->stream, "policy-violation", "a dialback verdict that was not asked for");
 		return;
 	}
+	/* It answers: a link that only asks is as good as one that sends. */
+	link->failures = 0;
 	if (strcmp(el->type, "valid") == 0)
 		verdict = VERDICT_VALID;
 	else if (strcmp(el->type, "invalid") == 0)

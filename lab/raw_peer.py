@@ -4,6 +4,7 @@ It vouches for its domain by itself: whoever asks whether a dialback key is its
 own hears that it is.
 """
 
+import contextlib
 import queue
 import re
 import socket
@@ -147,4 +148,7 @@ class RawPeer:
     def close(self):
         self.refuse()
         for connection in self._open:
+            # close() alone would not end a connection that another thread reads from.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()

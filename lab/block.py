@@ -23,6 +23,7 @@ HOSTS = {
     "sipp": 61,
     "dns-signed": 55,
     "front": 56,
+    "front-proxy": 57,
     "raw": 70,
     "nobody": 99,
 }

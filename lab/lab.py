@@ -20,7 +20,7 @@ from lab.sip_user import PORT as SIP_PORT
 from lab.sip_user import SipUser
 from lab.xmpp_user import XmppUser
 
-XMPP_PORT = 5269
+XMPP_PORT, COMPONENT_PORT = 5269, 5347
 
 # The local domains, and the users that the legacy gateway knows in each.
 LOCAL = ("corp.test", "branch.test")
@@ -45,7 +45,8 @@ class Lab:
     pool: False leaves Kamailio out.
     settings: further options for poolbridge's configuration, {"s2s.queue_time": 5}.
     federation: a lab.federation.Federation: certificates that count; partner_tls is not used then.
-    front: "prosody" or "ejabberd": a server that faces the partners for corp.test; poolbridge is its component.
+    front: "prosody" or "ejabberd": a server that faces the partners for corp.test, with poolbridge as its component
+    by way of .front_proxy; "raw": there is none, the test plays it at the block's address "front".
     modules, log: further modules of the partner's Prosody, and the least level of its log.
     """
 
@@ -62,7 +63,7 @@ class Lab:
             self._start_servers(pool, wiring)
             if front:
                 self._start_front(front)
-                settings = dict(self._component_settings(), **(settings or {}))
+                settings = dict(self._component_settings(front), **(settings or {}))
             if chaos:
                 self._start_proxies()
             if bridge:
@@ -143,12 +144,18 @@ class Lab:
         if kind == "ejabberd":
             hosts = {f"xmpp.{domain}": self.partner.address for domain in PARTNERS}
             self.front = Ejabberd(self, "front", ("front.test",), hosts, self.outside, "optional", components=components)
-        else:
+        elif kind == "prosody":
             self.front = Prosody(self, "front", ("front.test",), (), self.outside, "optional", components=components)
+        if kind == "raw":
+            return
         self._ends.callback(lambda: self.front.stop())
+        self.front_proxy = Chaos(self.loop, self.block.address("front-proxy"), COMPONENT_PORT,
+                                 (self.front.address, COMPONENT_PORT), self.block.address("external"))
+        self._ends.callback(self.front_proxy.close)
 
-    def _component_settings(self):
-        return {"external.listen": [], "component.server": f"{self.front.address}:5347",
+    def _component_settings(self, kind):
+        server = self.block.address("front" if kind == "raw" else "front-proxy")
+        return {"external.listen": [], "component.server": f"{server}:{COMPONENT_PORT}",
                 "component.domain": COMPONENT, "component.secret": COMPONENT_SECRET}
 
     def _start_proxies(self):

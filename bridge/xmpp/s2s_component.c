@@ -156,10 +156,9 @@ void component_header(struct stream *st, const struct xml_header *header)
 	char proof[COMPONENT_HANDSHAKE_SIZE];
 	struct strbuf b = { 0 };
 
-	if (!header->id || !header->id[0]) {
-		stream_close(st, "invalid-xml", "a stream header without id, which the handshake needs");
+	/* A header with nothing but a stream error behind it: the error says more than we could. */
+	if (!header->id || !header->id[0])
 		return;
-	}
 	st->id = xstrdup(header->id);
 	component_handshake(st->id, st->s2s->setup.config->component.secret, proof);
 	strbuf_printf(&b, "<handshake>%s</handshake>", proof);
@@ -254,7 +253,9 @@ static const struct {
 	enum stream_state state; /* S2S_STATES: any */
 	const char *words;       /* %s: the server */
 } refusals[] = {
-	{ "not-authorized", S2S_STATES, "the component secret was refused by %s" },
+	/* ejabberd says so of a name that it does not know, too. */
+	{ "not-authorized", S2S_STATES,
+	  "the component secret was refused by %s, or there is no component of that name" },
 	{ "closed", S2S_NEGOTIATING, "the component secret was refused by %s, which closed the connection" },
 	{ "host-unknown", S2S_STATES, "component.domain is no component of %s" },
 	{ "conflict", S2S_STATES, "another component is attached to %s in this one's place" },

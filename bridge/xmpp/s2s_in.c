@@ -472,7 +472,12 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 		return;
 	}
 	if (!is_proved(st, local, remote)) {
-		stream_close(st, "invalid-from", "this stream has not proved that pair of domains");
+		if (st->is_component)
+			stream_close(st, "host-unknown",
+				     "a component gets what is for its own domain (ejabberd: global_routes: "
+				     "false)");
+		else
+			stream_close(st, "invalid-from", "this stream has not proved that pair of domains");
 		return;
 	}
 	if (stanza_from_element(el, &stanza) != OK) {

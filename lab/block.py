@@ -22,6 +22,8 @@ HOSTS = {
     "legacy-pool": 62,
     "sipp": 61,
     "dns-signed": 55,
+    "front": 56,
+    "front-proxy": 57,
     "raw": 70,
     "nobody": 99,
 }

@@ -39,11 +39,20 @@ listen:
     module: ejabberd_s2s_in
     backlog: 128
     max_stanza_size: 524288
-modules:
+{components}modules:
   mod_disco: {{}}
   mod_ping: {{}}
   mod_roster: {{}}
 {dialback}"""
+
+COMPONENTS = """\
+  -
+    port: 5347
+    ip: "{address}"
+    module: ejabberd_service
+    global_routes: false
+    hosts:
+{hosts}"""
 
 INETRC = """\
 {{lookup, [file, dns]}}.
@@ -57,10 +66,10 @@ INETRC = """\
 class Ejabberd:
     """Anybody may log in with any password; users are known while they are logged in."""
 
-    def __init__(self, lab, role, domains, hosts, dns, tls, federation=None):
+    def __init__(self, lab, role, domains, hosts, dns, tls, federation=None, components=None):
         """
         hosts: {name: address} of the SRV records' targets. tls: "required", "optional" or "none".
-        federation: certificates that count.
+        federation: certificates that count. components: {domain: secret}, served at port 5347.
         """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
         self.folder = os.path.join(lab.folder, role)
@@ -75,6 +84,7 @@ class Ejabberd:
             pems="\n".join(f'  - "{pem}"' for pem in pems),
             ca=f'\nca_file: "{federation.trusted}"\ns2s_cafile: "{federation.trusted}"' if federation else "",
             dialback="  mod_s2s_dialback: {}\n" if not federation or federation.dialback else "",
+            components=component_listener(self.address, components) if components else "",
             tls="false" if tls == "none" else tls, address=self.address))
         write(self._path("inetrc"), INETRC.format(nameserver=dns.address.replace(".", ","), port=dns.port))
         write(self._path("hosts"), "".join(f"{address} {name}\n" for name, address in hosts.items()))
@@ -110,6 +120,12 @@ class Ejabberd:
     def restart(self):
         self.stop()
         self.start()
+
+
+def component_listener(address, components):
+    # By default every component would serve all hosts of the listener.
+    hosts = "".join(f'      "{domain}":\n        password: "{secret}"\n' for domain, secret in components.items())
+    return COMPONENTS.format(address=address, hosts=hosts)
 
 
 def write(path, text):

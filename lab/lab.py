@@ -20,7 +20,7 @@ from lab.sip_user import PORT as SIP_PORT
 from lab.sip_user import SipUser
 from lab.xmpp_user import XmppUser
 
-XMPP_PORT = 5269
+XMPP_PORT, COMPONENT_PORT = 5269, 5347
 
 # The local domains, and the users that the legacy gateway knows in each.
 LOCAL = ("corp.test", "branch.test")
@@ -29,6 +29,8 @@ LEGACY_USERS = ("romeo", "tybalt", "mercutio", "benvolio", "nurse")
 PARTNERS = ("partner.test", "direct.test", "blocked.test", "stranger.test")
 # Domains of the partner that are found in other ways: only an address record; a first target that
 # does not answer; nothing at all in DNS.
+# What another server may serve for us, with poolbridge as its component.
+COMPONENT, COMPONENT_SECRET = "corp.test", "a secret between the two"
 ODD_PARTNERS = ("plain.test", "backup.test", "hidden.test")
 PARTNER_USERS = ("juliet", "rosaline")
 
@@ -43,20 +45,25 @@ class Lab:
     pool: False leaves Kamailio out.
     settings: further options for poolbridge's configuration, {"s2s.queue_time": 5}.
     federation: a lab.federation.Federation: certificates that count; partner_tls is not used then.
+    front: "prosody" or "ejabberd": a server that faces the partners for corp.test, with poolbridge as its component
+    by way of .front_proxy; "raw": there is none, the test plays it at the block's address "front".
     modules, log: further modules of the partner's Prosody, and the least level of its log.
     """
 
     def __init__(self, partner="prosody", partner_tls="required", wiring="relay", chaos=False, bridge=True, pool=True,
-                 settings=None, federation=None, modules=(), log="info"):
+                 settings=None, federation=None, front=None, modules=(), log="info"):
         self._ends = contextlib.ExitStack()
         try:
             self._begin()
             self.federation = federation
             if federation:
                 federation.make_certificates(self.folder)
-            self._start_dns(bridge, wiring)
+            self._start_dns(bridge, wiring, front)
             self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
             self._start_servers(pool, wiring)
+            if front:
+                self._start_front(front)
+                settings = dict(self._component_settings(front), **(settings or {}))
             if chaos:
                 self._start_proxies()
             if bridge:
@@ -77,14 +84,15 @@ class Lab:
         self.bridge = self.pool = self.legacy_proxy = self.pool_proxy = None
         self.users = []
 
-    def _start_dns(self, bridge, wiring):
+    def _start_dns(self, bridge, wiring, front):
         address = self.block.address
         outside, inside = Zone(), Zone()
         for domain in self._local():
             if self.federation:
                 add_services(outside, domain, self.federation.local_services(domain), address)
             else:
-                outside.service(domain, address("external" if bridge else "legacy"))
+                outside.service(domain, address("front" if front and domain == COMPONENT else
+                                                "external" if bridge else "legacy"))
             inside.service(domain, address("legacy"))
         for partner in self.federation.partners if self.federation else ():
             add_services(outside, partner.domain, partner.services, address)
@@ -105,7 +113,7 @@ class Lab:
         self.outside = Dns(self, "dns-outside", outside)
         self.inside = Dns(self, "dns-inside", inside)
         self._ends.callback(lambda: [dns.process.kill() for dns in (self.outside, self.inside)])
-        self._local_host = address("external" if bridge else "legacy")
+        self._local_host = address("front" if front else "external" if bridge else "legacy")
 
     def _local(self):
         return LOCAL + tuple(set(self.federation.local) - set(LOCAL) if self.federation else ())
@@ -130,6 +138,25 @@ class Lab:
         if pool:
             self.pool = Kamailio(self, LOCAL)
             self._ends.callback(lambda: self.pool.stop())
+
+    def _start_front(self, kind):
+        components = {COMPONENT: COMPONENT_SECRET}
+        if kind == "ejabberd":
+            hosts = {f"xmpp.{domain}": self.partner.address for domain in PARTNERS}
+            self.front = Ejabberd(self, "front", ("front.test",), hosts, self.outside, "optional", components=components)
+        elif kind == "prosody":
+            self.front = Prosody(self, "front", ("front.test",), (), self.outside, "optional", components=components)
+        if kind == "raw":
+            return
+        self._ends.callback(lambda: self.front.stop())
+        self.front_proxy = Chaos(self.loop, self.block.address("front-proxy"), COMPONENT_PORT,
+                                 (self.front.address, COMPONENT_PORT), self.block.address("external"))
+        self._ends.callback(self.front_proxy.close)
+
+    def _component_settings(self, kind):
+        server = self.block.address("front" if kind == "raw" else "front-proxy")
+        return {"external.listen": [], "component.server": f"{server}:{COMPONENT_PORT}",
+                "component.domain": COMPONENT, "component.secret": COMPONENT_SECRET}
 
     def _start_proxies(self):
         address = self.block.address

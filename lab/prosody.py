@@ -42,18 +42,21 @@ s2s_secure_auth = {certified}; s2s_timeout = 5
 s2s_require_encryption = {require}; s2s_allow_encryption = {allow}
 ssl = {{ certificate = "{certificate}"; key = "{key}"{ca} }}
 {certificates}
+component_interfaces = {{ "{address}" }}; component_ports = {{ {components} }}
 """
 # What has to be switched on or off by name.
 MODULES = ("dialback", "s2s_bidi", "smacks")
 
 
 class Prosody:
-    def __init__(self, lab, role, domains, users, dns, tls, trusted=(), federation=None, modules=(), log="info"):
+    def __init__(self, lab, role, domains, users, dns, tls, trusted=(), federation=None, modules=(), log="info",
+                 components=None):
         """
         domains: the first names the certificate. users: addresses; all have PASSWORD.
         tls: "required", "optional" or "none" towards other servers.
         trusted: addresses of servers that need no dialback. federation: certificates that count.
         modules: further ones, "smacks" or "s2s_bidi". log: the least level.
+        components: {domain: secret}, served at port 5347.
         """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
         self.folder = os.path.join(lab.folder, role)
@@ -74,11 +77,14 @@ class Prosody:
                 ca=f'; cafile = "{federation.trusted}"; capath = false' if federation else "",
                 # By SNI, on the port for direct TLS; the virtual host's own settings count for STARTTLS only.
                 certificates=f'certificates = "{federation.folder_of_partner}"' if federation else "",
-                direct_tls="5270" if federation and federation.direct_tls else ""))
+                direct_tls="5270" if federation and federation.direct_tls else "",
+                components="5347" if components else ""))
             for domain in domains:
                 out.write(f'VirtualHost "{domain}"\n')
                 if federation and domain in federation.of_partner:
                     out.write('    ssl = {{ certificate = "{}"; key = "{}" }}\n'.format(*federation.of_partner[domain]))
+            for domain, secret in (components or {}).items():
+                out.write(f'Component "{domain}"\n    component_secret = "{secret}"\n    modules_enabled = {{ "dialback" }}\n')
         self.start()
 
     def _add_user(self, address):

@@ -32,6 +32,12 @@ struct config {
 		const char *certificate, *key; /* PEM; "" for none: then no TLS is offered */
 		const char *bind;              /* source address of connections to partners; "" for any */
 	} external;
+	/* component: an XMPP server that faces partners for one local domain (XEP-0114) */
+	struct {
+		const char *server; /* "HOST:PORT"; "" for none */
+		const char *domain; /* the component's name, a local domain */
+		const char *secret;
+	} component;
 	/* internal: faces the legacy gateway only */
 	struct {
 		struct config_list listen; /* empty: no internal edge */

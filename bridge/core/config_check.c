@@ -18,7 +18,7 @@
 #include "bridge/core/config_internal.h"
 #include "bridge/core/hostport.h"
 
-enum { SECRET_MIN = 16, XMPP_PORT = 5269, SIP_PORT = 5060 };
+enum { SECRET_MIN = 16, XMPP_PORT = 5269, COMPONENT_PORT = 5347, SIP_PORT = 5060 };
 
 /* The value is shown, but never the secret. */
 static enum err bad(const struct config_loaded *c, const char *option, const char *value, const char *mend,
@@ -59,6 +59,13 @@ static bool is_gateway(const char *text)
 	struct hostport hp;
 
 	return hostport_parse(text, XMPP_PORT, &hp) == OK;
+}
+
+static bool is_component_server(const char *text)
+{
+	struct hostport hp;
+
+	return hostport_parse(text, COMPONENT_PORT, &hp) == OK;
 }
 
 /* "sip:HOST[:PORT][;transport=udp|tcp]": a next hop has no user, and sips: would promise a TLS that is not there. */
@@ -120,6 +127,8 @@ static const struct form {
 } forms[] = {
 	{ "external.listen", offsetof(struct config, external.listen), true, is_listener, listener_form },
 	{ "external.bind", offsetof(struct config, external.bind), false, is_address, address_form },
+	{ "component.server", offsetof(struct config, component.server), false, is_component_server,
+	  "is no HOST:PORT; write for example \"xmpp.example.org:5347\"" },
 	{ "internal.listen", offsetof(struct config, internal.listen), true, is_listener, listener_form },
 	{ "internal.allow", offsetof(struct config, internal.allow), true, is_address, address_form },
 	{ "internal.gateway", offsetof(struct config, internal.gateway), false, is_gateway,
@@ -223,6 +232,23 @@ static enum err check_internal(const struct config_loaded *c, const char **why)
 	return OK;
 }
 
+static enum err check_component(const struct config_loaded *c, const char **why)
+{
+	const bool has_server = c->config.component.server[0] != '\0';
+	const bool has_domain = c->config.component.domain[0] != '\0';
+	const bool has_secret = c->config.component.secret[0] != '\0';
+
+	if (has_server && !has_domain)
+		return fault(c, "component.server", "needs component.domain too: the name of the component",
+			     why);
+	if (has_server && !has_secret)
+		return fault(c, "component.server", "needs component.secret too, as the server has it", why);
+	if (!has_server && (has_domain || has_secret))
+		return fault(c, has_domain ? "component.domain" : "component.secret",
+			     "needs component.server too: where the component attaches", why);
+	return OK;
+}
+
 static enum err check_sip(const struct config_loaded *c, const char **why)
 {
 	const struct config *config = &c->config;
@@ -258,7 +284,7 @@ static enum err check_s2s(const struct config_loaded *c, const char **why)
 enum err config_check_daemon(const struct config *config, const char **why)
 {
 	static enum err (*const checks[])(const struct config_loaded *, const char **) = {
-		check_forms, check_files, check_internal, check_sip, check_s2s,
+		check_forms, check_files, check_internal, check_component, check_sip, check_s2s,
 	};
 	enum err e = OK;
 

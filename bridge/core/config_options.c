@@ -54,6 +54,16 @@ static const struct config_option options[] = {
 	  "The address from which connections to partners are made; empty: the system chooses.",
 	  AT(external.bind) },
 
+	{ "component.server", CONFIG_STRING, "", 0, 0, NULL,
+	  "The XMPP server (HOST:PORT) to which we attach as a component, instead of facing partners; empty: none.",
+	  AT(component.server) },
+	{ "component.domain", CONFIG_STRING, "", 0, 0, NULL,
+	  "The local domain that the server gives to the component.",
+	  AT(component.domain) },
+	{ "component.secret", CONFIG_STRING, "", 0, 0, NULL,
+	  "The secret that the server knows the component by.",
+	  AT(component.secret) },
+
 	{ "internal.listen", CONFIG_STRINGS, "", 0, 0, NULL,
 	  "The addresses (ADDRESS:PORT) on which the legacy gateway connects; an empty list: no legacy gateway.",
 	  AT(internal.listen) },

@@ -66,7 +66,7 @@ enum err s2s_is_ours(struct s2s *s2s, enum edge edge, const char *domain, bool *
 		}
 	}
 	if (e == OK)
-		*out = local && edge == EDGE_EXTERNAL;
+		*out = local && edge == EDGE_EXTERNAL && !component_serves(s2s, edge, domain);
 	return e;
 }
 
@@ -145,7 +145,10 @@ static void deliver_finished(void *ctx)
 void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
 	      int64_t deadline_ms, delivery_fn *done, void *ctx)
 {
-	link_send(link_get(s2s, edge, local, remote), stanza, deadline_ms, done, ctx);
+	if (component_serves(s2s, edge, local))
+		component_send(s2s, remote, stanza, deadline_ms, done, ctx);
+	else
+		link_send(link_get(s2s, edge, local, remote), stanza, deadline_ms, done, ctx);
 }
 
 /* The dialback secret of the configuration is shared by several bridges; else it is this run's own, like the pings. */
@@ -199,8 +202,19 @@ enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, const char 
 	sock_setup(setup->loop);
 	loop_phase_add(setup->loop, LOOP_COMMIT, deliver_finished, s2s);
 	s2s->stop_timer = loop_timer_create(setup->loop, on_stop_tick, s2s);
+	e = component_open(s2s, why);
+	if (e != OK) {
+		s2s_destroy(s2s);
+		return e;
+	}
 	*out = s2s;
 	return OK;
+}
+
+/* A component's stream brings, too: it ends with those that do, and may be opened again for answers. */
+static bool is_of(const struct stream *st, enum direction direction)
+{
+	return st->direction == direction || st->is_component;
 }
 
 static unsigned count_streams(const struct s2s *s2s, enum direction direction)
@@ -209,7 +223,7 @@ static unsigned count_streams(const struct s2s *s2s, enum direction direction)
 	unsigned count = 0;
 
 	HASH_ITER (hh, s2s->streams, st, next)
-		if (st->direction == direction)
+		if (is_of(st, direction))
 			count++;
 	return count;
 }
@@ -229,7 +243,7 @@ static void finish_streams(struct s2s *s2s, enum direction direction)
 	struct stream *st, *next;
 
 	HASH_ITER (hh, s2s->streams, st, next)
-		if (st->direction == direction)
+		if (is_of(st, direction))
 			stream_finish(st);
 }
 

@@ -26,6 +26,9 @@ static const struct {
 	  "give it "
 	  "a proxy: poolbridgectl partner set DOMAIN --proxy HOST:PORT" },
 	{ "dns", "", "ours", "check dns.resolver in poolbridge.conf, and that it answers from here" },
+	{ "component", "", "ours",
+	  "check the group component of poolbridge.conf, and the component's entry in that server's "
+	  "configuration" },
 	{ "tcp", "refused", "theirs",
 	  "nothing listens there: the partner's server is down, or its SRV record is old" },
 	{ "tcp", "", "either",
@@ -105,6 +108,8 @@ static void note_limits(struct link *link)
 {
 	const struct config *config = link->s2s->setup.config;
 
+	if (component_carries(link))
+		return;
 	check_note(link, "limits", true,
 		   "we %s white space after %lld s of silence and close a stream that was idle for %lld s; a "
 		   "partner that closes earlier is reached by a new stream",
@@ -136,7 +141,7 @@ static void on_ping_done(void *ctx, struct stanza *stanza, const struct outcome 
 	check->done(check->ctx, report);
 	json_decref(check->steps);
 	free(check);
-	if (link->stream)
+	if (link->stream && !link->stream->is_component)
 		stream_finish(link->stream);
 	link_arm(link);
 }

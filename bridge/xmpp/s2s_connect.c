@@ -17,7 +17,8 @@
 #include "bridge/core/hostport.h"
 #include "bridge/core/log.h"
 
-#define S2S_PORT 5269
+#define S2S_PORT       5269
+#define COMPONENT_PORT 5347
 
 /* Between half of ms and the whole: many links do not come back in step. */
 static int64_t jitter(int64_t ms)
@@ -113,6 +114,11 @@ static bool is_permitted(const struct link *link, const struct dns_target *targe
 	return !target->direct_tls || link->policy.tls != REQUIRE_NONE;
 }
 
+static bool wants_stream(const struct link *link)
+{
+	return link == link->s2s->trunk ? component_is_wanted(link->s2s) : !link_is_empty(link);
+}
+
 void link_next_target(struct link *link, const char *why)
 {
 	const struct dns_target *target;
@@ -123,7 +129,7 @@ void link_next_target(struct link *link, const char *why)
 		return;
 	}
 	/* Everything that wanted the stream may have run out of time meanwhile. */
-	if (link_is_empty(link)) {
+	if (!wants_stream(link)) {
 		link->state = LINK_IDLE;
 		link_arm(link);
 		return;
@@ -177,11 +183,21 @@ static void on_resolved(void *ctx, enum dns_status status, const struct dns_targ
 	link_back_off(link, COND_REMOTE_SERVER_NOT_FOUND, why);
 }
 
+/* The configured next hop; "": the DNS tells. */
+static const char *fixed_hop(const struct link *link)
+{
+	const struct config *config = link->s2s->setup.config;
+
+	if (link == link->s2s->trunk)
+		return config->component.server;
+	return link->edge == EDGE_INTERNAL ? config->internal.gateway : link->policy.proxy;
+}
+
 static void resolve(struct link *link)
 {
 	struct s2s *s2s = link->s2s;
-	const char *fixed =
-		link->edge == EDGE_INTERNAL ? s2s->setup.config->internal.gateway : link->policy.proxy;
+	const char *fixed = fixed_hop(link);
+	uint16_t port = link == s2s->trunk ? COMPONENT_PORT : S2S_PORT;
 	struct hostport hop;
 
 	link->without_tls = link->without_sasl = false;
@@ -191,7 +207,7 @@ static void resolve(struct link *link)
 		link_back_off(link, COND_SERVICE_UNAVAILABLE, "no legacy gateway is configured");
 	} else if (!fixed[0]) {
 		link->query = dns_s2s(s2s->setup.dns, link->remote, S2S_PORT, on_resolved, link);
-	} else if (hostport_parse(fixed, S2S_PORT, &hop) == OK) {
+	} else if (hostport_parse(fixed, port, &hop) == OK) {
 		link->query = dns_host(s2s->setup.dns, hop.host, hop.port, on_resolved, link);
 	} else {
 		link_fail(link, COND_REMOTE_SERVER_NOT_FOUND, "the partner's proxy is not HOST[:PORT]");
@@ -217,7 +233,12 @@ static void begin(struct link *link)
 {
 	struct s2s *s2s = link->s2s;
 
-	if (s2s_policy_for(s2s, link->edge, link->remote, &link->policy) != OK) {
+	if (link == s2s->trunk) {
+		component_policy(&link->policy);
+		resolve(link);
+	} else if (component_carries(link)) {
+		component_board(link);
+	} else if (s2s_policy_for(s2s, link->edge, link->remote, &link->policy) != OK) {
 		link_fail(link, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
 		link_back_off(link, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
 	} else if (!has_room(link)) {
@@ -232,9 +253,10 @@ void link_work(struct link *link)
 	link_arm(link);
 	if (s2s_gives_up(link->s2s) && link->state != LINK_STREAM) {
 		fail_for_stop(link);
-	} else if (link->state == LINK_IDLE && !link_is_empty(link)) {
+	} else if (link->state == LINK_IDLE && wants_stream(link)) {
 		begin(link);
-	} else if (link->state == LINK_STREAM && link->stream->state >= S2S_NEGOTIATING) {
+	} else if (link->state == LINK_STREAM && link->stream->state >= S2S_NEGOTIATING &&
+		   !link->stream->is_component) {
 		s2s_out_negotiate(link->stream);
 	}
 }

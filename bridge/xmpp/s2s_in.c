@@ -448,6 +448,17 @@ static void answer_malformed(struct stream *st, const struct stanza *stanza, con
 	stanza_unref(error);
 }
 
+/* A component's server vouches for all who write to the component. */
+static bool is_proved(struct stream *st, const char *local, const char *remote)
+{
+	const struct pair *pair;
+
+	if (st->is_component)
+		return strcmp(st->local, local) == 0;
+	pair = find_pair(st, local, remote);
+	return pair && pair->valid;
+}
+
 void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 {
 	const struct s2s_setup *setup = &st->s2s->setup;
@@ -455,15 +466,18 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 	struct receipt receipt;
 	struct stanza *stanza;
 	struct jid from, to;
-	struct pair *pair;
 
 	if (!el->from || !el->to || !domain_of(el->from, remote) || !domain_of(el->to, local)) {
 		stream_close(st, "improper-addressing", "a stanza needs 'from' and 'to'");
 		return;
 	}
-	pair = find_pair(st, local, remote);
-	if (!pair || !pair->valid) {
-		stream_close(st, "invalid-from", "this stream has not proved that pair of domains");
+	if (!is_proved(st, local, remote)) {
+		if (st->is_component)
+			stream_close(st, "host-unknown",
+				     "a component gets what is for its own domain (ejabberd: global_routes: "
+				     "false)");
+		else
+			stream_close(st, "invalid-from", "this stream has not proved that pair of domains");
 		return;
 	}
 	if (stanza_from_element(el, &stanza) != OK) {

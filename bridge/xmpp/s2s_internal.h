@@ -14,6 +14,7 @@
  *   s2s_verify.c   asking the authoritative server, for us or relayed
  *   s2s_link.c     one outbound link: queue, custody, deadlines
  *   s2s_check.c    telling every step of a stream to a partner
+ *   s2s_component.c  a local domain behind another server (XEP-0114)
  *   s2s_connect.c  finding and reaching the link's next hop, back-off
  */
 #ifndef POOLBRIDGE_XMPP_S2S_INTERNAL_H
@@ -71,6 +72,7 @@ enum stream_event {
 	EV_SM_ACKNOWLEDGEMENT,
 	EV_STANZA,
 	EV_STREAM_ERROR,
+	EV_HANDSHAKE,
 	EV_OTHER,
 	EV_EVENTS
 };
@@ -81,7 +83,7 @@ struct link;
 typedef void stream_step(struct stream *st, const struct xml_element *el);
 typedef stream_step *const stream_steps[S2S_STATES][EV_EVENTS];
 
-extern stream_steps s2s_in_steps, s2s_out_steps;
+extern stream_steps s2s_in_steps, s2s_out_steps, component_steps;
 
 /* A (local, remote) pair on an inbound stream: asked for, then perhaps valid. */
 struct pair {
@@ -121,16 +123,18 @@ struct stream {
 	char *id;                 /* the stream id: ours inbound, the peer's outbound */
 	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
 	struct stream_policy policy;
-	bool is_v1;       /* the peer's header said version 1.0 */
-	bool header_sent; /* on the present XML stream */
-	bool restart;     /* after SASL: a new XML stream on the same connection, likewise */
-	bool is_external; /* SASL EXTERNAL has proved the peer (in) or us (out) */
-	bool is_bidi;     /* agreed: stanzas go both ways (XEP-0288) */
-	bool direct_tls;  /* TLS comes before the first XML stream (XEP-0368) */
-	bool start_tls;   /* as soon as the present input is dealt with */
-	bool peer_closed; /* </stream:stream> received */
-	bool close_sent;  /* </stream:stream> sent, still reading */
-	bool established; /* the idle rules hold, no longer the establishment time */
+	bool is_v1;        /* the peer's header said version 1.0 */
+	bool header_sent;  /* on the present XML stream */
+	bool restart;      /* after SASL: a new XML stream on the same connection, likewise */
+	bool is_external;  /* SASL EXTERNAL has proved the peer (in) or us (out) */
+	bool is_bidi;      /* agreed: stanzas go both ways (XEP-0288) */
+	bool is_component; /* ours to the component's server; always outbound */
+	char end[32];      /* the condition of the peer's stream error, "closed" when it went without one */
+	bool direct_tls;   /* TLS comes before the first XML stream (XEP-0368) */
+	bool start_tls;    /* as soon as the present input is dealt with */
+	bool peer_closed;  /* </stream:stream> received */
+	bool close_sent;   /* </stream:stream> sent, still reading */
+	bool established;  /* the idle rules hold, no longer the establishment time */
 	bool certificate_judged, is_certified; /* the peer's, for its domain, in this TLS session */
 	unsigned sasl_failures;
 	char *tlsa_base;       /* out: whose TLSA records decide; NULL: none do */
@@ -246,6 +250,7 @@ struct s2s {
 	struct stream *streams;
 	uint64_t last_stream;
 	struct link *links;
+	struct link *trunk; /* the link to the component's server; NULL: no component is configured */
 	struct source *sources;
 	struct bucket *buckets;
 	unsigned unauthenticated;
@@ -374,9 +379,34 @@ void link_adopt(struct link *link, struct stream *st);
 bool link_is_empty(const struct link *link);
 void link_arm(struct link *link);
 void link_destroy(struct link *link);
+/* The stream that carries it with others is there, or has ended; the latter as link_stream_ended(). */
+void link_board(struct link *link, struct stream *st);
+bool link_unboard(struct link *link, bool orderly, const char *why);
+/* A question whose answer proves what was sent so far; link->ping_out tells whether it could be asked. */
+void link_ask_for_proof(struct link *link);
+/* How long an answer that was always given may take. */
+int64_t link_patience(const struct link *link);
 
 struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote);
 void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx);
+
+/* s2s_component.c */
+MUST_CHECK enum err component_open(struct s2s *s2s, const char **why);
+/* Is the domain attached to another server? Its links share that stream. */
+bool component_serves(const struct s2s *s2s, enum edge edge, const char *local);
+bool component_carries(const struct link *link);
+void component_send(struct s2s *s2s, const char *remote, struct stanza *stanza, int64_t deadline_ms,
+		    delivery_fn *done, void *ctx);
+/* One of the links that share the stream has something to send. */
+void component_board(struct link *link);
+/* The trunk is there for what comes in, too: it is wanted when nothing waits. */
+bool component_is_wanted(const struct s2s *s2s);
+void component_policy(struct stream_policy *out);
+void component_send_header(struct stream *st);
+void component_header(struct stream *st, const struct xml_header *header);
+void component_idle(struct stream *st);
+/* The stream has ended; what it was, in words. True: as link_stream_ended(). */
+bool component_ended(struct stream *st, const char *why, char words[WHY_SIZE]);
 
 /* s2s_check.c */
 /* A step of the link's stream, when somebody wants to know; link may be NULL. */

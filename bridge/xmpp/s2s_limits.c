@@ -214,7 +214,7 @@ void limits_pay(struct stream *st, const char *remote)
 	double rate = (double)st->s2s->setup.config->s2s.stanza_rate;
 	struct bucket *b;
 
-	if (st->edge == EDGE_INTERNAL)
+	if (st->edge == EDGE_INTERNAL || st->is_component)
 		return;
 	b = bucket_of(st->s2s, remote);
 	b->tokens -= 1;

@@ -167,8 +167,12 @@ static void send_ping(struct link *link)
 	strbuf_free(&b);
 }
 
-/* Ask the peer to prove what it has read. */
-static void ask_for_proof(struct link *link)
+int64_t link_patience(const struct link *link)
+{
+	return DEAD_FACTOR * link->s2s->setup.config->s2s.confirm_ms;
+}
+
+void link_ask_for_proof(struct link *link)
 {
 	if (link->stream->sm_out)
 		link->ping_out = sm_request(link->stream);
@@ -194,7 +198,7 @@ static void pump(struct link *link)
 		DL_APPEND(link->sent, o);
 		link->stream->active_at = s2s_now(link->s2s);
 		if (!link->ping_out && link->last_number - link->sent->number >= PROOF_STANZAS)
-			ask_for_proof(link);
+			link_ask_for_proof(link);
 	}
 	if (link->sent)
 		loop_timer_set(link->tick, TICK_BUSY_MS);
@@ -283,7 +287,7 @@ void link_proved(struct link *link, uint64_t number)
 	link->answers_pings = true;
 	confirm_through(link, number);
 	if (link->sent && is_writable(link))
-		ask_for_proof(link);
+		link_ask_for_proof(link);
 	pump(link);
 }
 
@@ -327,16 +331,18 @@ static void seek_proof(struct link *link, int64_t now)
 {
 	int64_t patience = link->s2s->setup.config->s2s.confirm_ms;
 	int64_t waited = now - link->ping_at;
-	bool by_tcp;
+	bool is_shared = component_carries(link), by_tcp;
 
 	if (!link->sent || !is_writable(link))
 		return;
-	by_tcp = !link->answers_pings && !link->stream->sm_out;
+	by_tcp = !link->answers_pings && !link->stream->sm_out && !is_shared;
 	if (!link->ping_out && now - link->unproved_since >= PROOF_DELAY_MS)
-		ask_for_proof(link);
+		link_ask_for_proof(link);
 	else if (link->ping_out && by_tcp && waited >= patience)
 		confirm_by_tcp(link);
-	else if (link->ping_out && !by_tcp && waited >= DEAD_FACTOR * patience)
+	else if (link->ping_out && is_shared && waited >= link_patience(link))
+		link_ask_for_proof(link); /* the way behind the other server may have lost the question */
+	else if (link->ping_out && !by_tcp && !is_shared && waited >= link_patience(link))
 		stream_close(link->stream, "connection-timeout", "the peer has stopped answering");
 }
 
@@ -366,8 +372,12 @@ static void on_tick(void *ctx)
 		link->state = LINK_IDLE;
 		link_work(link);
 	}
+	if (component_carries(link) && link_is_empty(link)) {
+		link->stream = NULL;
+		link->state = LINK_IDLE;
+	}
 	/* A check's answer is told at the end of the turn, and needs the link. */
-	if (link->state == LINK_IDLE && link_is_empty(link) && !link->check) {
+	if (link->state == LINK_IDLE && link_is_empty(link) && !link->check && link != link->s2s->trunk) {
 		link_destroy(link);
 		return;
 	}
@@ -406,6 +416,25 @@ static bool settle_sent(struct link *link, bool counted, bool orderly, uint64_t 
 	DL_CONCAT(lost, link->queue);
 	link->queue = lost;
 	return taken_back;
+}
+
+void link_board(struct link *link, struct stream *st)
+{
+	link->stream = st;
+	link->state = LINK_STREAM;
+	link_trusted(link);
+}
+
+bool link_unboard(struct link *link, bool orderly, const char *why)
+{
+	struct stream *st = link->stream;
+
+	link->stream = NULL;
+	link->state = LINK_IDLE;
+	link->ping_out = false;
+	str_copy(link->why, sizeof(link->why), why);
+	link_arm(link);
+	return settle_sent(link, false, orderly, sock_acked(st->sock), why);
 }
 
 bool link_stream_ended(struct link *link, bool orderly, const char *why)

@@ -12,6 +12,8 @@ static const char *auth_name(const struct stream *st, bool proved)
 {
 	if (!proved)
 		return "none";
+	if (st->is_component)
+		return "component";
 	return st->is_external ? "external" : "dialback";
 }
 
@@ -35,18 +37,19 @@ static json_t *describe(const struct s2s *s2s, const struct stream *st)
 static json_t *describe_link(const struct s2s *s2s, const struct link *link)
 {
 	json_t *row = describe(s2s, link->stream);
-	bool sm = link->stream && link->stream->sm_out;
+	bool sm = link->stream && link->stream->sm_out, is_trunk = link == s2s->trunk;
 	const struct outgoing *o;
 	size_t unconfirmed = 0;
 
 	DL_FOREACH (link->sent, o)
 		unconfirmed++;
-	json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "edge",
-					      edge_name(link->edge), "direction", "out", "local", link->local,
-					      "remote", link->remote, "sm", sm, "acknowledged",
-					      (json_int_t)(sm ? link->sm_acked : 0), "queued",
-					      (json_int_t)(link->count - unconfirmed), "unconfirmed",
-					      (json_int_t)unconfirmed, "last_error", link->why));
+	json_object_update_new(row,
+			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:I, s:s}", "edge",
+					 edge_name(link->edge), "direction", is_trunk ? "both" : "out",
+					 "local", link->local, "remote", is_trunk ? "*" : link->remote, "sm",
+					 sm, "acknowledged", (json_int_t)(sm ? link->sm_acked : 0), "queued",
+					 (json_int_t)(link->count - unconfirmed), "unconfirmed",
+					 (json_int_t)unconfirmed, "last_error", link->why));
 	if (link->stream)
 		json_object_set_new(row, "auth",
 				    json_string(auth_name(link->stream, link->stream->state == S2S_TRUSTED)));

@@ -61,6 +61,10 @@ void stream_send_header(struct stream *st)
 {
 	struct strbuf b = { 0 };
 
+	if (st->is_component) {
+		component_send_header(st);
+		return;
+	}
 	strbuf_puts(&b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER "' xmlns:stream='" NS_STREAMS
 			"' xmlns:db='" NS_DIALBACK "'");
 	if (st->direction == DIRECTION_IN)
@@ -109,7 +113,12 @@ static void release(struct stream *st, bool graceful, const char *why)
 	struct s2s *s2s = st->s2s;
 	struct link *link = st->link;
 	bool taken_back = false;
+	char words[WHY_SIZE];
 
+	if (st->is_component) {
+		taken_back = component_ended(st, why, words);
+		why = words;
+	}
 	log_event(LOG_INFO, "stream-down", st->name, "edge=%s local=%s remote=%s state=%s why=%s",
 		  edge_name(st->edge), log_value(st->local), log_value(st->remote), state_names[st->state],
 		  log_value(why));
@@ -118,7 +127,7 @@ static void release(struct stream *st, bool graceful, const char *why)
 	limits_release(st);
 	st->link = NULL;
 	if (link)
-		taken_back = link_stream_ended(link, st->peer_closed, why);
+		taken_back = link_stream_ended(link, st->peer_closed, why) || taken_back;
 	st->state = S2S_CLOSING;
 	/* What goes out again on the next stream must not reach the peer by this one, too. */
 	if (taken_back)
@@ -218,25 +227,16 @@ static enum stream_event event_of(const struct xml_element *el)
 		const char *ns, *name;
 		enum stream_event event;
 	} events[] = {
-		{ NS_SERVER, "message", EV_STANZA },
-		{ NS_SERVER, "presence", EV_STANZA },
-		{ NS_SERVER, "iq", EV_STANZA },
-		{ NS_STREAMS, "features", EV_FEATURES },
-		{ NS_STREAMS, "error", EV_STREAM_ERROR },
-		{ NS_TLS, "starttls", EV_STARTTLS },
-		{ NS_TLS, "proceed", EV_PROCEED },
-		{ NS_TLS, "failure", EV_TLS_FAILURE },
-		{ NS_SASL, "auth", EV_SASL_AUTH },
-		{ NS_SASL, "success", EV_SASL_SUCCESS },
-		{ NS_SASL, "failure", EV_SASL_FAILURE },
-		{ NS_SM, "enable", EV_SM_ENABLE },
-		{ NS_BIDI, "bidi", EV_BIDI },
-		{ NS_SM, "enabled", EV_SM_ENABLED },
-		{ NS_SM, "failed", EV_SM_FAILED },
-		{ NS_SM, "r", EV_SM_REQUEST },
-		{ NS_SM, "a", EV_SM_ACKNOWLEDGEMENT },
-		{ NS_DIALBACK, "result", EV_DB_RESULT },
-		{ NS_DIALBACK, "verify", EV_DB_VERIFY },
+		{ NS_SERVER, "message", EV_STANZA },     { NS_SERVER, "presence", EV_STANZA },
+		{ NS_SERVER, "iq", EV_STANZA },          { NS_SERVER, "handshake", EV_HANDSHAKE },
+		{ NS_STREAMS, "features", EV_FEATURES }, { NS_STREAMS, "error", EV_STREAM_ERROR },
+		{ NS_TLS, "starttls", EV_STARTTLS },     { NS_TLS, "proceed", EV_PROCEED },
+		{ NS_TLS, "failure", EV_TLS_FAILURE },   { NS_SASL, "auth", EV_SASL_AUTH },
+		{ NS_SASL, "success", EV_SASL_SUCCESS }, { NS_SASL, "failure", EV_SASL_FAILURE },
+		{ NS_SM, "enable", EV_SM_ENABLE },       { NS_BIDI, "bidi", EV_BIDI },
+		{ NS_SM, "enabled", EV_SM_ENABLED },     { NS_SM, "failed", EV_SM_FAILED },
+		{ NS_SM, "r", EV_SM_REQUEST },           { NS_SM, "a", EV_SM_ACKNOWLEDGEMENT },
+		{ NS_DIALBACK, "result", EV_DB_RESULT }, { NS_DIALBACK, "verify", EV_DB_VERIFY },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(events); i++)
@@ -253,7 +253,7 @@ static void refuse(struct stream *st, enum stream_event event, const struct xml_
 	snprintf(text, sizeof(text), "<%.64s/> is not expected now", el->name);
 	if (event == EV_STANZA)
 		stream_close(st, "not-authorized", text);
-	else if (event == EV_OTHER)
+	else if (event == EV_OTHER || event == EV_HANDSHAKE)
 		stream_close(st, "unsupported-stanza-type", text);
 	else
 		stream_close(st, "policy-violation", text);
@@ -274,6 +274,7 @@ static void on_stream_error(struct stream *st, const struct xml_element *el)
 		else
 			condition = child->name;
 	}
+	str_copy(st->end, sizeof(st->end), condition);
 	snprintf(why, sizeof(why), "the peer's stream error: %.60s%s%.100s", condition, text[0] ? ": " : "",
 		 text);
 	if (can_speak(st))
@@ -288,12 +289,18 @@ static bool is_too_late(const struct stream *st, enum stream_event event)
 	       event != EV_SM_ACKNOWLEDGEMENT && event != EV_STREAM_ERROR;
 }
 
+static stream_steps *steps_of(const struct stream *st)
+{
+	if (st->is_component)
+		return &component_steps;
+	return st->direction == DIRECTION_IN ? &s2s_in_steps : &s2s_out_steps;
+}
+
 static void on_element(void *ctx, const struct xml_element *el)
 {
 	struct stream *st = ctx;
-	stream_steps *steps = st->direction == DIRECTION_IN ? &s2s_in_steps : &s2s_out_steps;
 	enum stream_event event = event_of(el);
-	stream_step *step = (*steps)[st->state][event];
+	stream_step *step = (*steps_of(st))[st->state][event];
 
 	if (st->state == S2S_CLOSING || is_too_late(st, event))
 		return;
@@ -309,7 +316,9 @@ static void on_open(void *ctx, const struct xml_header *header)
 {
 	struct stream *st = ctx;
 
-	if (st->direction == DIRECTION_IN)
+	if (st->is_component)
+		component_header(st, header);
+	else if (st->direction == DIRECTION_IN)
 		s2s_in_header(st, header);
 	else
 		s2s_out_header(st, header);
@@ -320,16 +329,23 @@ static void on_close(void *ctx)
 	struct stream *st = ctx;
 
 	st->peer_closed = true;
+	str_copy(st->end, sizeof(st->end), "closed");
 	stream_close(st, NULL, NULL);
 }
 
 static const struct xmlstream_ops xml_ops = { .open = on_open, .element = on_element, .close = on_close };
 
+static struct xmlstream *create_xml(struct stream *st)
+{
+	return xmlstream_create(st->is_component ? NS_COMPONENT : NS_SERVER, NS_SERVER,
+				&st->s2s->stranger_limits, &xml_ops, st);
+}
+
 /* The stream begins anew on this connection, after TLS or SASL (RFC 6120 section 4.3.3). */
 static void begin_anew(struct stream *st)
 {
 	xmlstream_destroy(st->xml);
-	st->xml = xmlstream_create(&st->s2s->stranger_limits, &xml_ops, st);
+	st->xml = create_xml(st);
 	st->header_sent = false;
 	stream_set_state(st, S2S_OPENING);
 	if (st->direction == DIRECTION_OUT)
@@ -421,8 +437,11 @@ static void on_secured(void *ctx)
 
 static void on_closed(void *ctx, bool reset, const char *why)
 {
-	(void)reset;
-	release(ctx, false, why);
+	struct stream *st = ctx;
+
+	if (!reset)
+		str_copy(st->end, sizeof(st->end), "closed");
+	release(st, false, why);
 }
 
 static const struct sock_ops socket_ops = {
@@ -443,6 +462,10 @@ static void on_idle(struct stream *st)
 	const struct config *config = st->s2s->setup.config;
 	int64_t left = st->active_at + config->s2s.inactivity_ms - s2s_now(st->s2s);
 
+	if (st->is_component) {
+		component_idle(st);
+		return;
+	}
 	if (left <= 0 && (!st->link || link_is_empty(st->link))) {
 		stream_finish(st);
 		return;
@@ -478,7 +501,6 @@ static struct stream *stream_create(struct s2s *s2s, enum edge edge, enum direct
 	snprintf(st->name, sizeof(st->name), "%c%llu", direction == DIRECTION_IN ? 'i' : 'o',
 		 (unsigned long long)st->number);
 	st->opened_at = st->active_at = s2s_now(s2s);
-	st->xml = xmlstream_create(&s2s->stranger_limits, &xml_ops, st);
 	st->timer = loop_timer_create(s2s->setup.loop, on_timer, st);
 	HASH_ADD(hh, s2s->streams, number, sizeof(st->number), st);
 	return st;
@@ -494,6 +516,7 @@ void stream_accept(struct s2s *s2s, enum edge edge, bool direct_tls, int fd)
 {
 	struct stream *st = stream_create(s2s, edge, DIRECTION_IN);
 
+	st->xml = create_xml(st);
 	st->direct_tls = direct_tls;
 	st->sock = sock_accept(s2s->setup.loop, fd, output_limit(s2s), &socket_ops, st);
 	stream_set_state(st, S2S_OPENING);
@@ -513,6 +536,8 @@ struct stream *stream_connect(struct link *link, const struct dns_target *target
 	struct stream *st = stream_create(s2s, link->edge, DIRECTION_OUT);
 
 	st->link = link;
+	st->is_component = link == s2s->trunk;
+	st->xml = create_xml(st);
 	st->policy = link->policy;
 	st->direct_tls = target->direct_tls;
 	st->tlsa_base = link->tlsa ? xstrdup(target->host) : NULL;

@@ -39,6 +39,7 @@ enum state {
 };
 
 struct xmlstream {
+	const char *content, *form; /* namespaces */
 	const struct xmlstream_limits *limits;
 	const struct xmlstream_ops *ops;
 	void *ctx;
@@ -53,7 +54,7 @@ struct xmlstream {
 	struct strbuf kept; /* the bytes [kept_at, fed_at) */
 	uint64_t kept_at;
 
-	bool content_namespace; /* the header's default namespace is jabber:server */
+	bool content_namespace; /* the header's default namespace is the content namespace */
 	bool has_dialback;
 
 	unsigned futile; /* consecutive scans of an unfinished tag */
@@ -61,6 +62,8 @@ struct xmlstream {
 	unsigned depth;        /* open elements below the stream element */
 	unsigned elements;     /* in the present first-level element */
 	unsigned declarations; /* of namespaces, in the present tag */
+	unsigned foreign;      /* depth of the outermost open element beyond the content namespace; 0: none */
+	bool renames;          /* the present tag declares the content namespace, and the form is another */
 	struct xml_pending pending;
 };
 
@@ -110,7 +113,7 @@ static bool check_count(struct xmlstream *x, const char **attributes)
 static bool check_prefixes(struct xmlstream *x, const struct xml_name *name, const char **attributes)
 {
 	if (name->prefix != NULL) {
-		if (xml_name_has_ns(name, NS_SERVER)) {
+		if (xml_name_has_ns(name, x->content) || xml_name_has_ns(name, x->form)) {
 			fail(x, "bad-namespace-prefix");
 			return false;
 		}
@@ -165,14 +168,30 @@ static void XMLCALL on_text(void *ctx, const XML_Char *text, int n);
 static void begin_element(struct xmlstream *x, const struct xml_name *name, const char **attributes)
 {
 	/* A content namespace that is not that of the stream (RFC 6120 section 4.8.3). */
-	if (xml_name_has_ns(name, NS_CLIENT)) {
+	if (xml_name_has_ns(name, NS_CLIENT) || (x->form != x->content && xml_name_has_ns(name, x->form))) {
 		fail(x, "invalid-namespace");
 		return;
 	}
 	x->done = event_start(x);
-	xml_pending_begin(&x->pending, name, attributes);
+	xml_pending_begin(&x->pending, name, xml_name_has_ns(name, x->content) ? x->form : NULL, attributes);
 	if (x->pending.is_stanza)
 		XML_SetCharacterDataHandler(x->expat, NULL);
+}
+
+/*
+ * A tag inside the element declares the content namespace by name. Within foreign
+ * elements (a forwarded message) jabber:server is as good on a component's stream as
+ * on another, but jabber:component:accept is known nowhere else.
+ */
+static void note_rename(struct xmlstream *x, const struct xml_name *name)
+{
+	bool is_wanted = x->renames;
+
+	x->renames = false;
+	if (x->foreign == 0 && !xml_name_has_ns(name, x->content))
+		x->foreign = x->depth;
+	if (is_wanted && (x->foreign == 0 || strcmp(x->content, NS_COMPONENT) == 0))
+		xml_pending_rename(&x->pending, (size_t)(event_start(x) - x->done));
 }
 
 static void XMLCALL on_start(void *ctx, const XML_Char *reported, const XML_Char **attributes)
@@ -199,6 +218,8 @@ static void XMLCALL on_start(void *ctx, const XML_Char *reported, const XML_Char
 		begin_element(x, &name, attributes);
 	else if (!x->pending.is_stanza)
 		xml_capture_start(&x->pending.capture, &name);
+	if (is_live(x))
+		note_rename(x, &name);
 }
 
 /* The bytes of the element that ends here, in one piece. */
@@ -215,7 +236,7 @@ static void finish_element(struct xmlstream *x)
 	uint64_t end = event_end(x);
 	struct xml_element e;
 
-	xml_pending_finish(&x->pending, element_bytes(x, end), (size_t)(end - x->done), &e);
+	xml_pending_finish(&x->pending, element_bytes(x, end), (size_t)(end - x->done), x->form, &e);
 	x->done = end;
 	XML_SetCharacterDataHandler(x->expat, on_text);
 	x->ops->element(x->ctx, &e);
@@ -229,6 +250,8 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
 	(void)name;
 	if (x->state != STATE_CONTENT)
 		return;
+	if (x->depth <= x->foreign)
+		x->foreign = 0;
 	if (x->depth == 0) {
 		x->state = STATE_CLOSED;
 		x->done = event_end(x);
@@ -278,12 +301,14 @@ static void XMLCALL on_namespace(void *ctx, const XML_Char *prefix, const XML_Ch
 	if (x->state == STATE_CONTENT) {
 		if (prefix != NULL)
 			xml_scope_enter(&x->pending.scope, prefix);
+		else
+			x->renames = x->form != x->content && uri != NULL && strcmp(uri, x->content) == 0;
 		return;
 	}
 	if (uri != NULL && strcmp(uri, NS_DIALBACK) == 0)
 		x->has_dialback = true;
 	if (prefix == NULL)
-		x->content_namespace = uri != NULL && strcmp(uri, NS_SERVER) == 0;
+		x->content_namespace = uri != NULL && strcmp(uri, x->content) == 0;
 	else if (strcmp(prefix, "xml") != 0)
 		xml_scope_declare(&x->pending.scope, prefix, uri);
 }
@@ -341,13 +366,16 @@ static const char *condition_of(enum XML_Error error)
 	}
 }
 
-struct xmlstream *xmlstream_create(const struct xmlstream_limits *limits, const struct xmlstream_ops *ops,
+struct xmlstream *xmlstream_create(const char *content, const char *form,
+				   const struct xmlstream_limits *limits, const struct xmlstream_ops *ops,
 				   void *ctx)
 {
 	static const XML_Memory_Handling_Suite memory = { xmalloc, xrealloc, free };
 	static const char separator[] = { XML_SEPARATOR, '\0' };
 	struct xmlstream *x = xcalloc(1, sizeof(*x));
 
+	x->content = content;
+	x->form = strcmp(form, content) == 0 ? content : form;
 	x->limits = limits;
 	x->ops = ops;
 	x->ctx = ctx;

@@ -13,7 +13,10 @@
  * namespace prefix declared on the stream header and used inside gets its
  * declaration, and the header's xml:lang (where it has one and the element has
  * none) its attribute, both inserted into the start tag; all other bytes are
- * as received.
+ * as received. Between streams of two content namespaces (jabber:server,
+ * jabber:component:accept) an element changes its form: what inherits the
+ * stream's content namespace inherits the other one's there, and where the
+ * stream's is declared by name, the other name takes its place.
  *
  * No sockets, no policy, no stanza semantics.
  */
@@ -23,6 +26,7 @@
 #include "bridge/core/base.h"
 
 #define NS_SERVER           "jabber:server"
+#define NS_COMPONENT        "jabber:component:accept"
 #define NS_STREAMS          "http://etherx.jabber.org/streams"
 #define NS_STREAM_ERRORS    "urn:ietf:params:xml:ns:xmpp-streams"
 #define NS_STANZA_ERRORS    "urn:ietf:params:xml:ns:xmpp-stanzas"
@@ -54,12 +58,12 @@ struct xml_child {
 };
 
 struct xml_element {
-	const char *ns, *name;
+	const char *ns, *name;                    /* ns: the content namespace under the name of the form */
 	const char *from, *to, *id, *type, *lang; /* lang: its own or the header's */
 	const char *mechanism, *h;                /* SASL's and XEP-0198's */
 	const char *bytes;                        /* the standalone element */
 	size_t size;
-	/* Filled only for elements that are not message, presence or iq in jabber:server: */
+	/* Filled only for elements that are not message, presence or iq in the content namespace: */
 	const char *text; /* character data directly inside, joined; "" when none */
 	const struct xml_child *children;
 	size_t child_count;
@@ -71,8 +75,13 @@ struct xmlstream_ops {
 	void (*close)(void *ctx); /* </stream:stream> */
 };
 
-/* ops and limits are borrowed for the life of the object. */
-struct xmlstream *xmlstream_create(const struct xmlstream_limits *limits, const struct xmlstream_ops *ops,
+/*
+ * content: the content namespace of the stream, which its header must declare; form: that of the
+ * streams for which elements are made standalone. Both are one of the two constants above, the same
+ * but for a component's streams. ops and limits are borrowed for the life of the object, like these.
+ */
+struct xmlstream *xmlstream_create(const char *content, const char *form,
+				   const struct xmlstream_limits *limits, const struct xmlstream_ops *ops,
 				   void *ctx);
 void xmlstream_destroy(struct xmlstream *x); /* not from its own callback; NULL is allowed */
 /* Wider limits from now on, borrowed like the first; also from a callback. */

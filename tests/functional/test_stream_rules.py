@@ -212,7 +212,8 @@ def test_identifier_is_echoed_exactly(raw, unharmed):
 
 @pytest.mark.parametrize("kind", ["get", "set"])
 def test_request_is_always_answered(raw, kind):
-    back = answer_to(raw, f"<iq type='{kind}' from='x@raw.test/a' to='corp.test' id='{ODD_XML}'><x xmlns='urn:x'/></iq>")
+    back = answer_to(raw, f"<iq type='{kind}' from='x@raw.test/a' to='corp.test' id='{ODD_XML}'>"
+                          "<x xmlns='urn:x'/></iq>")
     assert back.get("id") == ODD and back.get("type") == "error" and back.get("to") == "x@raw.test/a"
 
 

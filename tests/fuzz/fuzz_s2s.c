@@ -25,6 +25,8 @@
  *     pXYZ    partner.test: TLS, SASL, dialback; p! the registry fails
  *     ?X      check partner X; ! stop
  *
+ * When the first line is C, branch.test is a component of another server.
+ *
  * In what is said, $V is the id of the last question that we asked on that
  * connection, $K the last key that we showed, $P our last ping's id.
  */
@@ -54,9 +56,10 @@ static const struct {
 	enum edge edge;
 	const char *local, *remote;
 } links[] = {
-	{ EDGE_EXTERNAL, "corp.test", "partner.test" }, { EDGE_INTERNAL, "partner.test", "corp.test" },
-	{ EDGE_EXTERNAL, "corp.test", "tls.test" },     { EDGE_EXTERNAL, "branch.test", "strict.test" },
-	{ EDGE_EXTERNAL, "corp.test", "blocked.test" }, { EDGE_EXTERNAL, "corp.test", "nowhere.test" },
+	{ EDGE_EXTERNAL, "corp.test", "partner.test" },   { EDGE_INTERNAL, "partner.test", "corp.test" },
+	{ EDGE_EXTERNAL, "corp.test", "tls.test" },       { EDGE_EXTERNAL, "branch.test", "strict.test" },
+	{ EDGE_EXTERNAL, "corp.test", "blocked.test" },   { EDGE_EXTERNAL, "corp.test", "nowhere.test" },
+	{ EDGE_EXTERNAL, "branch.test", "partner.test" },
 };
 
 static unsigned number(const char *text, unsigned count)
@@ -343,7 +346,8 @@ static void run_lines(const char *text, size_t n)
 	look();
 }
 
-static const struct config config = {
+static const struct config without_component = {
+	.component = { .server = "", .domain = "", .secret = "" },
 	.external = { .bind = "" },
 	.internal = { .gateway = "gateway.corp.test:5269", .bind = "", .tls = REQUIRE_OPTIONAL },
 	.dialback = { .secret = "secret" },
@@ -372,15 +376,24 @@ static const struct config config = {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct config config = without_component;
 	const struct s2s_setup setup = { .config = &config, .on_stanza = on_stanza };
-	char *text = xmalloc(size + 1); /* number() may look at the byte behind a line */
+	char *text;
 	const char *why;
 
+	if (size == 0)
+		return 0;
+	text = xmalloc(size + 1); /* number() may look at the byte behind a line */
 	memcpy(text, data, size);
 	text[size] = '\n';
 	log_set_level(LOG_ERROR);
 	memset(&run, 0, sizeof(run));
 	world_begin();
+	if (text[0] == 'C' && text[1] == '\n') {
+		config.component.server = "xmpp.branch.test:5347";
+		config.component.domain = "branch.test";
+		config.component.secret = "secret";
+	}
 	CHECK(s2s_create(&setup, &run.s2s, &why) == OK);
 	run_lines(text, size);
 	s2s_destroy(run.s2s);

@@ -60,7 +60,7 @@ static unsigned parse(const struct stanza *s, const char *text, enum err *result
 	static const struct xmlstream_limits limits = { SIZE_MAX / 2, 10, 10, 10 };
 	static const struct xmlstream_ops ops = { on_open, on_element, on_close };
 	struct expected expected = { .text = text };
-	struct xmlstream *x = xmlstream_create(&limits, &ops, &expected);
+	struct xmlstream *x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &ops, &expected);
 	size_t used;
 
 	CHECK(xmlstream_feed(x, head, sizeof(head) - 1, &used) == OK);

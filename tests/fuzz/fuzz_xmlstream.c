@@ -1,10 +1,12 @@
 /*
  * The stream parser: however the bytes are cut, the same comes of them; and
  * what leaves is, alone in a fresh stream, exactly one element that says what it
- * said where it came from. A stanza can be built into a tree and be answered.
+ * said where it came from. A stanza can be built into a tree and be answered, and
+ * says the same after its way over a component's stream.
  *
  * The first four bytes say how the rest is cut.
  */
+#include "bridge/xmpp/component.h"
 #include "bridge/xmpp/stanza.h"
 #include "bridge/xmpp/xmlstream.h"
 
@@ -55,6 +57,48 @@ static void check_canon(const struct seen *seen, const char *bytes, size_t size)
 	free(exact);
 }
 
+static void ignore_header(void *ctx, const struct xml_header *h)
+{
+	(void)ctx;
+	(void)h;
+}
+
+static void ignore_close(void *ctx)
+{
+	(void)ctx;
+}
+
+static void take_canon(void *ctx, const struct xml_element *e)
+{
+	char **canon = ctx;
+
+	CHECK(*canon == NULL && strcmp(e->ns, NS_SERVER) == 0);
+	*canon = xml_canon_alone(e->bytes, e->size);
+}
+
+/* Out as a component, and in again from its server. What is the component's own namespace is not for servers. */
+static void check_component(struct stanza *s)
+{
+	static const char header[] = "<stream:stream xmlns='" NS_COMPONENT "' xmlns:stream='" NS_STREAMS "'>";
+	static const struct xmlstream_limits limits = { 10 * BYTES_MAX, 20, 50, 20 };
+	static const struct xmlstream_ops ops = { ignore_header, take_canon, ignore_close };
+	char *before = xml_canon_alone(s->bytes, s->size), *after = NULL;
+	struct xmlstream *x = xmlstream_create(NS_COMPONENT, NS_SERVER, &limits, &ops, &after);
+	struct stanza *sent = NULL;
+	size_t used;
+
+	if (strstr(before, NS_COMPONENT) == NULL) {
+		CHECK(component_stanza(s, &sent) == OK);
+		CHECK(xmlstream_feed(x, header, sizeof(header) - 1, &used) == OK);
+		CHECK(xmlstream_feed(x, sent->bytes, sent->size, &used) == OK);
+		CHECK(after != NULL && strcmp(before, after) == 0);
+	}
+	stanza_unref(sent);
+	xmlstream_destroy(x);
+	free(after);
+	free(before);
+}
+
 static void check_stanza(const struct xml_element *e)
 {
 	struct stanza *s = NULL, *answer;
@@ -63,6 +107,7 @@ static void check_stanza(const struct xml_element *e)
 
 	if (stanza_from_element(e, &s) != OK)
 		return;
+	check_component(s);
 	CHECK(stanza_tree_build(s, &t) == OK);
 	stanza_tree_text(t, "body", NULL);
 	stanza_tree_error(t, &text);
@@ -122,7 +167,7 @@ static void feed_all(struct seen *seen, const struct strbuf *stream, const uint8
 {
 	static const struct xmlstream_limits limits = { BYTES_MAX, 20, 50, 10 };
 	static const struct xmlstream_ops ops = { on_open, on_element, on_close };
-	struct xmlstream *x = xmlstream_create(&limits, &ops, seen);
+	struct xmlstream *x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &ops, seen);
 	size_t n = stream->len - BYTES_MAX;
 
 	for (size_t at = 0, i = 0; at < n; i++) {

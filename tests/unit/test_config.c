@@ -312,6 +312,17 @@ static const struct {
 	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; gateway = \"a b\"; };",
 	  "t.conf:2: option 'internal.gateway': \"a b\" is no HOST:PORT; write for example "
 	  "\"gateway.example.org:5269\"" },
+	{ R "component: { server = \"xmpp.example.org:5347\"; domain = \"corp.test\"; secret = \"s\"; };",
+	  NULL },
+	{ R "component: { server = \"a b\"; domain = \"corp.test\"; secret = \"s\"; };",
+	  "t.conf:2: option 'component.server': \"a b\" is no HOST:PORT; write for example "
+	  "\"xmpp.example.org:5347\"" },
+	{ R "component: { server = \"localhost\"; secret = \"s\"; };",
+	  "t.conf:2: option 'component.server': needs component.domain too: the name of the component" },
+	{ R "component: { server = \"localhost\"; domain = \"corp.test\"; };",
+	  "t.conf:2: option 'component.server': needs component.secret too, as the server has it" },
+	{ R "component: { secret = \"s\"; };",
+	  "t.conf:2: option 'component.secret': needs component.server too: where the component attaches" },
 	{ R "internal: { allow = [ \"10.0.0.0/8\" ]; };",
 	  "t.conf:2: option 'internal.allow': \"10.0.0.0/8\" " ADDRESS },
 	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; gateway = \"g\"; tls = \"required\"; };",

@@ -161,17 +161,23 @@ struct row {
 	const char *condition; /* NULL: none */
 	size_t size;           /* 0: strlen(input) */
 	unsigned stop_after;
-	const char *rest; /* with stop_after: the bytes not used */
+	const char *rest;           /* with stop_after: the bytes not used */
+	const char *content, *form; /* NULL: jabber:server */
 };
 
 /* Feed the row's input in pieces: the first of n bytes, then all of them of 'each' bytes. */
 static void run_row(const struct row *row, size_t first, size_t each, char **canon, size_t canon_count)
 {
 	size_t size = row->size != 0 ? row->size : strlen(row->input), used = 0, n = first;
-	struct seen seen = { .stop_after = row->stop_after, .canon = canon, .canon_count = canon_count };
+	const char *content = row->content != NULL ? row->content : NS_SERVER;
+	const char *form = row->form != NULL ? row->form : NS_SERVER;
+	/* In another form, it says something else. */
+	struct seen seen = { .stop_after = row->stop_after,
+			     .canon = content == form ? canon : NULL,
+			     .canon_count = canon_count };
 	bool ok = true;
 
-	seen.x = xmlstream_create(&limits, &ops, &seen);
+	seen.x = xmlstream_create(content, form, &limits, &ops, &seen);
 	strbuf_puts(&seen.log, "");
 	for (size_t at = 0; at < size && ok; at += n, n = each) {
 		if (n > size - at)
@@ -723,6 +729,78 @@ static void test_namespaces(void **state)
 	run_rows(namespaces, ARRAY_SIZE(namespaces));
 }
 
+#define IN_HEAD  "<stream:stream xmlns='" NS_COMPONENT "' xmlns:stream='" NS_STREAMS "' id='1'>"
+#define IN       .content = NS_COMPONENT, .form = NS_SERVER
+#define OUT_HEAD "<stream:stream xmlns='" NS_SERVER "' xmlns:stream='" NS_STREAMS "' id='1'>"
+#define OUT      .content = NS_SERVER, .form = NS_COMPONENT
+#define BEGIN    "open id=1\n"
+
+/* Between a component's stream and a server's. */
+static const struct row forms[] = {
+	{ IN, .what = "in: what inherits the namespace",
+	  .input = IN_HEAD "<handshake/><message to='a'><body>x</body></message>",
+	  .events = BEGIN "{jabber:server}handshake\n <handshake/>\n"
+			  "{jabber:server}message to=a\n <message to='a'><body>x</body></message>\n" },
+	{ IN, .what = "in: what names it, in whatever way",
+	  .input = IN_HEAD "<message xmlns='jabber:component:accept' to='a'/>"
+			   "<message to=\"x xmlns='y'\" xmlns = \"jabber&#58;component:accept\" id='2'>"
+			   "<body xmlns='jabber:component:accept'/><a b='c'/></message>",
+	  .events = BEGIN "{jabber:server}message to=a\n <message xmlns='jabber:server' to='a'/>\n"
+			  "{jabber:server}message to=x xmlns='y' id=2\n "
+			  "<message to=\"x xmlns='y'\" xmlns = \"jabber:server\" id='2'>"
+			  "<body xmlns='jabber:server'/><a b='c'/></message>\n" },
+	{ IN, .what = "in: within foreign elements, where jabber:server is free to stand",
+	  .input = IN_HEAD "<iq><f xmlns='urn:f'><message xmlns='jabber:component:accept'/>"
+			   "<message xmlns='jabber:server'/></f></iq>",
+	  .events = BEGIN "{jabber:server}iq\n <iq><f xmlns='urn:f'><message xmlns='jabber:server'/>"
+			  "<message xmlns='jabber:server'/></f></iq>\n" },
+	{ IN, .what = "in: together with what the header declares",
+	  .input =
+		  "<stream:stream xmlns='" NS_COMPONENT "' xmlns:stream='" NS_STREAMS
+		  "' xmlns:x='urn:x' xml:lang='en'><message xmlns='jabber:component:accept'><x:a/></message>",
+	  .events = "open lang=en\n{jabber:server}message lang=en\n "
+		    "<message xml:lang='en' xmlns:x='urn:x' xmlns='jabber:server'><x:a/></message>\n" },
+	{ IN, .what = "in: a server's header", .input = HEAD, .events = "",
+	  .condition = "invalid-namespace" },
+	{ IN, .what = "in: a server's stanza", .input = IN_HEAD "<message xmlns='jabber:server'/>",
+	  .events = BEGIN, .condition = "invalid-namespace" },
+	{ IN, .what = "in: a client's stanza", .input = IN_HEAD "<message xmlns='jabber:client'/>",
+	  .events = BEGIN, .condition = "invalid-namespace" },
+	{ IN, .what = "in: a prefix for the namespace",
+	  .input = IN_HEAD "<message><c:body xmlns:c='jabber:component:accept'/></message>", .events = BEGIN,
+	  .condition = "bad-namespace-prefix" },
+	{ IN, .what = "in: a prefix for what it will be",
+	  .input = IN_HEAD "<message><c:body xmlns:c='jabber:server'/></message>", .events = BEGIN,
+	  .condition = "bad-namespace-prefix" },
+	{ IN, .what = "in: a comment", .input = IN_HEAD "<message><!-- --></message>", .events = BEGIN,
+	  .condition = "restricted-xml" },
+
+	{ OUT, .what = "out: what names it",
+	  .input = OUT_HEAD "<message xmlns='jabber:server'><body xmlns=\"jabber:server\">x</body></message>",
+	  .events = BEGIN "{jabber:component:accept}message\n <message xmlns='jabber:component:accept'>"
+			  "<body xmlns=\"jabber:component:accept\">x</body></message>\n" },
+	{ OUT, .what = "out: within foreign elements it stays, behind them it does not",
+	  .input =
+		  OUT_HEAD "<iq><f xmlns='urn:f'><message xmlns='jabber:server'><body xmlns='jabber:server'/>"
+			   "</message></f><a xmlns='jabber:server'/></iq>",
+	  .events = BEGIN
+	  "{jabber:component:accept}iq\n <iq><f xmlns='urn:f'><message xmlns='jabber:server'>"
+	  "<body xmlns='jabber:server'/></message></f><a xmlns='jabber:component:accept'/></iq>\n" },
+	{ .what = "a component's header on a server's stream",
+	  .input = IN_HEAD,
+	  .events = "",
+	  .condition = "invalid-namespace" },
+	{ .what = "a component's stanza on a server's stream is no stanza",
+	  .input = OUT_HEAD "<message xmlns='jabber:component:accept'/>",
+	  .events = BEGIN "{jabber:component:accept}message\n <message xmlns='jabber:component:accept'/>\n" },
+};
+
+static void test_forms(void **state)
+{
+	(void)state;
+	run_rows(forms, ARRAY_SIZE(forms));
+}
+
 static void test_contents(void **state)
 {
 	(void)state;
@@ -814,7 +892,7 @@ static const struct xmlstream_ops quiet = { ignore_header, ignore_element, ignor
 
 static const char *run_quiet(const char *bytes, size_t n, size_t each)
 {
-	struct xmlstream *x = xmlstream_create(&limits, &quiet, NULL);
+	struct xmlstream *x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &quiet, NULL);
 	const char *condition;
 	size_t used = 0;
 
@@ -856,7 +934,7 @@ static void test_limits(void **state)
 /* The limit strikes with the first byte beyond it, not at the end of what was sent. */
 static void test_limit_at_once(void **state)
 {
-	struct xmlstream *x = xmlstream_create(&limits, &quiet, NULL);
+	struct xmlstream *x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &quiet, NULL);
 	size_t used = 0;
 
 	(void)state;
@@ -882,7 +960,7 @@ static const char *run_slowly(const char *before, const char *unit, size_t times
 	for (size_t i = 0; i < times; i++)
 		strbuf_puts(&b, unit);
 	strbuf_puts(&b, after);
-	seen.x = xmlstream_create(&limits, &ops, &seen);
+	seen.x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &ops, &seen);
 	for (size_t i = 0; i < b.len && feed(seen.x, b.s + i, 1, &used); i++)
 		;
 	condition = xmlstream_condition(seen.x);
@@ -935,7 +1013,7 @@ static void test_set_limits(void **state)
 		size_t cut = limits.stanza_bytes - 100;
 
 		strbuf_puts(&seen.log, "");
-		seen.x = xmlstream_create(&limits, &ops, &seen);
+		seen.x = xmlstream_create(NS_SERVER, NS_SERVER, &limits, &ops, &seen);
 		assert_int_equal(xmlstream_feed(seen.x, b.s, cut, &used), OK);
 		if (!late)
 			xmlstream_set_limits(seen.x, &wider);
@@ -950,11 +1028,11 @@ static void test_set_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_headers),       cmocka_unit_test(test_restrictions),
-		cmocka_unit_test(test_ill_formed),    cmocka_unit_test(test_namespaces),
-		cmocka_unit_test(test_contents),      cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_limit_at_once), cmocka_unit_test(test_slow_tag),
-		cmocka_unit_test(test_set_limits),
+		cmocka_unit_test(test_headers),    cmocka_unit_test(test_restrictions),
+		cmocka_unit_test(test_ill_formed), cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_forms),      cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_limits),     cmocka_unit_test(test_limit_at_once),
+		cmocka_unit_test(test_slow_tag),   cmocka_unit_test(test_set_limits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #ifndef POOLBRIDGE_GATEWAY_MAP_H
 #define POOLBRIDGE_GATEWAY_MAP_H
 
+#include "bridge/gateway/map_typing.h"
 #include "bridge/sip/address.h"
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/stanza.h"
@@ -33,14 +34,20 @@ bool map_thread_to_call_id(const char *thread, char *out, size_t size);
 bool map_lang_valid(const char *lang);
 
 /*
- * The XMPP message for a SIP MESSAGE's parts (RFC 7572 section 5). ERR_SYNTAX:
- * the body is not UTF-8 or holds characters that XML cannot carry.
+ * The XMPP message for what a pool's user says (RFC 7572 section 5, RFC 7573).
+ * What is NULL, false or CHAT_STATE_NONE is not in it. ERR_SYNTAX: a text is not UTF-8
+ * or holds characters that XML cannot carry.
  */
 struct map_message {
-	const char *from, *to, *id;          /* JIDs as text */
-	const char *subject, *thread, *lang; /* may be NULL */
+	const char *from, *to, *id; /* JIDs as text; id may be NULL */
+	const char *subject, *thread, *lang;
 	const char *body;
 	size_t body_size;
+	const char *type; /* "chat"; NULL: normal */
+	enum chat_state chat_state;
+	bool receipt_request;
+	const char *received_id; /* receipt for that message */
+	const char *nick;
 };
 MUST_CHECK enum err map_message_to_stanza(const struct map_message *m, struct stanza **out);
 

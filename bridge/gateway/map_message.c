@@ -1,7 +1,7 @@
 /*
  * map_message.c - the parts of one instant message that have their own form on
- * each side (RFC 7572): thread and Call-ID, language, and the stanza for a SIP
- * MESSAGE.
+ * each side (RFC 7572): thread and Call-ID, language, and the stanza for what a
+ * pool's user says.
  *
  * Pure: from and to are JIDs that jid_parse() has made. Nothing is fatal.
  */
@@ -80,7 +80,35 @@ static size_t length(const char *s)
 	return s != NULL ? strlen(s) : 0;
 }
 
-/* No type: a single message is of type normal, which is the default (RFC 7572 section 5). */
+static void put_empty(struct strbuf *inner, const char *name, const char *ns, const char *id)
+{
+	strbuf_printf(inner, "<%s xmlns='%s'", name, ns);
+	xml_attr(inner, "id", id);
+	strbuf_puts(inner, "/>");
+}
+
+/* Chat state, receipts and name: XEP-0085, XEP-0184, XEP-0172. */
+static bool put_signals(struct strbuf *inner, const struct map_message *m)
+{
+	if (m->received_id != NULL && !utf8_is_xml(m->received_id, strlen(m->received_id)))
+		return false;
+	if (m->nick != NULL && !utf8_is_xml(m->nick, strlen(m->nick)))
+		return false;
+	if (m->chat_state != CHAT_STATE_NONE)
+		put_empty(inner, chat_state_name(m->chat_state), NS_CHAT_STATES, NULL);
+	if (m->receipt_request)
+		put_empty(inner, "request", NS_RECEIPTS, NULL);
+	if (m->received_id != NULL)
+		put_empty(inner, "received", NS_RECEIPTS, m->received_id);
+	if (m->nick != NULL) {
+		strbuf_puts(inner, "<nick xmlns='" NS_NICK "'>");
+		xml_text(inner, m->nick, strlen(m->nick));
+		strbuf_puts(inner, "</nick>");
+	}
+	return true;
+}
+
+/* Without a type a message is a single one, of type normal (RFC 7572 section 5). */
 enum err map_message_to_stanza(const struct map_message *m, struct stanza **out)
 {
 	struct strbuf inner = { .s = NULL };
@@ -88,10 +116,10 @@ enum err map_message_to_stanza(const struct map_message *m, struct stanza **out)
 
 	if (put_element(&inner, "subject", m->subject, length(m->subject)) &&
 	    put_element(&inner, "body", m->body, m->body_size) &&
-	    put_element(&inner, "thread", m->thread, length(m->thread))) {
+	    put_element(&inner, "thread", m->thread, length(m->thread)) && put_signals(&inner, m)) {
 		const char *lang = m->lang != NULL && map_lang_valid(m->lang) ? m->lang : NULL;
 
-		*out = stanza_make(STANZA_MESSAGE, m->from, m->to, m->id, NULL, lang, &inner);
+		*out = stanza_make(STANZA_MESSAGE, m->from, m->to, m->id, m->type, lang, &inner);
 		e = OK;
 	}
 	strbuf_free(&inner);

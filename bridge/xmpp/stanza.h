@@ -78,6 +78,12 @@ MUST_CHECK enum err stanza_tree_build(const struct stanza *s, struct stanza_tree
 void stanza_tree_free(struct stanza_tree *t); /* NULL is allowed */
 /* Text of the first child of that name and namespace (NULL ns: jabber:server); NULL when there is none. */
 const char *stanza_tree_text(struct stanza_tree *t, const char *name, const char *ns);
+/*
+ * An attribute without namespace of the first child of that name and namespace; NULL when there is
+ * none. Those of deeper elements are not in the tree.
+ */
+const char *stanza_tree_attribute(const struct stanza_tree *t, const char *name, const char *ns,
+				  const char *attribute);
 /* Whether each child is in one of these namespaces. */
 bool stanza_tree_is_within(const struct stanza_tree *t, const char *const *namespaces, size_t count);
 /* For type='error': the condition in <error/> (undefined-condition when none) and <text/> (NULL when none). */

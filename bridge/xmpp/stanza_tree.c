@@ -6,8 +6,8 @@
  * them, or stanza_make() has written them. Expat builds the tree here, not
  * libstrophe's own parser: that one joins text in quadratic time, and takes an
  * attribute of any namespace for the plain one of that name, so that 'x:xmlns'
- * moves an element into another namespace. Attributes are not in the tree:
- * what needs them, reads them from struct stanza.
+ * moves an element into another namespace. Of attributes the tree has the plain
+ * ones of the stanza's children; those of the stanza itself are in struct stanza.
  *
  * A tree owns its libstrophe context, its nodes and every string that it gave
  * out. Nothing but memory is fatal.
@@ -79,6 +79,14 @@ static xmpp_stanza_t *new_element(const struct stanza_tree *t, const char *repor
 	return node;
 }
 
+/* xmlns is none of them: expat does not report it. */
+static void set_plain_attributes(xmpp_stanza_t *node, const XML_Char **attributes)
+{
+	for (; attributes[0] != NULL; attributes += 2)
+		if (strchr(attributes[0], XML_SEPARATOR) == NULL)
+			xmpp_stanza_set_attribute(node, attributes[0], attributes[1]);
+}
+
 static void push(struct builder *b, xmpp_stanza_t *node)
 {
 	if (b->depth == b->cap) {
@@ -93,7 +101,6 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
 	struct builder *b = ctx;
 	xmpp_stanza_t *node;
 
-	(void)attributes;
 	if (b->depth == 0) {
 		push(b, NULL);
 		return;
@@ -106,6 +113,8 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
 		b->tree->root = node;
 	} else {
 		flush_text(b);
+		if (b->depth == 2)
+			set_plain_attributes(node, attributes);
 		/* Handed over: no node has two owners. */
 		xmpp_stanza_add_child_ex(b->open[b->depth - 1], node, 0);
 	}
@@ -202,6 +211,14 @@ const char *stanza_tree_text(struct stanza_tree *t, const char *name, const char
 	xmpp_stanza_t *child = child_of(t->root, name, ns);
 
 	return child != NULL ? text_of(t, child) : NULL;
+}
+
+const char *stanza_tree_attribute(const struct stanza_tree *t, const char *name, const char *ns,
+				  const char *attribute)
+{
+	xmpp_stanza_t *child = child_of(t->root, name, ns);
+
+	return child != NULL ? xmpp_stanza_get_attribute(child, attribute) : NULL;
 }
 
 static bool is_one_of(const char *ns, const char *const *namespaces, size_t count)

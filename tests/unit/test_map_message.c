@@ -1,4 +1,4 @@
-/* test_map_message.c - threads, languages, and the stanza for a SIP MESSAGE (RFC 7572). */
+/* test_map_message.c - threads, languages, and the stanza for what a pool's user says (RFC 7572, RFC 7573). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -88,59 +88,55 @@ static void test_lang(void **state)
 #define FROM "romeo@example.net/orchard"
 #define TO   "juliet@example.com"
 
+/* A pager message: what else there can be has a table of its own. */
+#define MESSAGE(subject_, thread_, lang_, body_, size_)                                                      \
+	{                                                                                                    \
+		.from = FROM, .to = TO, .id = "g1", .subject = subject_, .thread = thread_, .lang = lang_,   \
+		.body = body_, .body_size = size_                                                            \
+	}
+
 static const struct {
 	const char *what;
 	struct map_message m;
 	enum err expected;
 	const char *lang, *inner; /* what is in the stanza */
 } cases[] = {
-	{ "body alone",
-	  { FROM, TO, "g1", NULL, NULL, NULL, "Neither, fair saint.", 20 },
-	  OK,
-	  NULL,
+	{ "body alone", MESSAGE(NULL, NULL, NULL, "Neither, fair saint.", 20), OK, NULL,
 	  "<body>Neither, fair saint.</body>" },
-	{ "all parts",
-	  { FROM, TO, "g1", "Re: names", "call-1@corp.test", "cs", "hi", 2 },
-	  OK,
-	  "cs",
+	{ "all parts", MESSAGE("Re: names", "call-1@corp.test", "cs", "hi", 2), OK, "cs",
 	  "<subject>Re: names</subject><body>hi</body><thread>call-1@corp.test</thread>" },
-	{ "markup",
-	  { FROM, TO, "g1", "<a&b>", "a<b", NULL, "</body><x y='1'>&amp;\"]]>", 25 },
-	  OK,
-	  NULL,
+	{ "markup", MESSAGE("<a&b>", "a<b", NULL, "</body><x y='1'>&amp;\"]]>", 25), OK, NULL,
 	  "<subject>&lt;a&amp;b&gt;</subject><body>&lt;/body&gt;&lt;x "
 	  "y=&apos;1&apos;&gt;&amp;amp;&quot;]]&gt;</body>"
 	  "<thread>a&lt;b</thread>" },
-	{ "only so many bytes of the body",
-	  { FROM, TO, "g1", NULL, NULL, NULL, "hello, not this", 5 },
-	  OK,
-	  NULL,
+	{ "only so many bytes of the body", MESSAGE(NULL, NULL, NULL, "hello, not this", 5), OK, NULL,
 	  "<body>hello</body>" },
-	{ "UTF-8, tab and line feed",
-	  { FROM, TO, "g1", NULL, NULL, NULL, "\xF0\x9F\x92\x8C\tgr\xC3\xBC\xC3\x9F\n", 12 },
-	  OK,
-	  NULL,
-	  "<body>\xF0\x9F\x92\x8C\tgr\xC3\xBC\xC3\x9F\n</body>" },
-	{ "line breaks",
-	  { FROM, TO, "g1", NULL, NULL, NULL, "a\r\nb\r\n\r\nc\r\rd\ne\r", 15 },
-	  OK,
-	  NULL,
+	{ "UTF-8, tab and line feed", MESSAGE(NULL, NULL, NULL, "\xF0\x9F\x92\x8C\tgr\xC3\xBC\xC3\x9F\n", 12),
+	  OK, NULL, "<body>\xF0\x9F\x92\x8C\tgr\xC3\xBC\xC3\x9F\n</body>" },
+	{ "line breaks", MESSAGE(NULL, NULL, NULL, "a\r\nb\r\n\r\nc\r\rd\ne\r", 15), OK, NULL,
 	  "<body>a\nb\n\nc&#13;&#13;d\ne&#13;</body>" },
-	{ "empty body", { FROM, TO, "g1", NULL, NULL, NULL, "", 0 }, OK, NULL, "<body></body>" },
-	{ "a list of languages is no language",
-	  { FROM, TO, "g1", NULL, NULL, "en, de", "hi", 2 },
-	  OK,
-	  NULL,
+	{ "empty body", MESSAGE(NULL, NULL, NULL, "", 0), OK, NULL, "<body></body>" },
+	{ "a list of languages is no language", MESSAGE(NULL, NULL, "en, de", "hi", 2), OK, NULL,
 	  "<body>hi</body>" },
-	{ "NUL", { FROM, TO, "g1", NULL, NULL, NULL, "a\0b", 3 }, ERR_SYNTAX, NULL, NULL },
-	{ "control", { FROM, TO, "g1", NULL, NULL, NULL, "a\x1B[2Jb", 6 }, ERR_SYNTAX, NULL, NULL },
-	{ "Latin-1", { FROM, TO, "g1", NULL, NULL, NULL, "gr\xFC\xDF", 4 }, ERR_SYNTAX, NULL, NULL },
-	{ "half a character", { FROM, TO, "g1", NULL, NULL, NULL, "gr\xC3", 3 }, ERR_SYNTAX, NULL, NULL },
-	{ "surrogate", { FROM, TO, "g1", NULL, NULL, NULL, "\xED\xA0\x80", 3 }, ERR_SYNTAX, NULL, NULL },
-	{ "U+FFFE", { FROM, TO, "g1", NULL, NULL, NULL, "\xEF\xBF\xBE", 3 }, ERR_SYNTAX, NULL, NULL },
-	{ "bad subject", { FROM, TO, "g1", "\xFF", NULL, NULL, "hi", 2 }, ERR_SYNTAX, NULL, NULL },
-	{ "bad thread", { FROM, TO, "g1", NULL, "\x01", NULL, "hi", 2 }, ERR_SYNTAX, NULL, NULL },
+	{ "NUL", MESSAGE(NULL, NULL, NULL, "a\0b", 3), ERR_SYNTAX, NULL, NULL },
+	{ "control", MESSAGE(NULL, NULL, NULL, "a\x1B[2Jb", 6), ERR_SYNTAX, NULL, NULL },
+	{ "Latin-1", MESSAGE(NULL, NULL, NULL, "gr\xFC\xDF", 4), ERR_SYNTAX, NULL, NULL },
+	{ "half a character", MESSAGE(NULL, NULL, NULL, "gr\xC3", 3), ERR_SYNTAX, NULL, NULL },
+	{ "surrogate", MESSAGE(NULL, NULL, NULL, "\xED\xA0\x80", 3), ERR_SYNTAX, NULL, NULL },
+	{ "U+FFFE", MESSAGE(NULL, NULL, NULL, "\xEF\xBF\xBE", 3), ERR_SYNTAX, NULL, NULL },
+	{ "bad subject", MESSAGE("\xFF", NULL, NULL, "hi", 2), ERR_SYNTAX, NULL, NULL },
+	{ "bad thread", MESSAGE(NULL, "\x01", NULL, "hi", 2), ERR_SYNTAX, NULL, NULL },
 };
+
+static void assert_inner(const char *what, const struct stanza *s, const char *inner)
+{
+	const char *start = memchr(s->bytes, '>', s->size);
+
+	assert_non_null(start);
+	if ((size_t)(s->bytes + s->size - (start + 1)) != strlen(inner) + strlen("</message>") ||
+	    memcmp(start + 1, inner, strlen(inner)) != 0)
+		fail_msg("%s: %.*s", what, (int)s->size, s->bytes);
+}
 
 static void test_stanza(void **state)
 {
@@ -148,7 +144,6 @@ static void test_stanza(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct stanza *s = NULL;
 		enum err e = map_message_to_stanza(&cases[i].m, &s);
-		const char *inner;
 
 		if (e != cases[i].expected)
 			fail_msg("%s: %s", cases[i].what, err_text(e));
@@ -165,21 +160,117 @@ static void test_stanza(void **state)
 			assert_string_equal(s->lang, cases[i].lang);
 		else
 			assert_null(s->lang);
-		inner = memchr(s->bytes, '>', s->size);
-		assert_non_null(inner);
-		assert_int_equal(s->bytes + s->size - (inner + 1),
-				 strlen(cases[i].inner) + strlen("</message>"));
-		assert_memory_equal(inner + 1, cases[i].inner, strlen(cases[i].inner));
+		assert_inner(cases[i].what, s, cases[i].inner);
 		stanza_unref(s);
 	}
+}
+
+static const struct {
+	const char *what;
+	struct map_message m;
+	enum err expected;
+	const char *type, *inner;
+} signal_cases[] = {
+	{ "a chat",
+	  { .from = FROM, .to = TO, .id = "g1", .type = "chat", .body = "hi", .body_size = 2 },
+	  OK,
+	  "chat",
+	  "<body>hi</body>" },
+	{ "a state alone",
+	  { .from = FROM, .to = TO, .type = "chat", .thread = "t", .chat_state = CHAT_STATE_COMPOSING },
+	  OK,
+	  "chat",
+	  "<thread>t</thread><composing xmlns='http://jabber.org/protocol/chatstates'/>" },
+	{ "gone",
+	  { .from = FROM, .to = TO, .chat_state = CHAT_STATE_GONE },
+	  OK,
+	  NULL,
+	  "<gone xmlns='http://jabber.org/protocol/chatstates'/>" },
+	{ "all signals",
+	  { .from = FROM,
+	    .to = TO,
+	    .id = "g1",
+	    .type = "chat",
+	    .body = "hi",
+	    .body_size = 2,
+	    .chat_state = CHAT_STATE_ACTIVE,
+	    .receipt_request = true,
+	    .nick = "Romeo" },
+	  OK,
+	  "chat",
+	  "<body>hi</body><active xmlns='http://jabber.org/protocol/chatstates'/>"
+	  "<request xmlns='urn:xmpp:receipts'/><nick xmlns='http://jabber.org/protocol/nick'>Romeo</nick>" },
+	{ "a receipt",
+	  { .from = FROM, .to = TO, .id = "g2", .received_id = "a'><&\"\n" },
+	  OK,
+	  NULL,
+	  "<received xmlns='urn:xmpp:receipts' id='a&apos;&gt;&lt;&amp;&quot;&#10;'/>" },
+	{ "a name with markup",
+	  { .from = FROM, .to = TO, .nick = "</nick><x/>" },
+	  OK,
+	  NULL,
+	  "<nick xmlns='http://jabber.org/protocol/nick'>&lt;/nick&gt;&lt;x/&gt;</nick>" },
+	{ "bad name", { .from = FROM, .to = TO, .nick = "\x01" }, ERR_SYNTAX, NULL, NULL },
+	{ "bad id of a receipt", { .from = FROM, .to = TO, .received_id = "\xFF" }, ERR_SYNTAX, NULL, NULL },
+};
+
+static void test_signals(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(signal_cases); i++) {
+		struct stanza *s = NULL;
+		enum err e = map_message_to_stanza(&signal_cases[i].m, &s);
+
+		if (e != signal_cases[i].expected)
+			fail_msg("%s: %s", signal_cases[i].what, err_text(e));
+		if (e != OK) {
+			assert_null(s);
+			continue;
+		}
+		assert_true(stanza_has_type(s, signal_cases[i].type));
+		assert_inner(signal_cases[i].what, s, signal_cases[i].inner);
+		stanza_unref(s);
+	}
+}
+
+/* What is written of signals is read as the same. */
+static void test_signals_return(void **state)
+{
+	struct map_message m = { .from = FROM, .to = TO, .body = "hi", .body_size = 2 };
+	(void)state;
+
+	for (int i = CHAT_STATE_NONE; i <= CHAT_STATE_GONE; i++)
+		for (int j = 0; j < 8; j++) {
+			struct map_signals signals;
+			struct stanza_tree *tree;
+			struct stanza *s;
+
+			m.chat_state = (enum chat_state)i;
+			m.receipt_request = (j & 1) != 0;
+			m.received_id = j & 2 ? " <id>\t'\" " : NULL;
+			m.nick = j & 4 ? "R\xC3\xB6meo & Co" : NULL;
+			assert_int_equal(map_message_to_stanza(&m, &s), OK);
+			assert_int_equal(stanza_tree_build(s, &tree), OK);
+			map_signals_read(tree, &signals);
+			assert_int_equal(signals.chat_state, m.chat_state);
+			assert_int_equal(signals.receipt_request, m.receipt_request);
+			assert_int_equal(signals.received_id != NULL, m.received_id != NULL);
+			if (m.received_id != NULL)
+				assert_string_equal(signals.received_id, m.received_id);
+			assert_int_equal(signals.nick != NULL, m.nick != NULL);
+			if (m.nick != NULL)
+				assert_string_equal(signals.nick, m.nick);
+			stanza_tree_free(tree);
+			stanza_unref(s);
+		}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_thread),
-		cmocka_unit_test(test_lang),
-		cmocka_unit_test(test_stanza),
+		cmocka_unit_test(test_thread),         cmocka_unit_test(test_lang),
+		cmocka_unit_test(test_stanza),         cmocka_unit_test(test_signals),
+		cmocka_unit_test(test_signals_return),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,48 @@ static void test_text(void **state)
 	stanza_tree_free(NULL);
 }
 
+static const struct {
+	const char *bytes, *name, *ns, *attribute;
+	const char *value; /* NULL: none */
+} attributes[] = {
+	{ "<message><received xmlns='urn:r' id='1'/></message>", "received", "urn:r", "id", "1" },
+	{ "<message><received xmlns='urn:r' id=''/></message>", "received", "urn:r", "id", "" },
+	{ "<message><received xmlns='urn:r' id='a&#10;&apos;&lt;'/></message>", "received", "urn:r", "id",
+	  "a\n'<" },
+	{ "<message><received xmlns='urn:r'/></message>", "received", "urn:r", "id", NULL },
+	{ "<message id='1'><received xmlns='urn:r'/></message>", "received", "urn:r", "id", NULL },
+	{ "<message><received xmlns='urn:x' id='1'/></message>", "received", "urn:r", "id", NULL },
+	{ "<message xmlns:x='urn:x'><received xmlns='urn:r' x:id='1'/></message>", "received", "urn:r", "id",
+	  NULL },
+	{ "<message xmlns:x='urn:x'><received xmlns='urn:r' x:id='1' id='2'/></message>", "received", "urn:r",
+	  "id", "2" },
+	{ "<message><received xmlns='urn:r' id='1'/><received xmlns='urn:r' id='2'/></message>", "received",
+	  "urn:r", "id", "1" },
+	/* no stranger moves an element into another namespace */
+	{ "<message><a xmlns='urn:a' xmlns:x='urn:x' x:xmlns='urn:r' id='1'/></message>", "a", "urn:r", "id",
+	  NULL },
+	/* of children alone */
+	{ "<message><x xmlns='urn:x'><received xmlns='urn:r' id='1'/></x></message>", "received", "urn:r",
+	  "id", NULL },
+};
+
+static void test_attribute(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++) {
+		struct stanza_tree *t = build(attributes[i].bytes);
+		const char *value;
+
+		assert_non_null(t);
+		value = stanza_tree_attribute(t, attributes[i].name, attributes[i].ns,
+					      attributes[i].attribute);
+		if ((value != NULL) != (attributes[i].value != NULL) ||
+		    (value != NULL && strcmp(value, attributes[i].value) != 0))
+			fail_msg("%s: %s", attributes[i].bytes, value != NULL ? value : "none");
+		stanza_tree_free(t);
+	}
+}
+
 static void test_is_within(void **state)
 {
 	struct stanza_tree *t =
@@ -203,9 +245,10 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),    cmocka_unit_test(test_is_within),
-		cmocka_unit_test(test_errors),  cmocka_unit_test(test_errors_of_ours),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_text),           cmocka_unit_test(test_attribute),
+		cmocka_unit_test(test_is_within),      cmocka_unit_test(test_errors),
+		cmocka_unit_test(test_errors_of_ours), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_large),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

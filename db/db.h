@@ -1,6 +1,7 @@
 /*
  * db.h - one SQLite connection to the registry file: opening, migrating,
- * transactions. db/ is the only caller of SQLite; its types stay there.
+ * transactions. db/ is the only caller of SQLite; its types stay there. The
+ * daemon's own memory is another file: state.h.
  *
  * The file is in WAL mode, so the daemon reads while poolbridgectl writes.
  * Migrations are the numbered files of schema/, compiled in; PRAGMA

@@ -19,9 +19,12 @@
 #include "db/db.h"
 
 struct statement;
+struct db_kind;
 
 struct db {
+	const struct db_kind *kind;
 	sqlite3 *handle;
+	int lock;                     /* a descriptor that keeps other writers out; -1: they are welcome */
 	struct statement *statements; /* prepared once, kept */
 	int version;
 	int code; /* of the last failure, as SQLite counts, and its words */

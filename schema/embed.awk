@@ -1,5 +1,5 @@
-# Turn the numbered migrations, given in order, into the C table of db/schema.h.
-# A file is schema/NNN-NAME.sql; NNN counts from 001 without a gap.
+# Turn the numbered migrations of one kind of file, given in order, into a table of db/schema.h.
+# kind=registry: schema/NNN-NAME.sql; another kind: schema/KIND-NNN-NAME.sql. NNN counts from 001 without a gap.
 function fail(words) {
 	print "embed.awk: " words > "/dev/stderr"
 	failed = 1
@@ -10,9 +10,10 @@ function end_file() {
 		print "\t},"
 }
 BEGIN {
-	print "/* Made by schema/embed.awk from schema/NNN-NAME.sql: edit those. */"
+	prefix = kind == "registry" ? "" : kind "-"
+	print "/* Made by schema/embed.awk from schema/" prefix "NNN-NAME.sql: edit those. */"
 	print "#include \"db/schema.h\"\n"
-	print "const struct migration migrations[] = {"
+	print "static const struct migration " kind "_migrations[] = {"
 }
 FNR == 1 {
 	end_file()
@@ -20,8 +21,8 @@ FNR == 1 {
 	sub(/^.*\//, "", name)
 	sub(/\.sql$/, "", name)
 	version++
-	if (name !~ /^[0-9][0-9][0-9]-/ || substr(name, 1, 3) + 0 != version)
-		fail(FILENAME ": expected number " version)
+	if (name !~ "^" prefix "[0-9][0-9][0-9]-" || substr(name, length(prefix) + 1, 3) + 0 != version)
+		fail(FILENAME ": expected number " version " of " kind)
 	print "\t{"
 	print "\t\t.name = \"" name "\","
 	print "\t\t.sql ="
@@ -36,5 +37,5 @@ END {
 	if (failed)
 		exit 1
 	end_file()
-	print "};\nconst int migration_count = " version + 0 ";"
+	print "};\nconst struct schema " kind "_schema = { " kind "_migrations, " version + 0 " };\n"
 }

@@ -53,7 +53,7 @@ static void test_new_file(void **state)
 	struct stat st;
 
 	assert_opens(t);
-	assert_int_equal(db_schema_version(t->db), migration_count);
+	assert_int_equal(db_schema_version(t->db), registry_schema.count);
 	assert_int_equal(stat(t->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_string_equal(dbtest_value(t, "PRAGMA journal_mode"), "wal");
@@ -62,7 +62,7 @@ static void test_new_file(void **state)
 	/* Again: nothing is done twice. */
 	db_close(t->db);
 	assert_opens(t);
-	assert_int_equal(db_schema_version(t->db), migration_count);
+	assert_int_equal(db_schema_version(t->db), registry_schema.count);
 }
 
 static void test_empty_file(void **state)
@@ -165,11 +165,11 @@ static void test_newer(void **state)
 	assert_opens(t);
 	db_close(t->db);
 	t->db = NULL;
-	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", migration_count + 1);
+	snprintf(sql, sizeof(sql), "PRAGMA user_version = %d", registry_schema.count + 1);
 	assert_null(dbtest_sql(t, sql));
 	assert_refused(t->path, ERR_VERSION, "newer poolbridge");
 	/* It is left alone. */
-	snprintf(sql, sizeof(sql), "%d", migration_count + 1);
+	snprintf(sql, sizeof(sql), "%d", registry_schema.count + 1);
 	assert_string_equal(dbtest_value(t, "PRAGMA user_version"), sql);
 }
 

@@ -1,0 +1,19 @@
+/*
+ * open_internal.h - the ways to open a file of ours. Internal to db/.
+ */
+#ifndef POOLBRIDGE_DB_OPEN_INTERNAL_H
+#define POOLBRIDGE_DB_OPEN_INTERNAL_H
+
+#include "db/migrate.h"
+
+enum db_mode {
+	DB_SHARED, /* any program may write */
+	DB_SOLE,   /* one program at a time; ERR_BUSY: another has it */
+	DB_READER  /* nothing is made or changed; ERR_NOT_FOUND: it is not there yet */
+};
+
+/* As db_open(). */
+MUST_CHECK enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *path,
+			       struct db **out, const char **why);
+
+#endif

@@ -128,6 +128,13 @@ static enum err read_strings(const struct reader *r, const struct config_option 
 	struct config_list list = { .count = 0 };
 	int n = config_setting_length(s);
 
+	/* One string stands for a list of it, "" for none. */
+	if (config_setting_get_string(s) != NULL) {
+		if (config_setting_get_string(s)[0] != '\0')
+			list.item[list.count++] = own(r->c, xstrdup(config_setting_get_string(s)));
+		*out = list;
+		return OK;
+	}
 	if (!config_setting_is_array(s) && !config_setting_is_list(s))
 		return wrong(r, o, s, "must be a list of strings", form);
 	if (n > CONFIG_LIST_MAX)
@@ -325,6 +332,11 @@ static enum err complete(const struct reader *r)
 	if (c->control_socket[0] == '\0')
 		c->control_socket = own(r->c, xasprintf("%s.sock", c->registry));
 	return OK;
+}
+
+const struct config_list *config_next_hops(const struct config *c, enum pool pool)
+{
+	return pool == POOL_NEW ? &c->sip.new_pool : &c->sip.legacy_pool;
 }
 
 /* libconfig would say only "file I/O error", and "syntax error" to what Windows' editors may write. */

@@ -11,6 +11,10 @@
 
 #define CONFIG_LIST_MAX 32
 
+enum pool { POOL_LEGACY, POOL_NEW, POOLS };
+/* How messages go to a pool: what its clients take, in IM sessions, or each by itself. */
+enum pool_mode { POOL_AUTO, POOL_SESSION, POOL_PAGER };
+
 struct config_list {
 	const char *item[CONFIG_LIST_MAX];
 	size_t count;
@@ -56,15 +60,24 @@ struct config {
 		const char *trust_anchor; /* DNSSEC; "": nothing is validated */
 	} dns;
 	struct {
-		struct config_list listen; /* "udp:ADDRESS:PORT", "tcp:ADDRESS:PORT"; empty: no SIP */
+		struct config_list listen; /* "udp:ADDRESS:PORT", "tcp:...", "tls:..."; empty: no SIP */
 		struct config_list
 			allow; /* source addresses of pools; empty: the hosts of new_pool and legacy_pool */
-		const char *new_pool; /* "sip:HOST:PORT;transport=tcp" */
-		const char *legacy_pool;
-		int64_t message_bytes;  /* largest SIP message */
-		int64_t answer_ms;      /* a MESSAGE from a pool is answered within this */
-		int64_t queue_messages; /* waiting per (from, to) */
+		struct config_list new_pool; /* next hops: "sip:HOST[:PORT];transport=tcp", best first */
+		struct config_list legacy_pool;
+		const char *certificate, *key; /* PEM; "": those of external */
+		const char *ca;                /* as external.ca; "": that one */
+		struct config_list tls_names;  /* names of pools' certificates; empty: the next hops' hosts */
+		int64_t ping_ms; /* OPTIONS to a next hop that is silent for so long; 0: never */
+		int64_t backoff_min_ms, backoff_max_ms; /* how long a next hop that failed rests */
+		int64_t message_bytes;                  /* largest SIP message */
+		int64_t answer_ms;                      /* a MESSAGE from a pool is answered within this */
+		int64_t queue_messages;                 /* waiting per (from, to) */
 		int64_t queue_total;
+		int new_pool_mode, legacy_pool_mode; /* enum pool_mode */
+		int64_t session_ms;                  /* a session ends after this without a message */
+		int64_t invite_ms;                   /* how long a pool's user may take to accept one */
+		int64_t conversations;               /* remembered at the same time */
 	} sip;
 	struct {
 		int64_t stanza_bytes, depth, elements, attributes;
@@ -93,6 +106,9 @@ struct config {
  */
 MUST_CHECK enum err config_load(const char *file, struct config **out, const char **why);
 void config_free(struct config *c);
+
+/* sip.new_pool or sip.legacy_pool. */
+const struct config_list *config_next_hops(const struct config *c, enum pool pool);
 
 /* What the daemon needs beyond what poolbridgectl needs: addresses that parse, files that open. */
 MUST_CHECK enum err config_check_daemon(const struct config *c, const char **why);

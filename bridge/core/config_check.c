@@ -17,8 +17,9 @@
 
 #include "bridge/core/config_internal.h"
 #include "bridge/core/hostport.h"
+#include "bridge/core/nexthop.h"
 
-enum { SECRET_MIN = 16, XMPP_PORT = 5269, COMPONENT_PORT = 5347, SIP_PORT = 5060 };
+enum { SECRET_MIN = 16, XMPP_PORT = 5269, COMPONENT_PORT = 5347 };
 
 /* The value is shown, but never the secret. */
 static enum err bad(const struct config_loaded *c, const char *option, const char *value, const char *mend,
@@ -51,7 +52,9 @@ static bool is_listener(const char *text)
 
 static bool is_sip_listener(const char *text)
 {
-	return (strncmp(text, "udp:", 4) == 0 || strncmp(text, "tcp:", 4) == 0) && is_listener(text + 4);
+	return (strncmp(text, "udp:", 4) == 0 || strncmp(text, "tcp:", 4) == 0 ||
+		strncmp(text, "tls:", 4) == 0) &&
+	       is_listener(text + 4);
 }
 
 static bool is_gateway(const char *text)
@@ -68,23 +71,11 @@ static bool is_component_server(const char *text)
 	return hostport_parse(text, COMPONENT_PORT, &hp) == OK;
 }
 
-/* "sip:HOST[:PORT][;transport=udp|tcp]": a next hop has no user, and sips: would promise a TLS that is not there. */
 static bool is_next_hop(const char *text)
 {
-	const char *parameters = strchr(text, ';');
-	struct hostport hp;
-	char host[300];
+	struct next_hop hop;
 
-	if (strncmp(text, "sip:", 4) != 0)
-		return false;
-	text += 4;
-	if (parameters == NULL)
-		return hostport_parse(text, SIP_PORT, &hp) == OK;
-	if (strcmp(parameters, ";transport=tcp") != 0 && strcmp(parameters, ";transport=udp") != 0)
-		return false;
-	if ((size_t)snprintf(host, sizeof(host), "%.*s", (int)(parameters - text), text) >= sizeof(host))
-		return false;
-	return hostport_parse(host, SIP_PORT, &hp) == OK;
+	return next_hop_parse(text, &hop) == OK;
 }
 
 static bool is_resolver(const char *text)
@@ -102,6 +93,15 @@ static bool is_resolver(const char *text)
 		return true;
 	snprintf(hostport, sizeof(hostport), "[::]:%.8s", text + n + 1);
 	return strlen(text + n + 1) <= 5 && hostport_parse(hostport, 0, &hp) == OK;
+}
+
+/* A port would say that the administrator expects it to be compared. */
+static bool is_certificate_name(const char *text)
+{
+	struct hostport hp;
+
+	return is_address(text) ||
+	       (strchr(text, ':') == NULL && text[0] != '[' && hostport_parse(text, 1, &hp) == OK);
 }
 
 static bool is_zone(const char *text)
@@ -141,8 +141,10 @@ static const struct form {
 	{ "sip.listen", offsetof(struct config, sip.listen), true, is_sip_listener,
 	  "is no listener; write for example \"tcp:192.0.2.1:5060\" or \"udp:[2001:db8::1]:5060\"" },
 	{ "sip.allow", offsetof(struct config, sip.allow), true, is_address, address_form },
-	{ "sip.new_pool", offsetof(struct config, sip.new_pool), false, is_next_hop, next_hop_form },
-	{ "sip.legacy_pool", offsetof(struct config, sip.legacy_pool), false, is_next_hop, next_hop_form },
+	{ "sip.new_pool", offsetof(struct config, sip.new_pool), true, is_next_hop, next_hop_form },
+	{ "sip.legacy_pool", offsetof(struct config, sip.legacy_pool), true, is_next_hop, next_hop_form },
+	{ "sip.tls_names", offsetof(struct config, sip.tls_names), true, is_certificate_name,
+	  "is no host name or IP address; write for example \"pool.example.org\"" },
 };
 
 static enum err check_list(const struct config_loaded *c, const struct form *form,
@@ -194,22 +196,38 @@ static enum err check_readable(const struct config_loaded *c, const char *option
 	return OK;
 }
 
-static enum err check_files(const struct config_loaded *c, const char **why)
+/* A certificate and its key: both or neither. */
+static enum err check_pair(const struct config_loaded *c, const char *certificate_option,
+			   const char *certificate, const char *key_option, const char *key, const char **why)
 {
-	const char *certificate = c->config.external.certificate, *key = c->config.external.key;
+	const bool alone = (certificate[0] == '\0') != (key[0] == '\0');
+	char what[100];
 	enum err e;
 
-	if (strlen(c->config.control_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+	if (alone) {
+		snprintf(what, sizeof(what), "needs %s too; give both or neither",
+			 key[0] == '\0' ? key_option : certificate_option);
+		return fault(c, key[0] == '\0' ? certificate_option : key_option, what, why);
+	}
+	if (key[0] == '\0')
+		return OK;
+	e = check_readable(c, certificate_option, certificate, why);
+	return e == OK ? check_readable(c, key_option, key, why) : e;
+}
+
+static enum err check_files(const struct config_loaded *c, const char **why)
+{
+	const struct config *config = &c->config;
+	enum err e;
+
+	if (strlen(config->control_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return fault(c, "control_socket",
 			     "the path is too long for a Unix socket; choose one of at most 107 bytes", why);
-	if (certificate[0] == '\0' && key[0] == '\0')
-		return OK;
-	if (certificate[0] == '\0')
-		return fault(c, "external.key", "needs external.certificate too; give both or neither", why);
-	if (key[0] == '\0')
-		return fault(c, "external.certificate", "needs external.key too; give both or neither", why);
-	e = check_readable(c, "external.certificate", certificate, why);
-	return e == OK ? check_readable(c, "external.key", key, why) : e;
+	e = check_pair(c, "external.certificate", config->external.certificate, "external.key",
+		       config->external.key, why);
+	return e == OK ? check_pair(c, "sip.certificate", config->sip.certificate, "sip.key", config->sip.key,
+				    why)
+		       : e;
 }
 
 /* --- options that go together --- */
@@ -249,17 +267,53 @@ static enum err check_component(const struct config_loaded *c, const char **why)
 	return OK;
 }
 
+static bool any_begins(const struct config_list *list, const char *start)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		if (strncmp(list->item[i], start, strlen(start)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Requests leave from a listener's address, so each next hop's transport must have one. */
+static enum err check_next_hops(const struct config_loaded *c, const char *option,
+				const struct config_list *list, const char **why)
+{
+	struct next_hop hop;
+	char listener[8], words[200];
+
+	for (size_t i = 0; i < list->count; i++) {
+		if (next_hop_parse(list->item[i], &hop) != OK)
+			continue; /* check_forms() has refused it */
+		snprintf(listener, sizeof(listener), "%s:", transport_name(hop.transport));
+		if (any_begins(&c->config.sip.listen, listener))
+			continue;
+		snprintf(words, sizeof(words), "needs a %s listener in sip.listen, from which requests leave",
+			 listener);
+		return bad(c, option, list->item[i], words, why);
+	}
+	return OK;
+}
+
 static enum err check_sip(const struct config_loaded *c, const char **why)
 {
 	const struct config *config = &c->config;
-	const bool has_new = config->sip.new_pool[0] != '\0', has_legacy = config->sip.legacy_pool[0] != '\0';
+	const bool has_new = config->sip.new_pool.count > 0, has_legacy = config->sip.legacy_pool.count > 0;
+	enum err e;
 
 	if (config->sip.listen.count == 0 && (has_new || has_legacy))
 		return fault(c, has_new ? "sip.new_pool" : "sip.legacy_pool",
 			     "needs sip.listen too: requests to the pool leave from there", why);
 	if (config->sip.listen.count > 0 && !has_new && !has_legacy)
 		return fault(c, "sip.listen", "needs sip.new_pool too: there is no pool to talk to", why);
-	return OK;
+	if (any_begins(&config->sip.listen, "tls:") && config->sip.certificate[0] == '\0' &&
+	    config->external.certificate[0] == '\0')
+		return fault(c, "sip.listen", "tls: needs sip.certificate and sip.key", why);
+	if (config->sip.backoff_min_ms > config->sip.backoff_max_ms)
+		return fault(c, "sip.backoff_min", "is greater than sip.backoff_max; lower it", why);
+	e = check_next_hops(c, "sip.new_pool", &config->sip.new_pool, why);
+	return e == OK ? check_next_hops(c, "sip.legacy_pool", &config->sip.legacy_pool, why) : e;
 }
 
 static enum err check_s2s(const struct config_loaded *c, const char **why)

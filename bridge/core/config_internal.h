@@ -8,7 +8,7 @@
 
 #include "bridge/core/config.h"
 
-enum { CONFIG_OPTIONS_MAX = 64, CONFIG_NAME_SHOWN = 64 /* bytes of a foreign word in a message */ };
+enum { CONFIG_OPTIONS_MAX = 128, CONFIG_NAME_SHOWN = 64 /* bytes of a foreign word in a message */ };
 
 size_t config_option_count(void);
 const struct config_option *config_option_at(size_t i);

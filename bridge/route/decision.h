@@ -7,10 +7,10 @@
 #define POOLBRIDGE_ROUTE_DECISION_H
 
 #include "bridge/core/base.h"
+#include "bridge/core/config.h"
 #include "db/registry.h"
 
 enum route { ROUTE_LEGACY, ROUTE_GATEWAY, ROUTE_HOLD, ROUTE_REJECT, ROUTE_RELAY };
-enum pool { POOL_LEGACY, POOL_NEW };
 const char *route_name(enum route r);
 const char *pool_name(enum pool p);
 

@@ -113,14 +113,12 @@ static enum err add_host(struct sip_peers *p, const char *option, const char *ho
 	return OK;
 }
 
-/* The host of "sip:HOST:PORT;transport=tcp"; "" is no pool, and fine. */
+/* The host of "sip:HOST:PORT;transport=tcp". */
 static enum err add_pool(struct sip_peers *p, const char *option, const char *next_hop, const char **why)
 {
 	struct hostport hp;
 	char text[300];
 
-	if (next_hop[0] == '\0')
-		return OK;
 	snprintf(text, sizeof(text), "%.*s", (int)strcspn(next_hop, ";"), next_hop);
 	if (strncmp(text, "sip:", 4) != 0 || hostport_parse(text + 4, SIP_PORT, &hp) != OK) {
 		*why = "a pool's next hop is not of the form sip:HOST:PORT;transport=tcp";
@@ -137,10 +135,10 @@ enum err sip_peers_create(const struct config *config, struct sip_peers **out, c
 
 	for (size_t i = 0; e == OK && i < allow->count; i++)
 		e = add_host(p, "sip.allow", allow->item[i], AI_NUMERICHOST, why);
-	if (allow->count == 0)
-		e = add_pool(p, "sip.new_pool", config->sip.new_pool, why);
-	if (e == OK && allow->count == 0)
-		e = add_pool(p, "sip.legacy_pool", config->sip.legacy_pool, why);
+	for (size_t i = 0; e == OK && allow->count == 0 && i < config->sip.new_pool.count; i++)
+		e = add_pool(p, "sip.new_pool", config->sip.new_pool.item[i], why);
+	for (size_t i = 0; e == OK && allow->count == 0 && i < config->sip.legacy_pool.count; i++)
+		e = add_pool(p, "sip.legacy_pool", config->sip.legacy_pool.item[i], why);
 	if (e != OK) {
 		free(p);
 		return e;

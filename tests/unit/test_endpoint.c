@@ -94,7 +94,6 @@ static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
 	if (with_tcp)
 		f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	f->config.sip.allow.item[f->config.sip.allow.count++] = POOL;
-	f->config.sip.new_pool = f->config.sip.legacy_pool = "";
 	f->config.sip.message_bytes = 8000;
 	f->config.sip.answer_ms = 30000;
 	f->config.sip.queue_total = 4;
@@ -1197,13 +1196,11 @@ static void test_stranger_tcp_unguarded(void **state)
 static void test_start_fails(void **state)
 {
 	static const struct {
-		const char *listen, *new_pool, *allow, *word;
+		const char *listen, *allow, *word;
 	} cases[] = {
-		{ "tcp:" OURS ":5060", "", POOL, "Address already in use" },
-		{ "udp:" OURS ":5061", "sip:" POOL ":5060;transport=tcp", POOL, "needs a tcp: listener" },
-		{ "tcp:" OURS ":5061", "sip:" POOL ":5060;transport=udp", POOL, "needs a udp: listener" },
-		{ "tcp:" OURS ":5061", "sip:" POOL ":5060;transport=tcp", "no.such.host", "sip.allow" },
-		{ "tcp:192.0.2.77:5061", "", POOL, "192.0.2.77" },
+		{ "tcp:" OURS ":5060", POOL, "Address already in use" },
+		{ "tcp:" OURS ":5061", "no.such.host", "sip.allow" },
+		{ "tcp:192.0.2.77:5061", POOL, "192.0.2.77" },
 	};
 	struct fixture f;
 	(void)state;
@@ -1212,8 +1209,6 @@ static void test_start_fails(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct config config = { .sip = { .listen = { { cases[i].listen }, 1 },
 						  .allow = { { cases[i].allow }, 1 },
-						  .new_pool = cases[i].new_pool,
-						  .legacy_pool = "",
 						  .message_bytes = 8000 } };
 		struct sip_setup setup = { .loop = f.net.loop, .config = &config, .on_request = on_request };
 		struct sip_endpoint *endpoint = NULL;
@@ -1259,8 +1254,9 @@ static struct sip_endpoint *open_endpoint(struct nettest *net, const struct conf
 static void test_default_peers(void **state)
 {
 	const struct config config = { .sip = { .listen = { { "tcp:" OURS ":5060" }, 1 },
-						.new_pool = "sip:" POOL ";transport=tcp",
-						.legacy_pool = "sip:" STRANGER ":5062;transport=tcp",
+						.new_pool = { { "sip:" POOL ";transport=tcp" }, 1 },
+						.legacy_pool = { { "sip:" STRANGER ":5062;transport=tcp" },
+								 1 },
 						.message_bytes = 8000 } };
 	struct nettest net;
 	struct sip_endpoint *endpoint;
@@ -1284,8 +1280,6 @@ static void test_v6(void **state)
 {
 	struct config config = { .sip = { .listen = { { "tcp:[::1]:15060" }, 1 },
 					  .allow = { { POOL, "2001:db8::1", "::1" }, 3 },
-					  .new_pool = "",
-					  .legacy_pool = "",
 					  .message_bytes = 8000 } };
 	const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);

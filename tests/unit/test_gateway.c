@@ -93,10 +93,13 @@ static void begin(struct fixture *f)
 	nettest_begin(&f->net);
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "udp:" OURS ":5060";
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
-	f->config.sip.new_pool = "sip:" NEW_POOL ":5060;transport=udp";
-	f->config.sip.legacy_pool = "sip:" OLD_POOL ":5060;transport=tcp";
+	f->config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=udp" }, 1 };
+	f->config.sip.legacy_pool = (struct config_list){ { "sip:" OLD_POOL ":5060;transport=tcp" }, 1 };
 	f->config.sip.message_bytes = 65536;
 	f->config.sip.answer_ms = 8000;
+	f->config.sip.new_pool_mode = f->config.sip.legacy_pool_mode = POOL_PAGER;
+	f->config.sip.conversations = 1000;
+	f->config.sip.session_ms = f->config.sip.invite_ms = 60000;
 	f->config.sip.queue_messages = 3;
 	f->config.sip.queue_total = 5;
 	f->config.s2s.queue_ms = 60000;
@@ -405,7 +408,7 @@ static void test_window(void **state)
 
 	begin(&f);
 	sippeer_listen(&pool, &f.net, NEW_POOL);
-	f.config.sip.new_pool = "sip:" NEW_POOL ":5060;transport=tcp";
+	f.config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=tcp" }, 1 };
 	f.config.sip.queue_total = 1000;
 	f.router.no_records = true;
 	for (unsigned i = 0; i < PAIRS; i++) {
@@ -533,7 +536,7 @@ static void test_refused(void **state)
 	(void)state;
 
 	begin(&f);
-	f.config.sip.legacy_pool = "";
+	f.config.sip.legacy_pool.count = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct sent sent = cases[i].sent;
 
@@ -1085,7 +1088,7 @@ static void test_without_sip(void **state)
 
 	memset(&f, 0, sizeof(f));
 	nettest_begin(&f.net);
-	f.config.sip.new_pool = f.config.sip.legacy_pool = "";
+	f.config.sip.new_pool.count = f.config.sip.legacy_pool.count = 0;
 	assert_int_equal(gateway_create(f.net.loop, &f.config, &f.router, &f.gateway, &why), OK);
 	GIVE(&f, .type = "chat");
 	assert_int_equal(f.router.told_count, 1);

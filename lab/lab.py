@@ -136,7 +136,7 @@ class Lab:
         self.legacy = Prosody(self, "legacy", self._local(), users, self.inside, tls="optional", trusted=trusted)
         self._ends.callback(lambda: self.legacy.stop())
         if pool:
-            self.pool = Kamailio(self, LOCAL)
+            self.pool = Kamailio(self, LOCAL, legacy="legacy-pool")
             self._ends.callback(lambda: self.pool.stop())
 
     def _start_front(self, kind):

@@ -5,6 +5,7 @@ so that waiting is for an event and never for a time. Each process leads its own
 group, which is ended as a whole.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -20,16 +21,17 @@ class ProcessError(Exception):
 
 
 class Process:
-    def __init__(self, name, argv, folder, guard, env=None, cwd=None):
+    def __init__(self, name, argv, folder, guard, env=None, cwd=None, on_line=None):
+        """on_line: called with each line of output, in a thread of its own; then there is standard input, too: write()."""
         self.name = name
         self.argv = [str(word) for word in argv]
         self.log_path = os.path.join(folder, name + ".log")
         self.lines = []
         self._changed = threading.Condition()
         self._ended = False
-        self._guard = guard
+        self._guard, self._on_line = guard, on_line
         self._popen = subprocess.Popen(
-            self.argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            self.argv, stdin=subprocess.PIPE if on_line else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             env=dict(os.environ, **(env or {})), cwd=cwd, start_new_session=True)
         self.pid = self._popen.pid
         guard.add(self.pid)
@@ -40,15 +42,23 @@ class Process:
         with open(self.log_path, "ab", buffering=0) as log:
             for raw in self._popen.stdout:
                 log.write(raw)
+                line = raw.decode("utf-8", "replace").rstrip("\n")
                 with self._changed:
-                    self.lines.append(raw.decode("utf-8", "replace").rstrip("\n"))
+                    self.lines.append(line)
                     self._changed.notify_all()
+                if self._on_line:
+                    self._on_line(line)
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
     def running(self):
         return self._popen.poll() is None
+
+    def write(self, line):
+        """A line for its standard input."""
+        self._popen.stdin.write(line.encode("utf-8") + b"\n")
+        self._popen.stdin.flush()
 
     def mark(self):
         """A place in the log, for wait_line(after=...)."""
@@ -103,4 +113,7 @@ class Process:
             pass
         status = self.wait()
         self._guard.remove(self.pid)
+        if self._popen.stdin:
+            with contextlib.suppress(BrokenPipeError):
+                self._popen.stdin.close()
         return status

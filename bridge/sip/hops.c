@@ -1,0 +1,479 @@
+/*
+ * hops.c - the state of each target: up, paused at its own wish, or down; who
+ * gets the next request; when to ask by OPTIONS.
+ *
+ * All requests go to the first target that is up, in the order of the
+ * configuration and of DNS, not to all of them in turn: messages keep their
+ * order, and connections are few. One failure is enough to try the next;
+ * nothing is sent twice for that (RFC 3263 section 4.3).
+ *
+ * A target that has never answered OPTIONS is not believed to be down because it
+ * is silent about it: there are peers that drop it. Such a one is tried again
+ * with a request when its rest is over.
+ *
+ * Owns the targets. Nothing is fatal.
+ */
+#include "bridge/sip/hops_internal.h"
+
+#include <netinet/in.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "bridge/core/log.h"
+
+static const char *pool_word(enum pool pool)
+{
+	return pool == POOL_NEW ? "new" : "legacy";
+}
+
+static int64_t now_of(const struct target *t)
+{
+	return loop_now(t->entry->hops->setup.loop);
+}
+
+static const struct config *config_of(const struct target *t)
+{
+	return t->entry->hops->setup.config;
+}
+
+static struct target *find(const struct sip_hops *h, unsigned id)
+{
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e)
+		DL_FOREACH (e->targets, t)
+			if (t->id == id)
+				return t;
+	return NULL;
+}
+
+/* --- states --- */
+
+/* The one timer of a target: the end of its rest, or the next ping. */
+static void set_timer(struct target *t)
+{
+	const int64_t now = now_of(t), ping_ms = config_of(t)->sip.ping_ms;
+	int64_t at;
+
+	if (t->pinging || (t->state == TARGET_UP && ping_ms == 0)) {
+		loop_timer_cancel(t->timer);
+		return;
+	}
+	at = t->state == TARGET_UP ? t->heard + ping_ms : t->rest_until;
+	loop_timer_set(t->timer, at > now ? at - now : 0);
+}
+
+static void set_state(struct target *t, enum target_state state)
+{
+	static const char *const events[] = {
+		[TARGET_UP] = "sip-hop-up",
+		[TARGET_PAUSED] = "sip-hop-paused",
+		[TARGET_DOWN] = "sip-hop-down",
+	};
+
+	if (t->state != state)
+		log_event(state == TARGET_UP ? LOG_NOTICE : LOG_WARNING, events[state], NULL,
+			  "pool=%s hop=%s why=%s", pool_word(t->entry->pool), log_value(t->hop.log),
+			  log_value(state == TARGET_UP ? "" : t->error));
+	t->state = state;
+	set_timer(t);
+}
+
+static void ping(struct target *t)
+{
+	const struct sip_hops_setup *setup = &t->entry->hops->setup;
+
+	t->pinging = true;
+	setup->ping(setup->ctx, &t->hop);
+}
+
+static void on_timer(void *ctx)
+{
+	struct target *t = ctx;
+	const int64_t ping_ms = config_of(t)->sip.ping_ms;
+
+	if (t->state == TARGET_PAUSED || (t->state == TARGET_DOWN && (ping_ms == 0 || !t->answers_pings))) {
+		t->heard = now_of(t); /* of it is not known more; the next ping has time */
+		set_state(t, TARGET_UP);
+	} else if (t->state == TARGET_UP && t->heard + ping_ms > now_of(t)) {
+		set_timer(t); /* heard of meanwhile */
+	} else {
+		ping(t);
+	}
+}
+
+static void note_error(struct target *t, const char *why)
+{
+	const char *words = t->explained[0] != '\0' ? t->explained : why;
+
+	snprintf(t->error, sizeof(t->error), "%s", words);
+	t->error_at = time(NULL);
+	t->explained[0] = '\0';
+}
+
+static void fail(struct target *t, const char *why)
+{
+	const struct config *c = config_of(t);
+	const unsigned doublings = t->failures < 20 ? t->failures : 20;
+	int64_t rest = c->sip.backoff_min_ms << doublings;
+
+	t->failed++;
+	note_error(t, why);
+	/* What was under way to it fails all at once: one failure. */
+	if (t->state == TARGET_DOWN && now_of(t) < t->rest_until && !t->pinging)
+		return;
+	t->failures++;
+	t->rest_until = now_of(t) + (rest < c->sip.backoff_max_ms ? rest : c->sip.backoff_max_ms);
+	set_state(t, TARGET_DOWN);
+}
+
+static void pause_for(struct target *t, int64_t seconds)
+{
+	const int64_t max = config_of(t)->sip.backoff_max_ms;
+	char words[64];
+
+	snprintf(words, sizeof(words), "503, Retry-After %lld", (long long)seconds);
+	note_error(t, words);
+	t->heard = now_of(t);
+	t->failures = 0;
+	t->rest_until = now_of(t) + (seconds < max / 1000 ? seconds * 1000 : max);
+	set_state(t, TARGET_PAUSED);
+}
+
+/* An answer to what was sent before it asked for a pause does not end the pause. */
+static void hear(struct target *t)
+{
+	t->heard = now_of(t);
+	t->failures = 0;
+	t->explained[0] = '\0';
+	if (t->state == TARGET_PAUSED)
+		set_timer(t);
+	else
+		set_state(t, TARGET_UP);
+}
+
+static void conclude(struct target *t, enum sip_outcome outcome, int64_t retry_after, const char *why)
+{
+	switch (outcome) {
+	case SIP_HOP_ANSWERED:
+		hear(t);
+		break;
+	case SIP_HOP_BUSY:
+		pause_for(t, retry_after);
+		break;
+	case SIP_HOP_SILENT:
+		fail(t, why != NULL ? why : "no answer");
+		break;
+	case SIP_HOP_REFUSED:
+		fail(t, why != NULL ? why : "no connection");
+		break;
+	}
+}
+
+void sip_hops_report(struct sip_hops *h, unsigned id, enum sip_outcome outcome, int64_t retry_after)
+{
+	struct target *t = find(h, id);
+
+	if (t != NULL)
+		conclude(t, outcome, retry_after, NULL);
+}
+
+void sip_hops_pinged(struct sip_hops *h, unsigned id, enum sip_outcome outcome, int64_t retry_after,
+		     const char *why)
+{
+	struct target *t = find(h, id);
+
+	if (t == NULL)
+		return;
+	if (outcome == SIP_HOP_SILENT && !t->answers_pings && t->state == TARGET_UP) {
+		t->pinging = false;
+		t->heard = now_of(t);
+		set_timer(t);
+		return;
+	}
+	if (outcome == SIP_HOP_ANSWERED || outcome == SIP_HOP_BUSY)
+		t->answers_pings = true;
+	conclude(t, outcome, retry_after, why);
+	t->pinging = false;
+	set_timer(t);
+}
+
+void sip_hops_explain(struct sip_hops *h, const struct sockaddr *peer, const char *why)
+{
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e)
+		DL_FOREACH (e->targets, t)
+			if (hops_same_address((const struct sockaddr *)&t->addr, peer, true))
+				snprintf(t->explained, sizeof(t->explained), "%s", why);
+}
+
+/* --- choosing --- */
+
+static bool was_tried(const struct sip_attempts *tried, unsigned id)
+{
+	for (unsigned i = 0; i < tried->count; i++)
+		if (tried->id[i] == id)
+			return true;
+	return false;
+}
+
+enum err sip_hops_pick(struct sip_hops *h, enum pool pool, struct sip_attempts *tried, struct sip_hop *out,
+		       int64_t *wait_ms)
+{
+	int64_t wait = INT64_MAX;
+	struct entry *e;
+	struct target *t;
+
+	if (tried->count == SIP_ATTEMPTS_MAX)
+		return ERR_NOT_FOUND;
+	DL_FOREACH (h->entries, e) {
+		DL_FOREACH (e->targets, t) {
+			if (e->pool != pool || was_tried(tried, t->id))
+				continue;
+			if (t->state == TARGET_UP) {
+				tried->id[tried->count++] = t->id;
+				t->requests++;
+				*out = t->hop;
+				return OK;
+			}
+			if (t->rest_until - now_of(t) < wait)
+				wait = t->rest_until - now_of(t);
+		}
+	}
+	if (wait == INT64_MAX)
+		return ERR_NOT_FOUND;
+	*wait_ms = wait > 0 ? wait : 0;
+	return ERR_BUSY;
+}
+
+/* --- addresses and names --- */
+
+static bool is_same_v4(const struct sockaddr *a, const struct sockaddr *b, bool with_port)
+{
+	const struct sockaddr_in *x = (const struct sockaddr_in *)a, *y = (const struct sockaddr_in *)b;
+
+	return x->sin_addr.s_addr == y->sin_addr.s_addr && (!with_port || x->sin_port == y->sin_port);
+}
+
+static bool is_same_v6(const struct sockaddr *a, const struct sockaddr *b, bool with_port)
+{
+	const struct sockaddr_in6 *x = (const struct sockaddr_in6 *)a, *y = (const struct sockaddr_in6 *)b;
+
+	return memcmp(&x->sin6_addr, &y->sin6_addr, sizeof(x->sin6_addr)) == 0 &&
+	       (!with_port || x->sin6_port == y->sin6_port);
+}
+
+bool hops_same_address(const struct sockaddr *a, const struct sockaddr *b, bool with_port)
+{
+	if (a->sa_family != b->sa_family)
+		return false;
+	return a->sa_family == AF_INET    ? is_same_v4(a, b, with_port)
+	       : a->sa_family == AF_INET6 ? is_same_v6(a, b, with_port)
+					  : false;
+}
+
+size_t sip_hops_addresses(const struct sip_hops *h, const struct sockaddr_storage **out)
+{
+	*out = h->addresses;
+	return h->address_count;
+}
+
+int sip_hops_pool_of(const struct sip_hops *h, const struct sockaddr *source)
+{
+	int found = -1;
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e) {
+		DL_FOREACH (e->targets, t) {
+			const struct sockaddr *addr = (const struct sockaddr *)&t->addr;
+
+			if (hops_same_address(addr, source, true))
+				return (int)e->pool;
+			if (found < 0 && hops_same_address(addr, source, false))
+				found = (int)e->pool;
+		}
+	}
+	return found;
+}
+
+static void add_name(const char *name, const char **out, size_t *count, size_t max)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (strcasecmp(out[i], name) == 0)
+			return;
+	if (*count < max)
+		out[(*count)++] = name;
+}
+
+size_t sip_hops_names_at(const struct sip_hops *h, const struct sockaddr *peer, const char **out, size_t max)
+{
+	size_t count = 0;
+	struct entry *e;
+	struct target *t;
+
+	for (int with_port = 1; with_port >= 0 && count == 0; with_port--)
+		DL_FOREACH (h->entries, e)
+			DL_FOREACH (e->targets, t)
+				if (hops_same_address((const struct sockaddr *)&t->addr, peer, with_port))
+					add_name(e->configured.host, out, &count, max);
+	return count;
+}
+
+size_t sip_hops_names(const struct sip_hops *h, const char **out, size_t max)
+{
+	size_t count = 0;
+	struct entry *e;
+
+	DL_FOREACH (h->entries, e)
+		add_name(e->configured.host, out, &count, max);
+	return count;
+}
+
+/* --- targets --- */
+
+static void write_names(struct target *t, socklen_t len)
+{
+	const bool v6 = t->addr.ss_family == AF_INET6;
+	const struct next_hop *configured = &t->entry->configured;
+	char host[64], port[8], address[80];
+
+	if (getnameinfo((const struct sockaddr *)&t->addr, len, host, sizeof(host), port, sizeof(port),
+			NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+		abort(); /* it is an address */
+	snprintf(address, sizeof(address), v6 ? "[%s]:%s" : "%s:%s", host, port);
+	t->hop.transport = configured->transport;
+	snprintf(t->hop.uri, sizeof(t->hop.uri), "sip:%s;transport=%s", address,
+		 transport_name(configured->transport));
+	if (t->entry->is_address)
+		snprintf(t->hop.log, sizeof(t->hop.log), "%s", address);
+	else
+		snprintf(t->hop.log, sizeof(t->hop.log), "%.70s/%s", configured->host, address);
+}
+
+struct target *hops_add_target(struct entry *e, const struct sockaddr *addr, socklen_t len)
+{
+	struct target *t = xcalloc(1, sizeof(*t));
+
+	t->entry = e;
+	t->id = t->hop.id = ++e->hops->last_id;
+	memcpy(&t->addr, addr, len);
+	write_names(t, len);
+	t->timer = loop_timer_create(e->hops->setup.loop, on_timer, t);
+	t->heard = now_of(t);
+	DL_APPEND(e->targets, t);
+	set_timer(t);
+	return t;
+}
+
+void hops_remove_target(struct target *t)
+{
+	DL_DELETE(t->entry->targets, t);
+	loop_timer_destroy(t->timer);
+	free(t);
+}
+
+/* --- the object --- */
+
+static void add_entries(struct sip_hops *h, enum pool pool)
+{
+	const struct config_list *list = config_next_hops(h->setup.config, pool);
+
+	for (size_t i = 0; i < list->count; i++) {
+		struct entry *e = xcalloc(1, sizeof(*e));
+
+		e->hops = h;
+		e->pool = pool;
+		/* config_check_daemon() has seen to its form. */
+		if (next_hop_parse(list->item[i], &e->configured) == OK)
+			DL_APPEND(h->entries, e);
+		else
+			free(e);
+	}
+}
+
+enum err sip_hops_create(const struct sip_hops_setup *setup, struct sip_hops **out, const char **why)
+{
+	struct sip_hops *h = xcalloc(1, sizeof(*h));
+	enum err e;
+
+	h->setup = *setup;
+	add_entries(h, POOL_NEW);
+	add_entries(h, POOL_LEGACY);
+	e = hops_resolve_now(h, why);
+	if (e != OK) {
+		sip_hops_destroy(h);
+		return e;
+	}
+	hops_resolve_begin(h);
+	*out = h;
+	return OK;
+}
+
+void sip_hops_destroy(struct sip_hops *h)
+{
+	struct entry *e, *next_entry;
+	struct target *t, *next;
+
+	if (h == NULL)
+		return;
+	hops_resolve_end(h);
+	DL_FOREACH_SAFE (h->entries, e, next_entry) {
+		DL_FOREACH_SAFE (e->targets, t, next)
+			hops_remove_target(t);
+		free(e);
+	}
+	free(h);
+}
+
+/* --- status --- */
+
+static json_t *status_of(const struct target *t)
+{
+	static const char *const states[] = {
+		[TARGET_UP] = "up",
+		[TARGET_PAUSED] = "paused",
+		[TARGET_DOWN] = "down",
+	};
+	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I}", "pool", pool_word(t->entry->pool), "hop",
+			      t->hop.log, "transport", transport_name(t->hop.transport), "state",
+			      states[t->state], "requests", (json_int_t)t->requests, "failures",
+			      (json_int_t)t->failed);
+	char at[32];
+	struct tm tm;
+
+	if (t->entry->unknown) /* by DNS, now; the address is the last known */
+		json_object_set_new(o, "stale", json_true());
+	if (t->error[0] != '\0') {
+		json_object_set_new(o, "error", json_stringn_nocheck(t->error, strlen(t->error)));
+		if (gmtime_r(&t->error_at, &tm) != NULL &&
+		    strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%SZ", &tm) > 0)
+			json_object_set_new(o, "error_at", json_string(at));
+	}
+	return o;
+}
+
+json_t *sip_hops_status(const struct sip_hops *h)
+{
+	json_t *list = json_array();
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e) {
+		DL_FOREACH (e->targets, t)
+			json_array_append_new(list, status_of(t));
+		if (e->targets == NULL)
+			json_array_append_new(list,
+					      json_pack("{s:s, s:s, s:s, s:s, s:s}", "pool",
+							pool_word(e->pool), "hop", e->configured.host,
+							"transport", transport_name(e->configured.transport),
+							"state", "down", "error", "name not known"));
+	}
+	return list;
+}

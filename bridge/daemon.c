@@ -26,18 +26,25 @@
 #include "bridge/core/loop.h"
 #include "bridge/ctl/control.h"
 #include "bridge/gateway/gateway.h"
+#include "bridge/route/ledger_tap.h"
 #include "bridge/route/router.h"
 #include "bridge/xmpp/dns.h"
 #include "bridge/xmpp/s2s.h"
 #include "bridge/xmpp/tls.h"
+#include "db/ledger.h"
 #include "db/registry.h"
+#include "db/state.h"
 
 enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1 };
 
 struct daemon {
 	const struct config *config;
 	struct db *db;
+	struct state *state;
+	struct ledger *ledger;
+	struct ledger_tap *tap;
 	struct loop *loop;
+	struct loop_timer *another_turn; /* for what was begun after a commit */
 	struct dns *dns;
 	struct tls *tls; /* NULL: no certificate */
 	struct s2s *s2s;
@@ -66,7 +73,53 @@ static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const st
 	router_submit(d->router, &s);
 }
 
+/* --- the state file --- */
+
+/*
+ * The last hook of its phase, so that what delivery callbacks write is in it.
+ * Those who waited for it may have begun something that needs another turn.
+ */
+static void on_commit(void *ctx)
+{
+	struct daemon *d = ctx;
+
+	if (state_commit(d->state))
+		loop_timer_set(d->another_turn, 0);
+}
+
+static void on_another_turn(void *ctx)
+{
+	(void)ctx; /* it is there */
+}
+
+static enum err open_state(struct daemon *d, const char **why)
+{
+	const struct ledger_limits limits = { d->config->presence.subscriptions_per_user,
+					      d->config->presence.subscriptions };
+	enum err e = state_open(d->config->state, &d->state, why);
+
+	if (e != OK)
+		return e;
+	e = ledger_create(d->state, &limits, &d->ledger);
+	if (e != OK)
+		*why = "the subscription ledger cannot be read; restore the state file from a copy";
+	else
+		d->tap = ledger_tap_create(d->ledger);
+	return e;
+}
+
 /* --- status --- */
+
+static json_t *state_status(const struct daemon *d)
+{
+	struct ledger_counts counts = { 0 };
+
+	/* A file that fails is in the log. */
+	if (ledger_count(d->ledger, &counts) != OK)
+		return json_null();
+	return json_pack("{s:s, s:I, s:I}", "path", d->config->state, "subscriptions",
+			 (json_int_t)counts.subscriptions, "dialogs", (json_int_t)counts.dialogs);
+}
 
 static json_t *listeners(const struct daemon *d)
 {
@@ -93,6 +146,7 @@ static void status(void *ctx, const json_t *request, struct control_reply *reply
 	json_object_set_new(o, "links", s2s_links(d->s2s));
 	/* Nothing is spooled: who cannot be reached now is told at once. */
 	json_object_set_new(o, "spool", json_pack("{s:i}", "messages", 0));
+	json_object_set_new(o, "state", state_status(d));
 	json_object_set_new(o, "router", router_status(d->router));
 	json_object_set_new(o, "gateway", gateway_status(d->gateway));
 	control_reply(reply, o);
@@ -303,6 +357,8 @@ static enum err create_all(struct daemon *d, const char **why)
 	const struct config *c = d->config;
 	enum err e = db_open(c->registry, &d->db, why);
 
+	if (e == OK)
+		e = open_state(d, why);
 	if (e != OK)
 		return e;
 	d->loop = loop_create();
@@ -317,7 +373,10 @@ static enum err create_all(struct daemon *d, const char **why)
 		e = open_edges(d, why);
 	if (e != OK)
 		return e;
+	d->another_turn = loop_timer_create(d->loop, on_another_turn, NULL);
+	loop_phase_add(d->loop, LOOP_COMMIT, on_commit, d);
 	d->router = router_create(d->s2s, d->db);
+	router_set_tap(d->router, d->tap);
 	e = gateway_create(d->loop, c, d->router, &d->gateway, why);
 	if (e == OK)
 		e = control_create(d->loop, c->control_socket, providers, ARRAY_SIZE(providers), d,
@@ -334,6 +393,7 @@ static enum err create_all(struct daemon *d, const char **why)
 static void destroy_all(struct daemon *d)
 {
 	loop_timer_destroy(d->watchdog);
+	loop_timer_destroy(d->another_turn);
 	control_destroy(d->control);
 	if (d->gateway != NULL)
 		gateway_abort(d->gateway);
@@ -343,6 +403,9 @@ static void destroy_all(struct daemon *d)
 	tls_destroy(d->tls);
 	dns_destroy(d->dns);
 	loop_destroy(d->loop);
+	ledger_tap_destroy(d->tap);
+	ledger_destroy(d->ledger);
+	state_close(d->state);
 	db_close(d->db);
 }
 
@@ -362,9 +425,9 @@ static void log_start(const struct config *c)
 	const char *sip = joined(&c->sip.listen, &b);
 
 	log_event(LOG_NOTICE, "started", NULL,
-		  "version=%s config=%s registry=%s external=%s internal=%s sip=%s tls=%s", PACKAGE_VERSION,
-		  log_value(c->file), log_value(c->registry), external, internal, sip,
-		  c->external.certificate[0] != '\0' ? "yes" : "no");
+		  "version=%s config=%s registry=%s state=%s external=%s internal=%s sip=%s tls=%s",
+		  PACKAGE_VERSION, log_value(c->file), log_value(c->registry), log_value(c->state), external,
+		  internal, sip, c->external.certificate[0] != '\0' ? "yes" : "no");
 	if (c->internal.gateway[0] != '\0' && c->internal.listen.count == 0)
 		log_event(LOG_WARNING, "no-internal-listener", NULL,
 			  "gateway=%s hint=\"it cannot verify by dialback what we send it\"",

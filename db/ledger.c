@@ -197,6 +197,11 @@ void ledger_destroy(struct ledger *l)
 	free(l);
 }
 
+const char *ledger_error(const struct ledger *l)
+{
+	return db_error(l->db);
+}
+
 enum err ledger_get(struct ledger *l, const struct ledger_key *key, struct ledger_entry *out)
 {
 	struct statement *st = statement_open(l->db, "SELECT " ENTRY " FROM subscription" KEY_IS);

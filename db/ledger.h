@@ -21,7 +21,7 @@ enum ledger_direction {
 enum ledger_state { LEDGER_PENDING, LEDGER_ACTIVE };
 enum ledger_via { LEDGER_GATEWAY, LEDGER_LEGACY }; /* whose user made it: ours, or the legacy gateway's */
 /*
- * How we know; the weakest first. A probe is only the contact's word: it approves nothing.
+ * How we know; the weakest first. A probe is only the watcher's word: it approves nothing.
  * Presence was sent as to a subscriber. A handshake was seen to its end, or to where it stands.
  */
 enum ledger_evidence { LEDGER_PROBE, LEDGER_PRESENCE, LEDGER_HANDSHAKE };
@@ -57,6 +57,9 @@ struct ledger;
 MUST_CHECK enum err ledger_create(struct state *state, const struct ledger_limits *limits,
 				  struct ledger **out);
 void ledger_destroy(struct ledger *l); /* NULL is allowed */
+
+/* The words for the last failure. */
+const char *ledger_error(const struct ledger *l);
 
 MUST_CHECK enum err ledger_get(struct ledger *l, const struct ledger_key *key, struct ledger_entry *out);
 /* Insert or change; what was told is kept. */

@@ -329,6 +329,8 @@ static enum err complete(const struct reader *r)
 					    "%s: option '%s': is missing; add the line: %s = \"...\";",
 					    c->file, o->name, o->name);
 	}
+	if (c->state[0] == '\0')
+		c->state = own(r->c, xasprintf("%s.state", c->registry));
 	if (c->control_socket[0] == '\0')
 		c->control_socket = own(r->c, xasprintf("%s.sock", c->registry));
 	return OK;

@@ -24,6 +24,7 @@ struct config {
 	const char *file; /* where it was read from */
 	/* top level */
 	const char *registry;       /* path; relative to the configuration file's folder */
+	const char *state;          /* path; default: the registry's path + ".state" */
 	const char *control_socket; /* path; default: the registry's path + ".sock" */
 	enum log_level log_level;
 	/* external: faces partners */
@@ -96,6 +97,9 @@ struct config {
 		int64_t confirm_ms; /* how long to wait for the proof that the peer has it */
 		int64_t backoff_min_ms, backoff_max_ms;
 	} s2s;
+	struct {
+		int64_t subscriptions_per_user, subscriptions; /* rows of the ledger */
+	} presence;
 };
 
 /*

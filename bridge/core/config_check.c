@@ -220,6 +220,8 @@ static enum err check_files(const struct config_loaded *c, const char **why)
 	const struct config *config = &c->config;
 	enum err e;
 
+	if (strcmp(config->state, config->registry) == 0)
+		return fault(c, "state", "is the registry's file; name another", why);
 	if (strlen(config->control_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return fault(c, "control_socket",
 			     "the path is too long for a Unix socket; choose one of at most 107 bytes", why);

@@ -22,6 +22,9 @@ static const struct config_option options[] = {
 	{ "registry", CONFIG_PATH, NULL, 0, 0, NULL,
 	  "The registry's SQLite file, made at first use.",
 	  AT(registry) },
+	{ "state", CONFIG_PATH, "", 0, 0, NULL,
+	  "The SQLite file in which the daemon keeps what it must remember; empty: the registry's path with .state added.",
+	  AT(state) },
 	{ "control_socket", CONFIG_PATH, "", 0, 0, NULL,
 	  "The Unix socket on which poolbridgectl asks for the status; empty: the registry's path with .sock added.",
 	  AT(control_socket) },
@@ -222,6 +225,13 @@ static const struct config_option options[] = {
 	{ "s2s.backoff_max", CONFIG_SECONDS, "60", 0.1, 86400, NULL,
 	  "The longest pause between connection attempts.",
 	  AT(s2s.backoff_max_ms) },
+
+	{ "presence.subscriptions_per_user", CONFIG_INT, "5000", 2, 1000000, NULL,
+	  "How many presence subscriptions one local user may have, counted for each direction; half for unproved ones.",
+	  AT(presence.subscriptions_per_user) },
+	{ "presence.subscriptions", CONFIG_INT, "1000000", 2, 100000000, NULL,
+	  "How many presence subscriptions there may be in all, counted for each direction; half for unproved ones.",
+	  AT(presence.subscriptions) },
 };
 /* clang-format on */
 

@@ -38,6 +38,7 @@ static const struct option options[] = {
 	{ "domain", "DOMAIN", false, "Only users of this domain." },
 	{ "as", "DOMAIN", false, "The local domain in whose name the partner is tried; default: the first." },
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
+	{ "user", "ADDRESS", false, "Only subscriptions of this local user." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },
 };
 
@@ -79,6 +80,9 @@ static const struct command commands[] = {
 
 	{ "audit", "list", "", "since", "List who changed what.", cmd_audit_list },
 	{ "audit", "undo", "ID", "", "Put a row back to what it was before a change.", cmd_audit_undo },
+
+	{ "subscription", "list", "", "user", "List who watches whose presence across the bridge.",
+	  cmd_subscription_list },
 
 	{ "streams", "", "", "", "List the links and streams of the running daemon.", cmd_streams },
 	{ "check", "partner", "DOMAIN", "as",

@@ -34,6 +34,8 @@ int cmd_route_explain(struct ctl *ctl);
 int cmd_audit_list(struct ctl *ctl);
 int cmd_audit_undo(struct ctl *ctl);
 
+int cmd_subscription_list(struct ctl *ctl);
+
 int cmd_status(struct ctl *ctl);
 int cmd_streams(struct ctl *ctl);
 int cmd_check_partner(struct ctl *ctl);

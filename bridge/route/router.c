@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 #include "bridge/core/log.h"
+#include "bridge/route/ledger_tap.h"
 #include "bridge/route/lookup.h"
 #include "bridge/route/service.h"
 
@@ -25,6 +26,7 @@ struct router {
 	struct db *db;
 	router_egress_fn *egress;
 	void *egress_ctx;
+	struct ledger_tap *tap; /* NULL: nobody reads */
 	/* Counters for status. */
 	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
 };
@@ -56,6 +58,11 @@ struct router *router_create(struct s2s *s2s, struct db *db)
 void router_destroy(struct router *r)
 {
 	free(r);
+}
+
+void router_set_tap(struct router *r, struct ledger_tap *tap)
+{
+	r->tap = tap;
 }
 
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
@@ -173,6 +180,17 @@ static void note_drift(struct router *r, const struct submission *s, const struc
 		  log_value(s->stanza->from), log_value(s->stanza->to), route_name(v->route), v->reason);
 }
 
+/* Before it leaves: what the ledger makes of it is on disk when it does. */
+static void show_to_tap(struct router *r, const struct submission *s, const struct verdict *v)
+{
+	if (!r->tap || v->route == ROUTE_REJECT)
+		return;
+	if (s->origin == ORIGIN_LEGACY)
+		ledger_tap_outbound(r->tap, s->stanza, s->from, s->to);
+	else if (s->origin == ORIGIN_PARTNER && v->route == ROUTE_LEGACY)
+		ledger_tap_inbound(r->tap, s->stanza, s->from, s->to);
+}
+
 static void to_s2s(struct router *r, const struct submission *s, enum edge edge, struct passage *p)
 {
 	s2s_send(r->s2s, edge, s->from->domain, s->to->domain, s->stanza, s->deadline_ms, passage_done, p);
@@ -241,6 +259,7 @@ void router_submit(struct router *r, const struct submission *s)
 	log_event(LOG_DEBUG, "route", NULL, "kind=%s origin=%s from=%s to=%s route=%s row=%u",
 		  stanza_kind_name(s->stanza->kind), origin_names[s->origin], log_value(s->stanza->from),
 		  log_value(s->stanza->to), route_name(v.route), v.row);
+	show_to_tap(r, s, &v);
 	carry_out(r, s, &v, p);
 }
 

@@ -13,6 +13,7 @@
 #include "bridge/xmpp/s2s.h"
 
 struct router;
+struct ledger_tap;
 
 enum origin { ORIGIN_PARTNER, ORIGIN_LEGACY, ORIGIN_POOL };
 
@@ -36,6 +37,8 @@ typedef void router_egress_fn(void *ctx, struct stanza *stanza, enum pool pool, 
 
 struct router *router_create(struct s2s *s2s, struct db *db);
 void router_destroy(struct router *r);
+/* Shown the presence that passes to and from the legacy gateway; borrowed. */
+void router_set_tap(struct router *r, struct ledger_tap *tap);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
 void router_submit(struct router *r, const struct submission *s);

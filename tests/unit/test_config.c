@@ -426,10 +426,12 @@ static void test_registry_alone(void **state)
 {
 	struct config *c = load_good(R);
 	char *registry = path_of("r.db"), *control_socket = path_of("r.db.sock"), *file = path_of("t.conf");
+	char *state_file = path_of("r.db.state");
 
 	(void)state;
 	assert_string_equal(c->file, file);
 	assert_string_equal(c->registry, registry);
+	assert_string_equal(c->state, state_file);
 	assert_string_equal(c->control_socket, control_socket);
 	assert_int_equal(c->log_level, LOG_INFO);
 	assert_int_equal(c->external.listen.count, 1);
@@ -445,6 +447,7 @@ static void test_registry_alone(void **state)
 	config_free(c);
 	free(registry);
 	free(control_socket);
+	free(state_file);
 	free(file);
 	config_free(NULL);
 }
@@ -559,7 +562,9 @@ static void test_same(void **state)
 	static const struct {
 		const char *text, *changed; /* from R alone */
 	} rows[] = {
-		{ "registry = \"other.db\"; control_socket = \"r.db.sock\";", "registry" },
+		{ "registry = \"other.db\"; state = \"r.db.state\"; control_socket = \"r.db.sock\";",
+		  "registry" },
+		{ R "state = \"other.db\";", "state" },
 		{ R "log_level = \"debug\";", "log_level" },
 		{ R "external: { listen = [ \"0.0.0.0:5270\" ]; };", "external.listen" },
 		{ R "external: { listen = [ ]; };", "external.listen" },

@@ -226,6 +226,9 @@ static const struct config_option options[] = {
 	  "The longest pause between connection attempts.",
 	  AT(s2s.backoff_max_ms) },
 
+	{ "presence.expires", CONFIG_SECONDS, "3600", 60, 28800, NULL,
+	  "How long a presence subscription at a pool is asked for; it is refreshed before.",
+	  AT(presence.expires_ms) },
 	{ "presence.subscriptions_per_user", CONFIG_INT, "5000", 2, 1000000, NULL,
 	  "How many presence subscriptions one local user may have, counted for each direction; half for unproved ones.",
 	  AT(presence.subscriptions_per_user) },

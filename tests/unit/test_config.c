@@ -396,6 +396,8 @@ static const struct {
 					       "closed first; lower it" },
 	{ R "s2s: { backoff_min = 61; };",
 	  "t.conf:2: option 's2s.backoff_min': is greater than s2s.backoff_max; lower it" },
+	{ "registry = \"r.db\"; state = \"r.db\";",
+	  "t.conf:1: option 'state': is the registry's file; name another" },
 	{ "registry = \"r.db\"; control_socket = "
 	  "\"/tmp/012345678901234567890123456789012345678901234567890123456789"
 	  "01234567890123456789012345678901234567890123\";",

@@ -78,6 +78,10 @@ static struct objection check(const struct gateway *g, const struct sip_request 
 {
 	if (g->stopped)
 		return (struct objection){ 503, NULL, NULL };
+	if (r->to_tag != NULL)
+		return (struct objection){ 481, NULL, NULL };
+	if (strcmp(r->method, "MESSAGE") != 0)
+		return (struct objection){ 405, NULL, "Allow: MESSAGE, OPTIONS" };
 	if (map_sip_to_jid(&r->from, &in->from) != OK)
 		return (struct objection){ 403, "From Has No XMPP Address", NULL };
 	if (map_sip_to_jid(&r->to, &in->to) != OK)

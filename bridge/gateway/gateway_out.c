@@ -43,7 +43,7 @@ size_t gateway_pair_count(const struct gateway *g)
 	return HASH_COUNT(g->pairs);
 }
 
-static void on_response(void *ctx, unsigned status, const char *phrase, const char *contact_uri);
+static void on_response(void *ctx, const struct sip_response *response);
 
 static void send_first(struct pair *pair)
 {
@@ -115,20 +115,20 @@ static void make_ready(struct pair *pair)
 	DL_APPEND(pair->gateway->window[pair->first->pool].ready, pair);
 }
 
-static void on_response(void *ctx, unsigned status, const char *phrase, const char *contact_uri)
+static void on_response(void *ctx, const struct sip_response *response)
 {
 	struct pair *pair = ctx;
 	struct gateway *g = pair->gateway;
 
 	pair->request = NULL;
-	if (outbound_retarget(pair->first, status)) {
+	if (outbound_retarget(pair->first, response->status)) {
 		send_first(pair);
 		return;
 	}
 	pair->window->under_way--;
 	/* The callback may bring the next message of this pair: it finds the pair busy. */
 	pair->telling = true;
-	outbound_respond(g, take_first(pair), status, phrase, contact_uri);
+	outbound_respond(g, take_first(pair), response);
 	pair->telling = false;
 	if (pair->first != NULL)
 		make_ready(pair);

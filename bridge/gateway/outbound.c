@@ -84,8 +84,7 @@ struct objection outbound_map(const struct gateway *g, struct outbound *o, enum 
 			      const struct jid *from, const struct jid *to, struct stanza_tree *tree)
 {
 	o->pool = pool;
-	o->next_hop = pool == POOL_NEW ? g->config->sip.new_pool : g->config->sip.legacy_pool;
-	if (g->endpoint == NULL || o->next_hop[0] == '\0')
+	if (g->endpoint == NULL || config_next_hops(g->config, pool)->count == 0)
 		return (struct objection){ COND_SERVICE_UNAVAILABLE,
 					   "this user's SIP pool is not configured" };
 	o->from_uri = uri_of(from);
@@ -107,20 +106,29 @@ struct objection outbound_map(const struct gateway *g, struct outbound *o, enum 
 struct sip_outgoing *outbound_send(const struct gateway *g, const struct outbound *o, sip_response_fn *done,
 				   void *ctx)
 {
-	const char *lang = o->stanza->lang;
-	struct sip_message m = {
-		.next_hop = o->next_hop,
+	const char *lang = o->stanza->lang, *headers[2];
+	char *subject = NULL, *language = NULL;
+	struct sip_outgoing *request;
+	struct sip_send s = {
+		.method = "MESSAGE",
+		.pool = o->pool,
 		.to_uri = o->to_uri,
 		.from_uri = o->from_uri,
 		.call_id = o->call_id,
-		.subject = o->subject,
-		.content_language = lang != NULL && map_lang_valid(lang) ? lang : NULL,
+		.headers = headers,
 		.content_type = "text/plain;charset=UTF-8",
 		.body = o->body,
 		.body_size = strlen(o->body),
 	};
 
-	return sip_send_message(g->endpoint, &m, done, ctx);
+	if (o->subject != NULL)
+		headers[s.header_count++] = subject = xasprintf("Subject: %s", o->subject);
+	if (lang != NULL && map_lang_valid(lang))
+		headers[s.header_count++] = language = xasprintf("Content-Language: %s", lang);
+	request = sip_send(g->endpoint, &s, done, ctx);
+	free(subject);
+	free(language);
+	return request;
 }
 
 /* A user who declines or is busy has been found: those are not in the list. */
@@ -173,24 +181,24 @@ static bool new_address(const struct outbound *o, const char *contact_uri, char 
 	return true;
 }
 
-void outbound_respond(struct gateway *g, struct outbound *o, unsigned status, const char *phrase,
-		      const char *contact_uri)
+void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response)
 {
 	char uri[MAP_URI_SIZE], text[TEXT_SIZE];
-	bool moved = status / 100 == 3 && new_address(o, contact_uri, uri);
-	struct outcome outcome = { .confirmed = status / 100 == 2 };
+	bool moved = response->status / 100 == 3 && new_address(o, response->contact_uri, uri);
+	struct outcome outcome = { .confirmed = response->status / 100 == 2 };
 
 	if (!outcome.confirmed) {
 		/* The phrase is a stranger's: text that XML can hold, or none. */
-		bool clean = phrase[0] != '\0' && sip_header_text(phrase, text, sizeof(text)) == OK &&
+		bool clean = response->phrase[0] != '\0' &&
+			     sip_header_text(response->phrase, text, sizeof(text)) == OK &&
 			     utf8_is_xml(text, strlen(text));
 
-		outcome.condition = map_status_to_condition(status, moved);
+		outcome.condition = map_status_to_condition(response->status, moved);
 		outcome.text = clean ? text : NULL;
 		outcome.uri = moved ? uri : NULL;
-		log_event(LOG_INFO, "sip-failed", NULL, "from=%s to=%s hop=%s status=%u phrase=%s",
-			  log_value(o->stanza->from), log_value(o->stanza->to), log_value(o->next_hop),
-			  status, log_value(phrase));
+		log_event(LOG_INFO, "sip-failed", NULL, "from=%s to=%s status=%u phrase=%s",
+			  log_value(o->stanza->from), log_value(o->stanza->to), response->status,
+			  log_value(response->phrase));
 	}
 	finish(g, o, &outcome);
 }

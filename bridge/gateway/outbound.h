@@ -13,7 +13,6 @@ struct outbound {
 	delivery_fn *done;
 	void *done_ctx;
 	enum pool pool;
-	const char *next_hop;           /* the configuration's */
 	char *from_uri, *to_uri;        /* owned, like the next four */
 	char *bare_uri;                 /* for a second try; NULL: none, or it was made */
 	char *subject, *call_id, *body; /* the first two may be NULL */
@@ -43,8 +42,7 @@ struct sip_outgoing *outbound_send(const struct gateway *g, const struct outboun
 bool outbound_retarget(struct outbound *o, unsigned status);
 
 /* The outcome is told; the message is gone then. */
-void outbound_respond(struct gateway *g, struct outbound *o, unsigned status, const char *phrase,
-		      const char *contact_uri);
+void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response);
 void outbound_fail(struct gateway *g, struct outbound *o, struct objection objection);
 
 #endif

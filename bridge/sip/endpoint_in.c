@@ -1,22 +1,17 @@
 /*
- * endpoint_in.c - received requests: who may send them, which are taken, and
- * their answers.
+ * endpoint_in.c - received requests: who may send them, and which are taken.
  *
- * Order of the checks: the source, then RFC 3261 section 8.2. Only a MESSAGE
- * outside a dialog gets through; everything else is answered here. A request
- * whose values cannot be read as what they should be is answered 400, never
- * handed on in part.
+ * Order of the checks: the source; hops and loops, which the relay needs too;
+ * the relay's own, by their Route; then RFC 3261 section 8.2. A request whose
+ * values cannot be read as what they should be is answered 400, never handed on
+ * in part. OPTIONS is answered here; dialogs are the holder's.
  *
- * A transaction is the holder's from on_request until sip_answer(). When the
- * answer does not come in time, or the endpoint ends before, it is answered
- * here and left as an empty shell that sip_answer() frees: the holder's pointer
- * stays good. Nothing is fatal.
+ * Owns nothing: an accepted request is a transaction of endpoint_answer.c.
+ * Nothing is fatal.
  */
 #include "bridge/sip/endpoint_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <utlist.h>
 
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/sip_util.h>
@@ -24,81 +19,7 @@
 
 #include "bridge/core/log.h"
 
-#define ALLOW "Allow: MESSAGE, OPTIONS"
-
-enum {
-	MARGIN_MS = 1000, /* what the holder may be late beyond sip.answer_time */
-	STRANGER_LOG_MS = 1000
-};
-
-struct sip_transaction {
-	struct sip_endpoint *ep; /* NULL: the endpoint has answered for itself */
-	nta_incoming_t *irq;
-	struct loop_timer *timer;
-	struct sip_transaction *prev, *next;
-};
-
-/* --- answering --- */
-
-static void reply(nta_incoming_t *irq, unsigned status, const char *phrase, const char *header)
-{
-	nta_incoming_treply(irq, (int)status, phrase, TAG_IF(header != NULL, SIPTAG_HEADER_STR(header)),
-			    TAG_END());
-	nta_incoming_destroy(irq);
-}
-
-/* The endpoint answers for the holder, who keeps an empty shell. */
-static void close_transaction(struct sip_transaction *t, unsigned status, const char *phrase)
-{
-	reply(t->irq, status, phrase, NULL);
-	loop_timer_destroy(t->timer);
-	DL_DELETE(t->ep->waiting, t);
-	t->ep->waiting_count--;
-	t->ep = NULL;
-}
-
-static void on_expired(void *ctx)
-{
-	struct sip_transaction *t = ctx;
-
-	t->ep->expired++;
-	close_transaction(t, SIP_504_GATEWAY_TIME_OUT);
-}
-
-void endpoint_end_received(struct sip_endpoint *ep)
-{
-	struct sip_transaction *t, *next;
-
-	DL_FOREACH_SAFE (ep->waiting, t, next)
-		close_transaction(t, SIP_503_SERVICE_UNAVAILABLE);
-}
-
-/*
- * 408 never answers a request other than INVITE (RFC 4320 section 4.2: the
- * sender has given up by then); what is meant here is that the next hop is silent.
- */
-void sip_answer(struct sip_transaction *t, unsigned status, const char *phrase, const char *header)
-{
-	char clean_phrase[256], clean_header[256];
-
-	if (status < 200 || status > 699)
-		status = 500;
-	if (status == 408)
-		status = 504;
-	if (phrase != NULL && sip_header_text(phrase, clean_phrase, sizeof(clean_phrase)) != OK)
-		phrase = NULL;
-	if (header != NULL && sip_header_text(header, clean_header, sizeof(clean_header)) != OK)
-		header = NULL;
-	if (t->ep != NULL) {
-		reply(t->irq, status, phrase, header);
-		loop_timer_destroy(t->timer);
-		DL_DELETE(t->ep->waiting, t);
-		t->ep->waiting_count--;
-	}
-	free(t);
-}
-
-/* --- which requests are taken --- */
+enum { STRANGER_LOG_MS = 1000 };
 
 struct refusal {
 	unsigned status; /* 0: none */
@@ -114,6 +35,45 @@ static struct refusal refusal(unsigned status, const char *phrase, const char *h
 	return (struct refusal){ .status = status, .phrase = phrase, .header = header };
 }
 
+/* --- on its way: hops and loops --- */
+
+static bool is_benotify(const sip_t *sip)
+{
+	return strcmp(sip->sip_request->rq_method_name, "BENOTIFY") == 0;
+}
+
+static bool has_our_via(const struct sip_endpoint *ep, const sip_t *sip)
+{
+	for (const sip_via_t *v = sip->sip_via; v != NULL; v = v->v_next)
+		if (endpoint_is_our_via(ep, v))
+			return true;
+	return false;
+}
+
+static bool is_same_address(const url_t *a, const url_t *b)
+{
+	return url_cmp(a, b) == 0;
+}
+
+/*
+ * A request that we have sent or relayed, back with the Request-URI that it
+ * began with, goes round in a loop. One that was meanwhile aimed at somebody
+ * else does not (a spiral, RFC 3261 section 16.3), nor does one in a dialog,
+ * which may pass through here twice.
+ */
+static struct refusal check_way(const struct sip_endpoint *ep, const sip_t *sip)
+{
+	if (sip->sip_max_forwards != NULL && sip->sip_max_forwards->mf_count == 0 &&
+	    sip->sip_request->rq_method != sip_method_options)
+		return refusal(SIP_483_TOO_MANY_HOPS, NULL);
+	if (sip->sip_to->a_tag == NULL && has_our_via(ep, sip) &&
+	    is_same_address(sip->sip_request->rq_url, sip->sip_to->a_url))
+		return refusal(SIP_482_LOOP_DETECTED, NULL);
+	return none;
+}
+
+/* --- RFC 3261 section 8.2 --- */
+
 static struct refusal check_uris(const sip_t *sip)
 {
 	/* RFC 7247 section 8: XMPP cannot promise that every hop has TLS. */
@@ -128,25 +88,25 @@ static struct refusal check_method(const sip_t *sip)
 {
 	switch (sip->sip_request->rq_method) {
 	case sip_method_message:
+	case sip_method_invite:
+	case sip_method_bye:
+	case sip_method_info:
+	case sip_method_subscribe:
+	case sip_method_notify:
 		return none;
 	case sip_method_options:
-		return refusal(SIP_200_OK, ALLOW "\r\nAccept: text/plain");
+		return refusal(SIP_200_OK, SIP_ALLOW "\r\nAccept: text/plain");
 	case sip_method_cancel: /* what it could cancel sofia-sip would have found */
 		return refusal(SIP_481_NO_TRANSACTION, NULL);
 	case sip_method_unknown:
-		return refusal(SIP_501_NOT_IMPLEMENTED, ALLOW);
+		return refusal(SIP_501_NOT_IMPLEMENTED, SIP_ALLOW);
 	default:
-		return refusal(SIP_405_METHOD_NOT_ALLOWED, ALLOW);
+		return refusal(SIP_405_METHOD_NOT_ALLOWED, SIP_ALLOW);
 	}
 }
 
-/* RFC 3261 section 8.2.2 and following, for a MESSAGE. */
-static struct refusal check_message(const struct sip_endpoint *ep, const sip_t *sip)
+static struct refusal check_content(const struct sip_endpoint *ep, const sip_t *sip)
 {
-	if (sip->sip_max_forwards != NULL && sip->sip_max_forwards->mf_count == 0)
-		return refusal(SIP_483_TOO_MANY_HOPS, NULL);
-	if (sip->sip_to->a_tag != NULL)
-		return refusal(SIP_481_NO_CALL, NULL);
 	if (sip->sip_content_encoding != NULL)
 		return refusal(415, "Unsupported Content Encoding", "Accept-Encoding: identity");
 	if (ep->waiting_count >= (size_t)ep->config->sip.queue_total)
@@ -164,47 +124,73 @@ static struct refusal check_size(const struct sip_endpoint *ep, const sip_t *sip
 
 static struct refusal check(const struct sip_endpoint *ep, const sip_t *sip)
 {
-	struct refusal r = check_uris(sip);
-
-	if (r.status == 0)
-		r = check_method(sip);
-	if (r.status == 0)
-		r = check_message(ep, sip);
-	return r;
-}
-
-static void refuse(struct sip_endpoint *ep, nta_incoming_t *irq, const sip_t *sip, const char *source,
-		   const struct refusal *r)
-{
-	if (r->status >= 300) {
-		ep->refused++;
-		log_event(LOG_NOTICE, "sip-refused", NULL, "method=%s from=%s status=%u phrase=%s",
-			  log_value(sip->sip_request->rq_method_name), source, r->status,
-			  log_value(r->phrase));
-	}
-	reply(irq, r->status, r->phrase, r->header);
-}
-
-static struct sip_transaction *open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq)
-{
-	struct sip_transaction *t = xcalloc(1, sizeof(*t));
-
-	t->ep = ep;
-	t->irq = irq;
-	t->timer = loop_timer_create(ep->loop, on_expired, t);
-	loop_timer_set(t->timer, ep->config->sip.answer_ms + MARGIN_MS);
-	DL_APPEND(ep->waiting, t);
-	ep->waiting_count++;
-	return t;
-}
-
-static void take(struct sip_endpoint *ep, nta_incoming_t *irq, const sip_t *sip, struct view_text *text)
-{
-	struct sip_request request = { .source = text->source };
 	struct refusal r = check_size(ep, sip);
 
 	if (r.status == 0)
-		r = check(ep, sip);
+		r = check_uris(sip);
+	if (r.status == 0)
+		r = check_method(sip);
+	if (r.status == 0)
+		r = check_content(ep, sip);
+	return r;
+}
+
+/* What makes a dialog must say where its requests go (section 8.1.1.8). */
+static struct refusal check_dialog(const struct sip_request *r, sip_method_t method)
+{
+	if (r->to_tag != NULL || (method != sip_method_invite && method != sip_method_subscribe))
+		return none;
+	if (r->from_tag == NULL)
+		return refusal(400, "From Has No Tag", NULL);
+	if (r->contact_uri == NULL)
+		return refusal(400, "Bad Contact", NULL);
+	return none;
+}
+
+/* --- handing on --- */
+
+static void log_refusal(struct sip_endpoint *ep, const sip_t *sip, const char *source,
+			const struct refusal *r)
+{
+	if (r->status < 300)
+		return;
+	ep->refused++;
+	log_event(LOG_NOTICE, "sip-refused", NULL, "method=%s from=%s status=%u phrase=%s",
+		  log_value(sip->sip_request->rq_method_name), source, r->status, log_value(r->phrase));
+}
+
+static void refuse(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_view *view,
+		   const struct refusal *r)
+{
+	log_refusal(ep, view->sip, view->source, r);
+	endpoint_refuse(irq, r->status, r->phrase, r->header);
+}
+
+/* A delivered message, and where it came from. */
+struct arrival {
+	struct sip_endpoint *ep;
+	msg_t *msg;
+	struct sip_view *view;
+	bool tcp;
+};
+
+/* The request as plain values, or why not. */
+static struct refusal read_request(const struct arrival *a, struct sip_request *request)
+{
+	const char *phrase = endpoint_view_request(a->view, request);
+
+	if (phrase != NULL)
+		return refusal(400, phrase, NULL);
+	request->pool = endpoint_pool_of(a->ep, msg_addr(a->msg));
+	return check_dialog(request, a->view->sip->sip_request->rq_method);
+}
+
+static void take(const struct arrival *a, nta_incoming_t *irq)
+{
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
+	struct sip_request request;
+	struct refusal r = check(ep, sip);
 
 	/* Answers for itself, with the list of what it does not support (RFC 3261 section 8.2.2.3). */
 	if (r.status == 0 && nta_check_required(irq, sip, NULL, TAG_END()) != 0) {
@@ -212,28 +198,92 @@ static void take(struct sip_endpoint *ep, nta_incoming_t *irq, const sip_t *sip,
 		ep->refused++;
 		return;
 	}
-	if (r.status == 0) {
-		const char *phrase = endpoint_view(sip, text, &request);
-
-		r = phrase != NULL ? refusal(400, phrase, NULL) : r;
-	}
+	if (r.status == 0)
+		r = read_request(a, &request);
 	if (r.status != 0) {
-		refuse(ep, irq, sip, text->source, &r);
+		refuse(ep, irq, a->view, &r);
 		return;
 	}
 	ep->received++;
-	request.transaction = open_transaction(ep, irq);
-	ep->on_request(ep->ctx, &request);
+	request.local_tag = nta_incoming_gettag(irq);
+	request.transaction = endpoint_open_transaction(ep, irq, a->tcp);
+	ep->setup.on_request(ep->setup.ctx, &request);
+}
+
+/* ACK and BENOTIFY: there is nothing to answer, so what is wrong with them is only logged. */
+static void take_silent(const struct arrival *a)
+{
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
+	struct sip_request request;
+	struct refusal r = check_size(ep, sip);
+
+	if (r.status == 0)
+		r = check_uris(sip);
+	if (r.status == 0)
+		r = read_request(a, &request);
+	if (r.status != 0) {
+		log_refusal(ep, sip, a->view->source, &r);
+		return;
+	}
+	ep->received++;
+	ep->setup.on_request(ep->setup.ctx, &request);
+}
+
+static bool is_for_relay(const struct sip_endpoint *ep, const sip_t *sip)
+{
+	return ep->relay.on_request != NULL && sip->sip_route != NULL &&
+	       endpoint_is_our_uri(ep, sip->sip_route->r_url);
+}
+
+static void receive_silent(const struct arrival *a)
+{
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
+	bool is_ack = sip->sip_request->rq_method == sip_method_ack;
+	bool is_ours = is_ack && endpoint_take_ack(ep, sip);
+	bool may_go_on = check_way(ep, sip).status == 0;
+
+	if (!is_ours && may_go_on && is_for_relay(ep, sip) &&
+	    ep->relay.on_request(ep->relay.ctx, NULL, a->msg, sip_object(a->msg)))
+		return;
+	if (is_ours || !is_ack)
+		take_silent(a);
+	nta_msg_discard(ep->agent, a->msg);
+}
+
+static void receive(const struct arrival *a)
+{
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
+	struct refusal r = check_way(ep, sip);
+	char tag[SIP_TOKEN_SIZE];
+	nta_incoming_t *irq = nta_incoming_create(ep->agent, NULL, a->msg, sip_object(a->msg), TAG_END());
+
+	if (irq == NULL)
+		return;
+	if (r.status != 0) {
+		refuse(ep, irq, a->view, &r);
+		return;
+	}
+	if (is_for_relay(ep, sip) && ep->relay.on_request(ep->relay.ctx, irq, a->msg, sip_object(a->msg)))
+		return;
+	if (sip->sip_to->a_tag == NULL) {
+		/* Made now, so that provisional responses and the 200 to a CANCEL have it, too (section 9.2). */
+		sip_token(tag);
+		nta_incoming_tag(irq, tag);
+	}
+	take(a, irq);
 }
 
 /*
  * Not a peer. On TCP the address is proved, so an answer helps whoever set it
  * up; on UDP it would go wherever the sender says.
  */
-static void refuse_stranger(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, const sip_t *sip,
-			    const char *source)
+static void refuse_stranger(const struct arrival *a)
 {
-	tport_t *tport = tport_delivered_by(nta_agent_tports(agent), msg);
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
 	int64_t now = loop_now(ep->loop);
 
 	ep->strangers++;
@@ -241,34 +291,41 @@ static void refuse_stranger(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *
 		ep->stranger_logged = now;
 		log_event(LOG_WARNING, "sip-stranger", NULL,
 			  "method=%s from=%s count=%llu hint=\"not in sip.allow\"",
-			  log_value(sip->sip_request->rq_method_name), source,
+			  log_value(sip->sip_request->rq_method_name), a->view->source,
 			  (unsigned long long)ep->strangers);
 	}
-	if (tport_is_tcp(tport) && sip->sip_request->rq_method != sip_method_ack)
-		nta_msg_treply(agent, msg, 403, "Source Not Allowed", NTATAG_TPORT(tport),
+	if (a->tcp && sip->sip_request->rq_method != sip_method_ack)
+		nta_msg_treply(ep->agent, a->msg, 403, "Source Not Allowed",
+			       NTATAG_TPORT(tport_delivered_by(nta_agent_tports(ep->agent), a->msg)),
 			       TPTAG_CLOSE_AFTER(1), TAG_END());
 	else
-		nta_msg_discard(agent, msg);
+		nta_msg_discard(ep->agent, a->msg);
 }
 
 int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, sip_t *sip)
 {
-	struct view_text text;
-	nta_incoming_t *irq;
+	struct sip_view view;
+	struct arrival arrival = { .ep = ep, .msg = msg, .view = &view };
+	msg_t *held;
 
-	if (sip->sip_request == NULL) { /* an answer to nothing that we wait for */
-		nta_msg_discard(agent, msg);
+	if (sip->sip_request == NULL) {
+		if (endpoint_take_response(ep, sip) || ep->relay.on_response == NULL ||
+		    !ep->relay.on_response(ep->relay.ctx, msg, sip))
+			nta_msg_discard(agent, msg);
 		return 0;
 	}
-	endpoint_source(&text, agent, msg);
-	if (!sip_peers_allow(ep->peers, &msg_addr(msg)->su_sa)) {
-		refuse_stranger(ep, agent, msg, sip, text.source);
-	} else if (sip->sip_request->rq_method == sip_method_ack) {
-		nta_msg_discard(agent, msg);
-	} else {
-		irq = nta_incoming_create(agent, NULL, msg, sip, TAG_END());
-		if (irq != NULL)
-			take(ep, irq, sip, &text);
-	}
+	arrival.tcp = tport_is_tcp(tport_delivered_by(nta_agent_tports(agent), msg));
+	/* The callback may answer, and go on reading. */
+	held = msg_ref_create(msg);
+	endpoint_view_begin(&view, sip);
+	endpoint_view_source(&view, agent, msg);
+	if (!sip_peers_allow(ep->peers, &msg_addr(msg)->su_sa))
+		refuse_stranger(&arrival);
+	else if (sip->sip_request->rq_method == sip_method_ack || is_benotify(sip))
+		receive_silent(&arrival);
+	else
+		receive(&arrival);
+	endpoint_view_end(&view);
+	msg_destroy(held);
 	return 0;
 }

@@ -1,12 +1,24 @@
 /*
- * endpoint_internal.h - what the files of the SIP endpoint share. The only
- * header that shows sofia-sip's types.
+ * endpoint_internal.h - what the files of the SIP endpoint share, and the relay
+ * with them. The only header that shows sofia-sip's types.
+ *
+ *	endpoint.c         the object: agent, start, end, status
+ *	endpoint_listen.c  the listeners
+ *	endpoint_target.c  where a request goes, and from which pool one came
+ *	endpoint_view.c    a received message as plain values
+ *	endpoint_in.c      received requests: which are taken
+ *	endpoint_answer.c  their answers
+ *	endpoint_invite.c  2xx to a received INVITE, until its ACK
+ *	endpoint_build.c   requests as messages
+ *	endpoint_out.c     sent requests, to their one end
+ *	endpoint_ack.c     ACKs for 2xx to a sent INVITE
  */
 #ifndef POOLBRIDGE_SIP_ENDPOINT_INTERNAL_H
 #define POOLBRIDGE_SIP_ENDPOINT_INTERNAL_H
 
 #define NTA_AGENT_MAGIC_T    struct sip_endpoint
-#define NTA_OUTGOING_MAGIC_T struct sip_outgoing
+#define NTA_OUTGOING_MAGIC_T void
+#define NTA_INCOMING_MAGIC_T void
 
 #include <sofia-sip/nta.h>
 #include <sofia-sip/nta_stateless.h>
@@ -16,44 +28,148 @@
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/tport_tag.h>
 
+#include "bridge/sip/dialog.h"
 #include "bridge/sip/endpoint.h"
 #include "bridge/sip/peers.h"
+
+/*
+ * The relay's part in what is received; ctx is the relay. It is asked about
+ * requests whose topmost Route is ours, and ACKs that belong to no INVITE of
+ * ours, after the checks of source, hops and loops; and about responses that
+ * belong to no transaction (a repeated 2xx to INVITE). True: it has taken what
+ * it was given. irq NULL: ACK and BENOTIFY. What to do at a CANCEL it says to
+ * nta_incoming_bind().
+ */
+struct endpoint_relay {
+	bool (*on_request)(void *ctx, nta_incoming_t *irq, msg_t *msg, sip_t *sip);
+	bool (*on_response)(void *ctx, msg_t *msg, sip_t *sip);
+	void *ctx;
+};
 
 struct sip_endpoint {
 	struct loop *loop;
 	const struct config *config;
-	sip_request_fn *on_request;
-	void *ctx;
+	struct sip_setup setup;
 	nta_agent_t *agent;
 	struct sip_peers *peers;
+	struct endpoint_targets *targets;
+	struct endpoint_relay relay;     /* on_request NULL: there is none */
 	struct sip_transaction *waiting; /* received, not yet answered */
 	size_t waiting_count;
+	struct unacked *unacked;   /* answered INVITEs whose ACK has not come */
 	struct sip_outgoing *sent; /* not yet at their end */
-	uint32_t cseq;
+	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
+	uint32_t cseq;             /* of requests outside dialogs */
+	unsigned t1_ms;
+	bool ending;
 	bool has_udp, has_tcp; /* listeners */
 	int64_t stranger_logged;
 	/* Counters for status. */
 	uint64_t received, refused, strangers, expired, requests, upgraded;
 };
 
+/* --- endpoint_listen.c --- */
+
+MUST_CHECK enum err endpoint_listen(struct sip_endpoint *ep, const char **why);
+
+/* --- endpoint_target.c --- */
+
+/* Where one request goes: sofia-sip's route URL. */
+struct endpoint_target {
+	char uri[300]; /* "sip:HOST:PORT;transport=tcp" */
+	bool tcp;
+};
+
+/* Looks the pools' addresses up: a blocking call, for the start only. */
+struct endpoint_targets *endpoint_targets_create(const struct config *config);
+void endpoint_targets_destroy(struct endpoint_targets *t); /* NULL is allowed */
+/* The one place where a target is chosen. route: the topmost Route's URI; NULL: none. False: no pool is configured. */
+bool endpoint_choose_target(struct sip_endpoint *ep, enum pool pool, const char *route,
+			    struct endpoint_target *out);
+/* enum pool, or -1. */
+int endpoint_pool_of(const struct sip_endpoint *ep, const su_sockaddr_t *source);
+/* A Contact URI that comes back to a listener of this transport. False: there is none. */
+bool endpoint_contact(const struct sip_endpoint *ep, bool tcp, char out[SIP_URI_SIZE]);
+/* Does a Via or a URI name one of our listeners? */
+bool endpoint_is_our_via(const struct sip_endpoint *ep, const sip_via_t *via);
+bool endpoint_is_our_uri(const struct sip_endpoint *ep, const url_t *url);
+
+/* --- endpoint_view.c --- */
+
+enum { VIEW_TEXT_SIZE = 2048 };
+
+/* What the strings of a request or response point to; between view_begin and view_end. */
+struct sip_view {
+	const sip_t *sip;
+	su_home_t home[1];
+	char source[64];
+};
+void endpoint_view_begin(struct sip_view *v, const sip_t *sip);
+void endpoint_view_end(struct sip_view *v);
+/* Where a message came from, while it is being delivered. */
+void endpoint_view_source(struct sip_view *v, nta_agent_t *agent, msg_t *msg);
+/* The first value that cannot be read gives the phrase of the 400; NULL: all is well. */
+const char *endpoint_view_request(struct sip_view *v, struct sip_request *r);
+/* What cannot be read is absent. */
+void endpoint_view_response(struct sip_view *v, struct sip_response *r);
+
+/* --- endpoint_in.c --- */
+
 /* The agent's callback for every message that belongs to no transaction. */
 int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, sip_t *sip);
 
-/* The strings that a request's view points to. */
-enum { VIEW_TEXT_SIZE = 2048 };
-struct view_text {
-	char source[64];
-	char display[VIEW_TEXT_SIZE], call_id[VIEW_TEXT_SIZE], subject[VIEW_TEXT_SIZE];
-	char language[VIEW_TEXT_SIZE], type[VIEW_TEXT_SIZE], charset[VIEW_TEXT_SIZE];
+/* --- endpoint_answer.c --- */
+
+struct sip_transaction {
+	struct sip_endpoint *ep; /* NULL: the endpoint has answered for itself */
+	nta_incoming_t *irq;
+	struct loop_timer *timer;
+	bool tcp; /* it came by TCP */
+	struct sip_transaction *prev, *next;
 };
-
-/* Where a message came from, while it is being delivered. */
-void endpoint_source(struct view_text *text, nta_agent_t *agent, msg_t *msg);
-/* The first value that cannot be read gives the phrase of the 400; NULL: all is well. */
-const char *endpoint_view(const sip_t *sip, struct view_text *text, struct sip_request *r);
-
-/* The end of all that is under way: 503 for each. */
+struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq, bool tcp);
+/* The transaction is the caller's from now on, and t is gone. NULL: it has been answered (expired, cancelled). */
+nta_incoming_t *endpoint_take_transaction(struct sip_transaction *t);
+void endpoint_refuse(nta_incoming_t *irq, unsigned status, const char *phrase, const char *header);
+/* The end of all that is under way. */
 void endpoint_end_received(struct sip_endpoint *ep);
+
+/* --- endpoint_invite.c --- */
+
+/* Takes irq, to which a 2xx has been sent. */
+void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_reply *reply);
+/* False: it is for no INVITE of ours. */
+bool endpoint_take_ack(struct sip_endpoint *ep, const sip_t *sip);
+void endpoint_end_unacked(struct sip_endpoint *ep);
+
+/* --- endpoint_build.c --- */
+
+bool endpoint_is_clean(const char *text); /* NULL is */
+/* NULL: sofia-sip cannot make sense of a value. */
+msg_t *endpoint_build(struct sip_endpoint *ep, const struct sip_send *s, const struct sip_dialog *d,
+		      uint32_t cseq);
+/*
+ * A request that is too large for UDP, as it would be on the wire, goes by TCP to
+ * the same host; upgraded (may be NULL) tells. False: there is no TCP listener.
+ */
+bool endpoint_fit(const struct sip_endpoint *ep, msg_t *msg, const char *branch,
+		  struct endpoint_target *target, bool *upgraded);
+
+enum { BRANCH_SIZE = sizeof("z9hG4bK") + SIP_TOKEN_SIZE };
+void endpoint_branch(char out[BRANCH_SIZE]);
+
+/* --- endpoint_out.c --- */
+
 void endpoint_end_sent(struct sip_endpoint *ep);
+
+/* --- endpoint_ack.c --- */
+
+/* The key of an INVITE: Call-ID, CSeq, From tag, To tag (may be NULL). The caller owns it. */
+char *endpoint_invite_key(const char *call_id, uint32_t cseq, const char *from_tag, const char *to_tag);
+/* A 2xx to an INVITE of ours: acknowledge it, and again when it is repeated; unwanted: and end it with BYE. */
+void endpoint_acknowledge(struct sip_endpoint *ep, const struct sip_dialog *d, uint32_t cseq, bool unwanted);
+/* A response that belongs to no transaction. True: it was a 2xx to an INVITE of ours. */
+bool endpoint_take_response(struct sip_endpoint *ep, const sip_t *sip);
+void endpoint_end_acked(struct sip_endpoint *ep);
 
 #endif

@@ -55,7 +55,7 @@ struct map_content {
 };
 
 /*
- * type: the whole value of Content-Type, NULL when there is none. A body of no
+ * type: the whole value of Content-Type, NULL or "" when there is none. A body of no
  * bytes is EMPTY whatever its type. ERR_SYNTAX (answer 400): malformed, or text
  * that does not decode or that XML 1.0 cannot carry. ERR_LIMIT: too many parts.
  */

@@ -174,7 +174,7 @@ static bool read_tuple(const struct xmlnode *tuple, const struct presence *perso
 		if (p->show == SHOW_NONE)
 			p->show = person->show;
 		if (show != NULL)
-			(void)word_show(show->text, &p->show);
+			word_show(show->text, &p->show);
 	}
 	read_note(tuple, NS_PIDF, language, p);
 	if (p->status == NULL && person->status != NULL)

@@ -65,15 +65,11 @@ bool word_number(const char *text, unsigned max, unsigned *out)
 	return n > 0;
 }
 
-bool word_show(const char *text, enum presence_show *out)
+void word_show(const char *text, enum presence_show *out)
 {
-	for (size_t i = 0; i < ARRAY_SIZE(show_names); i++) {
-		if (show_names[i] != NULL && word_is(text, show_names[i])) {
+	for (size_t i = 0; i < ARRAY_SIZE(show_names); i++)
+		if (show_names[i] != NULL && word_is(text, show_names[i]))
 			*out = (enum presence_show)i;
-			return true;
-		}
-	}
-	return false;
 }
 
 /* --- one resource's --- */

@@ -21,8 +21,8 @@
 bool word_is(const char *text, const char *word);
 /* Decimal digits only; false when it is none, or above max. text may be NULL. */
 bool word_number(const char *text, unsigned max, unsigned *out);
-/* false, and out untouched: none of the four that XMPP has. */
-bool word_show(const char *text, enum presence_show *out);
+/* Untouched when it is none of the four that XMPP has. */
+void word_show(const char *text, enum presence_show *out);
 
 /* The status of p: text without white space at its ends, cut; lang where it is one (NULL: not known). */
 void presence_set_status(struct presence *p, const char *text, const char *lang);

@@ -62,7 +62,7 @@ static void read_children(const struct xmlnode *root, struct presence *p)
 	const struct xmlnode *status = choose_status(root);
 
 	if (p->available && show != NULL)
-		(void)word_show(show->text, &p->show);
+		word_show(show->text, &p->show);
 	if (p->available && priority != NULL)
 		p->priority = read_priority(priority->text);
 	if (status != NULL)

@@ -146,7 +146,8 @@ static void read_stanza(const char *bytes, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const types[] = { PIDF_TYPE, "text/xml+msrtc.pidf",
-					     "application/msrtc-event-categories+xml" };
+					     "application/msrtc-event-categories+xml",
+					     "multipart/related;boundary=b" };
 	const char *bytes = (const char *)data + 1;
 
 	if (size == 0)

@@ -3,6 +3,15 @@
  */
 #include "tests/unit/presencetest.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
 void presence_draw(struct strbuf *b, const struct presence *p)
 {
 	strbuf_printf(
@@ -23,4 +32,30 @@ char *presence_list_draw(const struct presence_list *l)
 		presence_draw(&b, &l->items[i]);
 	}
 	return strbuf_take(&b);
+}
+
+enum err presence_read_text(const char *type, const char *bytes, const struct presence_list *known,
+			    struct presence_list *out)
+{
+	const struct presence_body body = {
+		.type = type, .bytes = bytes, .size = strlen(bytes), .known = known
+	};
+
+	return presence_read(&body, out);
+}
+
+void presence_expect(size_t at, const char *type, const char *bytes, const struct presence_list *known,
+		     const char *expected)
+{
+	struct presence_list l = { NULL, 0 };
+	enum err e = presence_read_text(type, bytes, known, &l);
+	char *drawn;
+
+	if (e != OK)
+		fail_msg("case %zu: %s", at, err_text(e));
+	drawn = presence_list_draw(&l);
+	if (strcmp(drawn, expected) != 0)
+		fail_msg("case %zu: %s, not %s", at, drawn, expected);
+	free(drawn);
+	presence_list_clear(&l);
 }

@@ -161,6 +161,7 @@ static const struct {
 	{ FROM, NULL, NULL, "<priority> -128 </priority>", "balcony: open none -128" },
 	{ FROM, NULL, NULL, "<priority>+127</priority>", "balcony: open none 127" },
 	{ FROM, NULL, NULL, "<priority>-0</priority>", "balcony: open none 0" },
+	{ FROM, NULL, NULL, "<priority>007</priority>", "balcony: open none 7" },
 	{ FROM, NULL, NULL, "<priority>128</priority>", "balcony: open none 0" },
 	{ FROM, NULL, NULL, "<priority>-129</priority>", "balcony: open none 0" },
 	{ FROM, NULL, NULL, "<priority>4294967297</priority>", "balcony: open none 0" },
@@ -251,6 +252,20 @@ static void test_long_status(void **state)
 	assert_true(strlen(p.status) <= PRESENCE_STATUS_MAX && strlen(p.status) > PRESENCE_STATUS_MAX - 3);
 	assert_true(utf8_is_xml(p.status, strlen(p.status)));
 	assert_string_equal(p.status + strlen(p.status) - 6, "\xE2\x82\xAC\xE2\x80\xA6");
+	presence_clear(&p);
+	assert_true(!p.available && p.status == NULL);
+	stanza_unref(s);
+
+	/* As long as it may be. */
+	strbuf_reset(&inner);
+	strbuf_puts(&inner, "<status>");
+	for (int i = 0; i < PRESENCE_STATUS_MAX; i++)
+		strbuf_putc(&inner, 'x');
+	strbuf_puts(&inner, "</status>");
+	s = make(FROM, NULL, NULL, inner.s);
+	assert_int_equal(presence_from_stanza(s, &p), OK);
+	assert_int_equal(strlen(p.status), PRESENCE_STATUS_MAX);
+	assert_int_equal(p.status[PRESENCE_STATUS_MAX - 1], 'x');
 	presence_clear(&p);
 	stanza_unref(s);
 	strbuf_free(&inner);

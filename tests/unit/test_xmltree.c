@@ -42,6 +42,7 @@ static const struct {
 	{ "<a xml:lang='en'><b/><b xml:lang='de'><c/></b><b xml:lang=''/></a>", NULL,
 	  "{}a[{" NS_XML "}lang=en]@en({}b@en(){}b[{" NS_XML "}lang=de]@de({}c@de()){}b[{" NS_XML
 	  "}lang=]())" },
+	{ "<a lang='en' xml:space='de'/>", NULL, "{}a[{}lang=en][{" NS_XML "}space=de]()" },
 	{ "<presence/>", "jabber:server", "{jabber:server}presence()" },
 	{ "<a xmlns='u'>x</a>", "jabber:server", "{u}a(x)" },
 
@@ -94,6 +95,22 @@ static void test_documents(void **state)
 		xmltree_free(t);
 	}
 	xmltree_free(NULL);
+}
+
+/* Whole documents in UTF-16, with a mark of the byte order and without. */
+static void test_utf16(void **state)
+{
+	static const char documents[][10] = { "\xFF\xFE<\0a\0/\0>", "\xFE\xFF\0<\0a\0/\0>", "<\0a\0/\0>\0",
+					      "\0<\0a\0/\0>" };
+	static const size_t sizes[] = { 10, 10, 8, 8 };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(documents); i++) {
+		struct xmltree *t = NULL;
+
+		assert_int_equal(xmltree_parse(documents[i], sizes[i], NULL, &t), ERR_SYNTAX);
+		assert_null(t);
+	}
 }
 
 static void test_questions(void **state)
@@ -199,6 +216,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_documents),
+		cmocka_unit_test(test_utf16),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_limits),
 	};

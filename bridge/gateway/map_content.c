@@ -198,7 +198,7 @@ static enum err read_cpim(const struct mime_type *type, struct mime_span body, u
 		e = read_entity(&entity, depth + 1, out);
 		mime_entity_free(&entity);
 	}
-	/* A notification is not answered by another (RFC 5438 section 8). */
+	/* A notification is not answered by another (RFC 5438). */
 	if (out->kind == MAP_CONTENT_IMDN)
 		cpim->wanted = 0;
 	out->cpim = cpim;

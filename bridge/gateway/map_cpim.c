@@ -4,7 +4,7 @@
  *
  * Names of fields are compared without regard to case; a prefix counts only
  * where NS has bound it to urn:ietf:params:imdn. What Require names must be
- * known here, else the message is not ours to read (RFC 3862 section 4.6).
+ * known here, else the message is not ours to read (RFC 3862 section 3.5).
  * From and To are kept for the answering notification alone: nobody is
  * believed to be who he says here.
  *
@@ -77,7 +77,7 @@ static uint32_t escaped(const char *s)
 	return c < ' ' || (c >= 0x7F && c < 0xA0) || (c >= 0xD800 && c < 0xE000) || c > 0xFFFD ? 0 : c;
 }
 
-/* The escapes of RFC 3862 section 2.3.2; what breaks a line is a blank here, what is no escape stays. */
+/* The escapes of RFC 3862 section 2.3; what breaks a line is a blank here, what is no escape stays. */
 static char *unescape(const char *s)
 {
 	struct strbuf b = { .s = NULL };

@@ -100,12 +100,9 @@ static enum err open_state(struct daemon *d, const char **why)
 
 	if (e != OK)
 		return e;
-	e = ledger_create(d->state, &limits, &d->ledger);
-	if (e != OK)
-		*why = "the subscription ledger cannot be read; restore the state file from a copy";
-	else
-		d->tap = ledger_tap_create(d->ledger);
-	return e;
+	d->ledger = ledger_create(d->state, &limits);
+	d->tap = ledger_tap_create(d->ledger);
+	return OK;
 }
 
 /* --- status --- */

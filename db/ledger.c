@@ -1,11 +1,10 @@
 /*
  * ledger.c - the table subscription: one row for each half of a subscription.
  *
- * A row is found by its primary key; walks follow it. The numbers of rows are
- * kept in memory, because a limit that has to count first would be a way to keep
- * the loop busy; only a new row of a user counts that user's. Half of each limit
- * is for rows that are no active handshake, so that requests which nobody has
- * answered cannot keep real subscriptions out.
+ * A row is found by its primary key; walks follow it. Triggers of the schema keep
+ * the numbers of rows. Half of each limit is for rows that are no active
+ * handshake, so that requests which nobody has answered cannot keep real
+ * subscriptions out.
  *
  * Errors go to the caller; a row that cannot be read is ERR_IO.
  */
@@ -17,9 +16,9 @@
 #include "db/ledger_internal.h"
 #include "db/row.h"
 
-#define ENTRY   "state, via, evidence, since, seen"
-#define KEY_IS  " WHERE local = ?1 AND contact = ?2 AND direction = ?3"
-#define COUNTED "count(*), count(CASE WHEN state = 'active' AND evidence = 'handshake' THEN NULL ELSE 1 END)"
+#define ENTRY  "state, via, evidence, since, seen"
+#define KEY_IS " WHERE local = ?1 AND contact = ?2 AND direction = ?3"
+#define ALL    "" /* the table holding has it beside local users */
 
 static const char *const directions[] = {
 	[LEDGER_TO_CONTACT] = "to-contact",
@@ -109,87 +108,53 @@ static enum err read_entry(struct ledger *l, struct statement *st, int column, s
 	return OK;
 }
 
-static bool is_unproved(const struct ledger_entry *e)
-{
-	return e->state != LEDGER_ACTIVE || e->evidence != LEDGER_HANDSHAKE;
-}
-
 /* --- limits --- */
 
-static enum err read_counts(struct statement *st, int64_t *rows, int64_t *unproved)
+struct holding {
+	int64_t subscriptions, unproved;
+};
+
+static enum err read_holding(struct ledger *l, const char *local, struct holding *out)
 {
-	int64_t all = 0, weak = 0;
+	struct statement *st =
+		statement_open(l->db, "SELECT subscriptions, unproved FROM holding WHERE local = ?1");
+	struct holding h = { 0, 0 };
 	enum err e;
 
-	if (statement_step(st)) {
-		all = statement_int(st, 0);
-		weak = statement_int(st, 1);
-	}
-	e = statement_close(st);
-	if (e == OK) {
-		*rows = all;
-		*unproved = weak;
-	}
-	return e;
-}
-
-static enum err count_all(struct ledger *l)
-{
-	l->losses = state_losses(l->state);
-	return read_counts(statement_open(l->db, "SELECT " COUNTED " FROM subscription"), &l->rows,
-			   &l->unproved);
-}
-
-/* Only where a turn's writes were lost since. */
-static enum err count_again(struct ledger *l)
-{
-	return l->losses == state_losses(l->state) ? OK : count_all(l);
-}
-
-static enum err count_user(struct ledger *l, const char *local, int64_t *rows, int64_t *unproved)
-{
-	struct statement *st = statement_open(l->db, "SELECT " COUNTED " FROM subscription WHERE local = ?1");
-
 	statement_bind_text(st, 1, local);
-	return read_counts(st, rows, unproved);
-}
-
-static bool has_room(int64_t limit, int64_t rows, int64_t unproved, bool is_weak)
-{
-	return rows < limit && (!is_weak || unproved < (limit + 1) / 2);
-}
-
-static enum err check_limits(struct ledger *l, const char *local, bool is_weak)
-{
-	int64_t rows = 0, unproved = 0;
-	enum err e = count_again(l);
-
-	if (e == OK && !has_room(l->limits.total, l->rows, l->unproved, is_weak))
-		e = ERR_LIMIT;
+	if (statement_step(st))
+		h = (struct holding){ statement_int(st, 0), statement_int(st, 1) };
+	e = statement_close(st);
 	if (e == OK)
-		e = count_user(l, local, &rows, &unproved);
-	if (e == OK && !has_room(l->limits.per_user, rows, unproved, is_weak))
-		e = ERR_LIMIT;
+		*out = h;
 	return e;
+}
+
+static enum err check_limit(struct ledger *l, const char *local, int64_t limit,
+			    const struct ledger_entry *entry)
+{
+	bool is_unproved = entry->state != LEDGER_ACTIVE || entry->evidence != LEDGER_HANDSHAKE;
+	struct holding h;
+	enum err e = read_holding(l, local, &h);
+
+	if (e != OK)
+		return e;
+	if (h.subscriptions >= limit || (is_unproved && h.unproved >= (limit + 1) / 2))
+		return ERR_LIMIT;
+	return OK;
 }
 
 /* --- the ledger --- */
 
-enum err ledger_create(struct state *state, const struct ledger_limits *limits, struct ledger **out)
+struct ledger *ledger_create(struct state *state, const struct ledger_limits *limits)
 {
 	struct ledger *l = xcalloc(1, sizeof(*l));
-	enum err e;
 
 	l->state = state;
 	l->db = state_db(state);
 	if (limits)
 		l->limits = *limits;
-	e = count_all(l);
-	if (e == OK)
-		*out = l;
-	else
-		free(l);
-	return e;
+	return l;
 }
 
 void ledger_destroy(struct ledger *l)
@@ -235,42 +200,29 @@ static enum err write_entry(struct ledger *l, const struct ledger_key *key, cons
 enum err ledger_put(struct ledger *l, const struct ledger_key *key, const struct ledger_entry *entry)
 {
 	struct ledger_entry old;
-	enum err e = state_begin(l->state), found;
+	enum err e = state_begin(l->state);
 
 	if (e != OK)
 		return e;
-	found = ledger_get(l, key, &old);
-	if (found == ERR_NOT_FOUND)
-		e = check_limits(l, key->local, is_unproved(entry));
-	else
-		e = found;
-	if (e == OK)
-		e = write_entry(l, key, entry);
-	if (e == OK) {
-		l->rows += found == ERR_NOT_FOUND;
-		l->unproved += is_unproved(entry) - (found == OK && is_unproved(&old));
+	e = ledger_get(l, key, &old);
+	if (e == ERR_NOT_FOUND) {
+		e = check_limit(l, ALL, l->limits.total, entry);
+		if (e == OK)
+			e = check_limit(l, key->local, l->limits.per_user, entry);
 	}
-	return e;
+	return e == OK ? write_entry(l, key, entry) : e;
 }
 
 enum err ledger_remove(struct ledger *l, const struct ledger_key *key)
 {
 	struct statement *st;
-	struct ledger_entry old;
 	enum err e = state_begin(l->state);
 
-	if (e == OK)
-		e = ledger_get(l, key, &old);
 	if (e != OK)
 		return e;
 	st = statement_open(l->db, "DELETE FROM subscription" KEY_IS);
 	ledger_bind_key(st, key);
-	e = state_wrote(l->state, statement_run(st, NULL));
-	if (e == OK) {
-		l->rows--;
-		l->unproved -= is_unproved(&old);
-	}
-	return e;
+	return state_wrote(l->state, statement_run_on_row(st));
 }
 
 enum err ledger_tell(struct ledger *l, const struct ledger_key *key, const char *told)
@@ -311,8 +263,9 @@ enum err ledger_each(struct ledger *l, const char *local, ledger_each_fn *fn, vo
 enum err ledger_count(struct ledger *l, struct ledger_counts *out)
 {
 	struct statement *st;
+	struct holding all;
 	int64_t dialogs = 0;
-	enum err e = count_again(l);
+	enum err e = read_holding(l, ALL, &all);
 
 	if (e != OK)
 		return e;
@@ -321,6 +274,6 @@ enum err ledger_count(struct ledger *l, struct ledger_counts *out)
 		dialogs = statement_int(st, 0);
 	e = statement_close(st);
 	if (e == OK)
-		*out = (struct ledger_counts){ .subscriptions = l->rows, .dialogs = dialogs };
+		*out = (struct ledger_counts){ .subscriptions = all.subscriptions, .dialogs = dialogs };
 	return e;
 }

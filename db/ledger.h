@@ -54,8 +54,7 @@ struct ledger_limits {
 struct ledger;
 
 /* The state is borrowed. A reader (state_open_reader) needs no limits: NULL. */
-MUST_CHECK enum err ledger_create(struct state *state, const struct ledger_limits *limits,
-				  struct ledger **out);
+struct ledger *ledger_create(struct state *state, const struct ledger_limits *limits);
 void ledger_destroy(struct ledger *l); /* NULL is allowed */
 
 /* The words for the last failure. */

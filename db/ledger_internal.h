@@ -11,9 +11,6 @@ struct ledger {
 	struct state *state;
 	struct db *db;
 	struct ledger_limits limits;
-	/* Of the table; counted again when a turn's writes were lost. */
-	int64_t rows, unproved;
-	uint64_t losses;
 };
 
 /* Parameters 1 to 3. */

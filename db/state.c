@@ -41,7 +41,7 @@ struct state {
 	enum err spoiled;       /* OK: the turn's transaction, if any, may be committed */
 	struct waiter *waiters; /* in the order of asking */
 	uint64_t turn;
-	uint64_t losses, unsaid; /* of the losses, those that the log has not told */
+	uint64_t unsaid; /* failed turns that the log has not told */
 	int64_t logged_at;
 };
 
@@ -124,7 +124,6 @@ static void note_loss(struct state *s)
 {
 	int64_t now = now_seconds();
 
-	s->losses++;
 	s->unsaid++;
 	if (s->logged_at != 0 && now - s->logged_at < LOG_SECONDS)
 		return;
@@ -175,11 +174,6 @@ bool state_commit(struct state *s)
 		w.fn(w.ctx, e);
 	}
 	return told;
-}
-
-uint64_t state_losses(const struct state *s)
-{
-	return s->losses;
 }
 
 void state_close(struct state *s)

@@ -58,8 +58,4 @@ void state_forget(struct state *s, const void *ctx);
  * what is on disk.
  */
 bool state_commit(struct state *s);
-
-/* Grows by one whenever a turn's writes were lost: copies in memory of what is stored are wrong then. */
-uint64_t state_losses(const struct state *s);
-
 #endif

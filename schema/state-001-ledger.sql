@@ -31,6 +31,39 @@ CREATE TABLE subscription (
 		CHECK (typeof(since) = 'integer' AND typeof(seen) = 'integer')
 ) WITHOUT ROWID;
 
+-- How many rows each local user has, and under '' all of them: counting them
+-- whenever one comes would be a way to keep the daemon busy. Unproved is what is
+-- not an active handshake.
+CREATE TABLE holding (
+	local TEXT NOT NULL PRIMARY KEY,
+	subscriptions INTEGER NOT NULL,
+	unproved INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TRIGGER subscription_insert AFTER INSERT ON subscription BEGIN
+	INSERT INTO holding (local, subscriptions, unproved)
+		VALUES ('', 1, new.state <> 'active' OR new.evidence <> 'handshake'),
+			(new.local, 1, new.state <> 'active' OR new.evidence <> 'handshake')
+		ON CONFLICT (local) DO UPDATE SET subscriptions = subscriptions + 1,
+			unproved = unproved + excluded.unproved;
+END;
+
+CREATE TRIGGER subscription_update AFTER UPDATE OF state, evidence ON subscription
+WHEN (old.state <> 'active' OR old.evidence <> 'handshake')
+	<> (new.state <> 'active' OR new.evidence <> 'handshake')
+BEGIN
+	UPDATE holding SET unproved = unproved + (new.state <> 'active' OR new.evidence <> 'handshake')
+		- (old.state <> 'active' OR old.evidence <> 'handshake')
+		WHERE local = '' OR local = new.local;
+END;
+
+CREATE TRIGGER subscription_delete AFTER DELETE ON subscription BEGIN
+	UPDATE holding SET subscriptions = subscriptions - 1,
+		unproved = unproved - (old.state <> 'active' OR old.evidence <> 'handshake')
+		WHERE local = '' OR local = old.local;
+	DELETE FROM holding WHERE local = old.local AND subscriptions = 0;
+END;
+
 -- The SIP dialogs by which a subscription is carried. Numbers are never used
 -- twice, so that a late word about an old one meets no new one.
 CREATE TABLE dialog (

@@ -68,15 +68,15 @@ static int check_user(struct ctl *ctl, const char *text, char address[JID_BARE_S
 
 static int list_rows(struct ctl *ctl, struct state *state, const char *user)
 {
-	struct ledger *ledger = NULL;
-	enum err e = ledger_create(state, NULL, &ledger);
+	struct ledger *ledger = ledger_create(state, NULL);
+	enum err e;
 
-	if (e == OK) {
-		ctl_list_begin(ctl);
-		e = ledger_each(ledger, user, print_subscription, ctl);
-		ledger_destroy(ledger);
-	}
-	return e == OK ? 0 : ctl_fail(ctl, "%s: %s", ctl->config->state, db_error(state_db(state)));
+	ctl_list_begin(ctl);
+	e = ledger_each(ledger, user, print_subscription, ctl);
+	if (e != OK)
+		ctl_fail(ctl, "%s: %s", ctl->config->state, ledger_error(ledger));
+	ledger_destroy(ledger);
+	return e == OK ? 0 : 1;
 }
 
 int cmd_subscription_list(struct ctl *ctl)

@@ -368,6 +368,40 @@ static void test_counts_after_a_loss(void **state)
 	assert_int_equal(put_number(t, "u@corp.test", 4, active), ERR_LIMIT);
 }
 
+/* The numbers that the schema keeps are those of the rows, whatever was done. */
+static void test_holdings(void **state)
+{
+	static const char differences[] =
+		"WITH counted AS (SELECT local, count(*), sum(state <> 'active' OR evidence <> 'handshake') "
+		"FROM subscription GROUP BY local UNION ALL SELECT '', count(*), "
+		"sum(state <> 'active' OR evidence <> 'handshake') FROM subscription) "
+		"SELECT (SELECT count(*) FROM (SELECT * FROM counted EXCEPT SELECT * FROM holding)) + "
+		"(SELECT count(*) FROM (SELECT * FROM holding EXCEPT SELECT * FROM counted))";
+	struct statetest *t = *state;
+	unsigned seed = 4711;
+
+	for (int i = 0; i < 3000; i++) {
+		char local[32], contact[32];
+		struct ledger_key key = { local, contact, (enum ledger_direction)(rand_r(&seed) % 2) };
+		const struct ledger_entry entry = { (enum ledger_state)(rand_r(&seed) % 2), LEDGER_GATEWAY,
+						    (enum ledger_evidence)(rand_r(&seed) % 3), i, i };
+		enum err e;
+
+		snprintf(local, sizeof(local), "u%d@corp.test", rand_r(&seed) % 5);
+		snprintf(contact, sizeof(contact), "c%d@partner.test", rand_r(&seed) % 10);
+		e = rand_r(&seed) % 3 ? ledger_put(t->ledger, &key, &entry) : ledger_remove(t->ledger, &key);
+		assert_true(e == OK || e == ERR_NOT_FOUND);
+		if (i % 500 == 499) {
+			state_commit(t->state);
+			assert_string_equal(dbtest_value(t->files, differences), "0");
+			assert_true(count(t) > 20);
+		}
+	}
+	assert_null(dbtest_sql(t->files, "DELETE FROM subscription"));
+	assert_string_equal(dbtest_value(t->files, "SELECT count(*) FROM holding WHERE local <> ''"), "0");
+	assert_int_equal(count(t), 0);
+}
+
 /* --- many --- */
 
 static double now(void)
@@ -484,6 +518,7 @@ int main(void)
 		OPENED(test_limit_of_a_user),
 		OPENED(test_limit_in_all),
 		OPENED(test_counts_after_a_loss),
+		OPENED(test_holdings),
 		OPENED(test_many),
 	};
 

@@ -53,11 +53,11 @@ void presence_list_remove(struct presence_list *l, const char *resource);
 /*
  * What the body of a NOTIFY (or PUBLISH, or a 200 to SUBSCRIBE) tells:
  * application/pidf+xml, text/xml+msrtc.pidf, application/msrtc-event-categories+xml,
- * or the first of them within multipart/related, /mixed or /alternative.
+ * or the first document of these within a multipart that can be read.
  *
  * An empty list: it says nothing of availability, which counts as unavailable
- * (RFC 8048 section 5.2.1). ERR_NOT_FOUND: of another type, or another document
- * (415). ERR_SYNTAX, ERR_LIMIT: not readable (400); a charset but UTF-8 is not.
+ * (RFC 8048 section 5.2.1). ERR_NOT_FOUND: of another type or charset, or another
+ * document (415). ERR_SYNTAX, ERR_LIMIT: not readable (400).
  */
 struct presence_body {
 	const char *type;     /* Content-Type, with its parameters */

@@ -79,6 +79,8 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 	su_log_redirect(NULL, log_sofia, NULL);
 	e = sip_peers_create(setup->config, &ep->peers, why);
 	if (e == OK)
+		e = endpoint_open_hops(ep, why);
+	if (e == OK)
 		ep->agent = create_agent(ep);
 	if (e == OK && ep->agent == NULL) {
 		*why = "sofia-sip could not be started";
@@ -86,8 +88,6 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 	}
 	if (e == OK)
 		e = endpoint_listen(ep, why);
-	if (e == OK)
-		ep->targets = endpoint_targets_create(ep->config);
 	if (e != OK)
 		sip_endpoint_destroy(ep);
 	else
@@ -103,9 +103,11 @@ void sip_endpoint_destroy(struct sip_endpoint *ep)
 	endpoint_end_received(ep);
 	endpoint_end_unacked(ep);
 	endpoint_end_sent(ep);
+	endpoint_end_pings(ep);
 	endpoint_end_acked(ep);
 	nta_agent_destroy(ep->agent);
-	endpoint_targets_destroy(ep->targets);
+	sip_tls_destroy(ep->tls);
+	sip_hops_destroy(ep->hops);
 	sip_peers_destroy(ep->peers);
 	free(ep);
 }
@@ -117,9 +119,10 @@ json_t *sip_endpoint_status(const struct sip_endpoint *ep)
 
 	for (size_t i = 0; i < listen->count; i++)
 		json_array_append_new(listeners, json_string(listen->item[i]));
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listeners", listeners, "peers",
-			 sip_peers_status(ep->peers), "received", (json_int_t)ep->received, "refused",
-			 (json_int_t)ep->refused, "strangers", (json_int_t)ep->strangers, "expired",
-			 (json_int_t)ep->expired, "waiting", (json_int_t)ep->waiting_count, "sent",
-			 (json_int_t)ep->requests, "upgraded", (json_int_t)ep->upgraded);
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listeners", listeners,
+			 "peers", sip_peers_status(ep->peers), "hops", sip_hops_status(ep->hops), "received",
+			 (json_int_t)ep->received, "refused", (json_int_t)ep->refused, "strangers",
+			 (json_int_t)ep->strangers, "expired", (json_int_t)ep->expired, "waiting",
+			 (json_int_t)ep->waiting_count, "sent", (json_int_t)ep->requests, "upgraded",
+			 (json_int_t)ep->upgraded);
 }

@@ -108,6 +108,7 @@ struct sip_outgoing; /* a sent request that waits for its end */
 
 struct sip_setup {
 	struct loop *loop;
+	struct dns *dns; /* NULL: next hops' names are looked up at the start only */
 	const struct config *config;
 	sip_request_fn *on_request;
 	/*
@@ -174,6 +175,9 @@ void sip_answer(struct sip_transaction *t, unsigned status, const char *phrase, 
 void sip_progress(struct sip_transaction *t, unsigned status);
 /* The holder of this ack_ctx goes: its on_ack is not called. */
 void sip_forget_ack(struct sip_endpoint *ep, const void *ack_ctx);
+
+/* The host of our Contact towards that pool, for session descriptions. */
+const char *sip_endpoint_host(const struct sip_endpoint *ep, enum pool pool);
 
 /* For status: {"listeners": [...], ...}; the caller owns it. */
 json_t *sip_endpoint_status(const struct sip_endpoint *ep);

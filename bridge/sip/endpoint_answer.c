@@ -69,13 +69,14 @@ static void restart_timer(struct sip_transaction *t)
 	loop_timer_set(t->timer, t->ep->config->sip.answer_ms + MARGIN_MS);
 }
 
-struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq, bool tcp)
+struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq,
+						  enum transport transport)
 {
 	struct sip_transaction *t = xcalloc(1, sizeof(*t));
 
 	t->ep = ep;
 	t->irq = irq;
-	t->tcp = tcp;
+	t->transport = transport;
 	t->timer = loop_timer_create(ep->loop, on_expired, t);
 	restart_timer(t);
 	if (nta_incoming_method(irq) == sip_method_invite)
@@ -127,7 +128,7 @@ static bool add_contact(const struct sip_transaction *t, msg_t *msg)
 	char uri[SIP_URI_SIZE];
 	bool ok;
 
-	if (!endpoint_contact(t->ep, t->tcp, uri))
+	if (!endpoint_contact(t->ep, t->transport, uri))
 		return false;
 	strbuf_printf(&value, "<%s>", uri);
 	ok = sip_add_tl(msg, sip_object(msg), SIPTAG_CONTACT_STR(value.s), TAG_END()) >= 0;

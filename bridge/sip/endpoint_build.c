@@ -104,14 +104,13 @@ static bool needs_contact(const char *method)
 
 static bool add_contact(struct sip_endpoint *ep, msg_t *msg, const struct sip_send *s)
 {
-	struct endpoint_target target;
 	char uri[SIP_URI_SIZE];
 	struct strbuf value = { .s = NULL };
 	bool ok;
 
 	if (!needs_contact(s->method))
 		return true;
-	if (!endpoint_choose_target(ep, s->pool, NULL, &target) || !endpoint_contact(ep, target.tcp, uri))
+	if (!endpoint_contact(ep, endpoint_pool_transport(ep, s->pool), uri))
 		return false;
 	strbuf_printf(&value, "<%s>", uri);
 	ok = sip_add_tl(msg, sip_object(msg), SIPTAG_CONTACT_STR(value.s), TAG_END()) >= 0;
@@ -219,6 +218,7 @@ bool endpoint_fit(const struct sip_endpoint *ep, msg_t *msg, const char *branch,
 		return false;
 	memcpy(transport, ";transport=tcp", strlen(";transport=tcp"));
 	target->tcp = true;
+	target->transport = TRANSPORT_TCP;
 	if (upgraded != NULL)
 		*upgraded = true;
 	return true;

@@ -171,7 +171,7 @@ struct arrival {
 	struct sip_endpoint *ep;
 	msg_t *msg;
 	struct sip_view *view;
-	bool tcp;
+	enum transport transport;
 };
 
 /* The request as plain values, or why not. */
@@ -206,7 +206,7 @@ static void take(const struct arrival *a, nta_incoming_t *irq)
 	}
 	ep->received++;
 	request.local_tag = nta_incoming_gettag(irq);
-	request.transaction = endpoint_open_transaction(ep, irq, a->tcp);
+	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
 	ep->setup.on_request(ep->setup.ctx, &request);
 }
 
@@ -294,7 +294,7 @@ static void refuse_stranger(const struct arrival *a)
 			  log_value(sip->sip_request->rq_method_name), a->view->source,
 			  (unsigned long long)ep->strangers);
 	}
-	if (a->tcp && sip->sip_request->rq_method != sip_method_ack)
+	if (a->transport != TRANSPORT_UDP && sip->sip_request->rq_method != sip_method_ack)
 		nta_msg_treply(ep->agent, a->msg, 403, "Source Not Allowed",
 			       NTATAG_TPORT(tport_delivered_by(nta_agent_tports(ep->agent), a->msg)),
 			       TPTAG_CLOSE_AFTER(1), TAG_END());
@@ -314,7 +314,7 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 			nta_msg_discard(agent, msg);
 		return 0;
 	}
-	arrival.tcp = tport_is_tcp(tport_delivered_by(nta_agent_tports(agent), msg));
+	arrival.transport = endpoint_transport_of(agent, msg);
 	/* The callback may answer, and go on reading. */
 	held = msg_ref_create(msg);
 	endpoint_view_begin(&view, sip);

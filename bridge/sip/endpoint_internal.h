@@ -30,7 +30,9 @@
 
 #include "bridge/sip/dialog.h"
 #include "bridge/sip/endpoint.h"
+#include "bridge/sip/hops.h"
 #include "bridge/sip/peers.h"
+#include "bridge/sip/tls.h"
 
 /*
  * The relay's part in what is received; ctx is the relay. It is asked about
@@ -52,17 +54,19 @@ struct sip_endpoint {
 	struct sip_setup setup;
 	nta_agent_t *agent;
 	struct sip_peers *peers;
-	struct endpoint_targets *targets;
+	struct sip_hops *hops;
+	struct sip_tls *tls;             /* NULL: no listener has TLS */
 	struct endpoint_relay relay;     /* on_request NULL: there is none */
 	struct sip_transaction *waiting; /* received, not yet answered */
 	size_t waiting_count;
 	struct unacked *unacked;   /* answered INVITEs whose ACK has not come */
 	struct sip_outgoing *sent; /* not yet at their end */
 	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
-	uint32_t cseq;             /* of requests outside dialogs */
+	struct ping *pings;
+	uint32_t cseq; /* of requests outside dialogs */
 	unsigned t1_ms;
 	bool ending;
-	bool has_udp, has_tcp; /* listeners */
+	bool has_udp, has_tcp, has_tls; /* listeners */
 	int64_t stranger_logged;
 	/* Counters for status. */
 	uint64_t received, refused, strangers, expired, requests, upgraded;
@@ -77,22 +81,44 @@ MUST_CHECK enum err endpoint_listen(struct sip_endpoint *ep, const char **why);
 /* Where one request goes: sofia-sip's route URL. */
 struct endpoint_target {
 	char uri[300]; /* "sip:HOST:PORT;transport=tcp" */
-	bool tcp;
+	bool tcp;      /* or TLS */
+	enum transport transport;
+	bool fixed;      /* by a Route: there is no other */
+	unsigned hop;    /* for sip_hops_report(); 0: none of the pool's next hops */
+	int64_t wait_ms; /* none was found: when one may be there again; -1: there is none at all */
+	struct sip_attempts tried;
 };
 
 /* Looks the pools' addresses up: a blocking call, for the start only. */
-struct endpoint_targets *endpoint_targets_create(const struct config *config);
-void endpoint_targets_destroy(struct endpoint_targets *t); /* NULL is allowed */
-/* The one place where a target is chosen. route: the topmost Route's URI; NULL: none. False: no pool is configured. */
+MUST_CHECK enum err endpoint_open_hops(struct sip_endpoint *ep, const char **why);
+/*
+ * The one place where a target is chosen. route: the topmost Route's URI; NULL: none. False: the pool has no next
+ * hop that is there now; wait_ms says more.
+ */
 bool endpoint_choose_target(struct sip_endpoint *ep, enum pool pool, const char *route,
 			    struct endpoint_target *out);
+/* When nothing was heard from this one: the next, which was not tried yet. False: there is none. */
+bool endpoint_next_target(struct sip_endpoint *ep, enum pool pool, struct endpoint_target *target);
+/* What came of it: the status, and the response; NULL: the library's own word. */
+void endpoint_report(struct sip_endpoint *ep, const struct endpoint_target *target, int status,
+		     const sip_t *sip);
+/* That of the pool's first next hop. */
+enum transport endpoint_pool_transport(const struct sip_endpoint *ep, enum pool pool);
 /* enum pool, or -1. */
 int endpoint_pool_of(const struct sip_endpoint *ep, const su_sockaddr_t *source);
 /* A Contact URI that comes back to a listener of this transport. False: there is none. */
-bool endpoint_contact(const struct sip_endpoint *ep, bool tcp, char out[SIP_URI_SIZE]);
+bool endpoint_contact(const struct sip_endpoint *ep, enum transport transport, char out[SIP_URI_SIZE]);
+/* By which a message came. */
+enum transport endpoint_transport_of(nta_agent_t *agent, const msg_t *msg);
 /* Does a Via or a URI name one of our listeners? */
 bool endpoint_is_our_via(const struct sip_endpoint *ep, const sip_via_t *via);
 bool endpoint_is_our_uri(const struct sip_endpoint *ep, const url_t *url);
+
+/* --- endpoint_ping.c --- */
+
+/* OPTIONS to a next hop (struct sip_hops_setup's ping). */
+void endpoint_ping(void *ctx, const struct sip_hop *hop);
+void endpoint_end_pings(struct sip_endpoint *ep);
 
 /* --- endpoint_view.c --- */
 
@@ -124,10 +150,11 @@ struct sip_transaction {
 	struct sip_endpoint *ep; /* NULL: the endpoint has answered for itself */
 	nta_incoming_t *irq;
 	struct loop_timer *timer;
-	bool tcp; /* it came by TCP */
+	enum transport transport; /* by which it came */
 	struct sip_transaction *prev, *next;
 };
-struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq, bool tcp);
+struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq,
+						  enum transport transport);
 /* The transaction is the caller's from now on, and t is gone. NULL: it has been answered (expired, cancelled). */
 nta_incoming_t *endpoint_take_transaction(struct sip_transaction *t);
 void endpoint_refuse(nta_incoming_t *irq, unsigned status, const char *phrase, const char *header);

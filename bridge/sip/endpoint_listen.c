@@ -41,27 +41,95 @@ static void guard(struct sip_endpoint *ep, const char *listen, bool udp)
 			  log_value(err_text(e)));
 }
 
-/* listen: "udp:ADDRESS:PORT" or "tcp:ADDRESS:PORT". */
+/* --- who may be at the other end of TLS --- */
+
+static size_t names_at(void *ctx, const struct sockaddr *peer, const char **out, size_t max)
+{
+	return sip_hops_names_at(((struct sip_endpoint *)ctx)->hops, peer, out, max);
+}
+
+static size_t names(void *ctx, const char **out, size_t max)
+{
+	return sip_hops_names(((struct sip_endpoint *)ctx)->hops, out, max);
+}
+
+static void on_refused(void *ctx, const struct sockaddr *peer, const char *why)
+{
+	sip_hops_explain(((struct sip_endpoint *)ctx)->hops, peer, why);
+}
+
+/* --- listeners --- */
+
+static int add_tport(struct sip_endpoint *ep, const char *url)
+{
+	return nta_agent_add_tport(ep->agent, URL_STRING_MAKE(url), TPTAG_STUN_SERVER(0), TPTAG_SDWN_ERROR(1),
+				   TPTAG_IDLE(IDLE_MS), TPTAG_TIMEOUT(PARTIAL_MS),
+				   TPTAG_QUEUESIZE(QUEUE_MESSAGES), TAG_END());
+}
+
+/*
+ * The certificate's folder is none: tls.c gives the context its certificate. The policy is sofia-sip's
+ * own and comes on top: a certificate always, in both directions, that was verified.
+ */
+static int add_tls_tport(struct sip_endpoint *ep, const char *url)
+{
+	int result;
+
+	sip_tls_begin_listener(ep->tls);
+	result = nta_agent_add_tport(ep->agent, URL_STRING_MAKE(url), TPTAG_CERTIFICATE("/dev/null"),
+				     TPTAG_TLS_VERIFY_POLICY(TPTLS_VERIFY_ALL), TPTAG_SDWN_ERROR(1),
+				     TPTAG_IDLE(IDLE_MS), TPTAG_TIMEOUT(PARTIAL_MS),
+				     TPTAG_QUEUESIZE(QUEUE_MESSAGES), TAG_END());
+	if (sip_tls_end_listener(ep->tls) != OK && result >= 0) {
+		errno = EPROTO;
+		result = -1;
+	}
+	return result;
+}
+
+static enum err open_tls(struct sip_endpoint *ep, const char **why)
+{
+	const struct sip_tls_setup setup = {
+		.loop = ep->loop,
+		.config = ep->config,
+		.names_at = names_at,
+		.names = names,
+		.refused = on_refused,
+		.ctx = ep,
+	};
+
+	return ep->tls == NULL ? sip_tls_create(&setup, &ep->tls, why) : OK;
+}
+
+static enum transport listener_transport(const char *listen)
+{
+	return strncmp(listen, "tls:", 4) == 0   ? TRANSPORT_TLS
+	       : strncmp(listen, "tcp:", 4) == 0 ? TRANSPORT_TCP
+						 : TRANSPORT_UDP;
+}
+
+/* listen: "udp:ADDRESS:PORT", "tcp:..." or "tls:...". */
 static enum err open_listener(struct sip_endpoint *ep, const char *listen, const char **why)
 {
 	static char words[256];
-	bool tcp = strncmp(listen, "tcp:", 4) == 0;
+	const enum transport t = listener_transport(listen);
 	char url[300];
 	int failure;
 
-	snprintf(url, sizeof(url), "sip:%s;transport=%.3s", strlen(listen) > 4 ? listen + 4 : "", listen);
+	if (t == TRANSPORT_TLS && open_tls(ep, why) != OK)
+		return ERR_IO;
+	snprintf(url, sizeof(url), "sip:%s;transport=%s", strlen(listen) > 4 ? listen + 4 : "",
+		 transport_name(t));
 	errno = 0;
-	if (nta_agent_add_tport(ep->agent, URL_STRING_MAKE(url), TPTAG_STUN_SERVER(0), TPTAG_SDWN_ERROR(1),
-				TPTAG_IDLE(IDLE_MS), TPTAG_TIMEOUT(PARTIAL_MS),
-				TPTAG_QUEUESIZE(QUEUE_MESSAGES), TAG_END()) < 0) {
+	if ((t == TRANSPORT_TLS ? add_tls_tport(ep, url) : add_tport(ep, url)) < 0) {
 		failure = errno;
 		snprintf(words, sizeof(words), "sip.listen: cannot listen on %s: %s", listen,
 			 failure != 0 ? strerror(failure) : "no such form");
 		*why = words;
 		return ERR_IO;
 	}
-	*(tcp ? &ep->has_tcp : &ep->has_udp) = true;
-	guard(ep, listen, !tcp);
+	*(t == TRANSPORT_TLS ? &ep->has_tls : t == TRANSPORT_TCP ? &ep->has_tcp : &ep->has_udp) = true;
+	guard(ep, listen, t == TRANSPORT_UDP);
 	log_event(LOG_NOTICE, "sip-listening", NULL, "address=%s", log_value(listen));
 	return OK;
 }

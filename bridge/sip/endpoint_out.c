@@ -10,6 +10,10 @@
  * out once more on a fresh connection: the same transaction, so that a server
  * which has it already can tell.
  *
+ * When a next hop cannot be reached, is silent or answers 503, the request goes
+ * to the pool's next one as a transaction of its own, unless something was heard
+ * from the first.
+ *
  * An INVITE that is cancelled has no listener any more, but goes on: CANCEL as
  * soon as a provisional response allows it (RFC 3261 section 9.1), 64*T1 for the
  * final response, ACK and BYE when that is a 2xx all the same.
@@ -38,12 +42,14 @@ struct sip_outgoing {
 	struct sip_dialog *dialog; /* the caller's; NULL: none */
 	struct sip_dialog *own;    /* INVITE: as it was when it was sent */
 	uint32_t cseq;
+	enum pool pool;
 	struct endpoint_target target;
 	char branch[BRANCH_SIZE];
 	bool upgraded; /* too large for UDP: TCP or nothing */
 	bool repeated;
 	bool proceeding; /* INVITE: it has a provisional response */
 	struct loop_timer *timer;
+	int64_t failed_retry_after;
 	unsigned failed_status; /* it could not even be sent: the callback comes in a turn of its own */
 	const char *failed_phrase;
 	struct sip_outgoing *prev, *next;
@@ -83,8 +89,9 @@ static struct sip_response word(unsigned status, const char *phrase)
 
 static void fail(struct sip_outgoing *o, unsigned status, const char *phrase)
 {
-	const struct sip_response response = word(status, phrase);
+	struct sip_response response = word(status, phrase);
 
+	response.retry_after = o->failed_retry_after;
 	finish(o, &response);
 }
 
@@ -141,6 +148,32 @@ static bool send_again(struct sip_outgoing *o)
 		return false;
 	sip_via_remove(copy, sip_object(copy));
 	return send_request(o, copy);
+}
+
+/* Nothing was heard from this next hop, or only that it is too busy: the request goes to another (RFC 3263 section 4.3). */
+static bool send_elsewhere(struct sip_outgoing *o)
+{
+	msg_t *request, *copy;
+
+	if (o->done == NULL || o->proceeding || !endpoint_next_target(o->ep, o->pool, &o->target))
+		return false;
+	request = nta_outgoing_getrequest(o->orq);
+	copy = msg_dup(request);
+	msg_destroy(request);
+	if (copy == NULL)
+		return false;
+	sip_via_remove(copy, sip_object(copy));
+	endpoint_branch(o->branch);
+	if (!endpoint_fit(o->ep, copy, o->branch, &o->target, &o->upgraded)) {
+		msg_destroy(copy);
+		return false;
+	}
+	nta_outgoing_destroy(o->orq);
+	o->orq = NULL;
+	o->repeated = false;
+	if (!send_request(o, copy))
+		fail_later(o, 500, "Cannot Be Sent");
+	return true;
 }
 
 /* --- cancelling --- */
@@ -241,10 +274,13 @@ static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip)
 		on_provisional(o);
 		return 0;
 	}
+	if (silent && status == 503 && o->done != NULL && send_again(o))
+		return 0;
+	endpoint_report(o->ep, &o->target, status, silent ? NULL : sip);
+	if ((silent || status == 503) && send_elsewhere(o))
+		return 0;
 	if (!silent)
 		on_final(o, sip);
-	else if (status == 503 && o->done != NULL && send_again(o))
-		return 0;
 	else if (status == 503 && o->upgraded)
 		fail(o, 513, "Too Large for UDP, and TCP Failed");
 	else
@@ -264,7 +300,9 @@ static void launch(struct sip_outgoing *o, const struct sip_send *s, const struc
 	}
 	if (!endpoint_choose_target(o->ep, s->pool, d->route_count > 0 ? d->route[0] : NULL, &o->target)) {
 		msg_destroy(msg);
-		fail_later(o, 503, "This Pool Is Not Configured");
+		if (o->target.wait_ms >= 0)
+			o->failed_retry_after = (o->target.wait_ms + 999) / 1000;
+		fail_later(o, 503, "No Next Hop Is There");
 		return;
 	}
 	endpoint_branch(o->branch);
@@ -289,6 +327,8 @@ struct sip_outgoing *sip_send(struct sip_endpoint *ep, const struct sip_send *s,
 	o->ep = ep;
 	o->done = done;
 	o->ctx = ctx;
+	o->pool = s->dialog != NULL ? s->dialog->pool : s->pool;
+	o->failed_retry_after = -1;
 	o->dialog = s->dialog;
 	DL_APPEND(ep->sent, o);
 	ep->requests++;

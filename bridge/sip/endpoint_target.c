@@ -7,92 +7,53 @@
  * Contact that somebody behind the pool has written never makes us connect to
  * a stranger, or look up his name.
  *
- * The pools' addresses are looked up once, at the start; a pool whose name is
- * not known then is no request's pool. Nothing is fatal.
+ * Nothing is fatal.
  */
 #include "bridge/sip/endpoint_internal.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <sofia-sip/tport.h>
+
 #include "bridge/core/nexthop.h"
 
-enum { ADDRESSES_MAX = 32, SIP_PORT = 5060 };
-
-struct endpoint_targets {
-	struct {
-		struct sockaddr_storage address;
-		enum pool pool;
-	} known[ADDRESSES_MAX];
-	size_t count;
-};
+enum { SIP_PORT = 5060, SIPS_PORT = 5061 };
 
 /* --- the pools' addresses --- */
 
-static void add_next_hop(struct endpoint_targets *t, enum pool pool, const char *text)
+static void on_moved(void *ctx)
 {
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-	struct addrinfo *list = NULL;
-	struct next_hop hop;
-	char port[8];
+	struct sip_endpoint *ep = ctx;
+	const struct sockaddr_storage *list;
+	const size_t count = sip_hops_addresses(ep->hops, &list);
 
-	if (next_hop_parse(text, &hop) != OK)
-		return;
-	snprintf(port, sizeof(port), "%u", (unsigned)(hop.port != 0 ? hop.port : SIP_PORT));
-	if (getaddrinfo(hop.host, port, &hints, &list) != 0)
-		return;
-	for (const struct addrinfo *a = list; a != NULL && t->count < ADDRESSES_MAX; a = a->ai_next) {
-		memcpy(&t->known[t->count].address, a->ai_addr, a->ai_addrlen);
-		t->known[t->count++].pool = pool;
-	}
-	freeaddrinfo(list);
+	sip_peers_follow(ep->peers, list, count);
 }
 
-struct endpoint_targets *endpoint_targets_create(const struct config *config)
+enum err endpoint_open_hops(struct sip_endpoint *ep, const char **why)
 {
-	struct endpoint_targets *t = xcalloc(1, sizeof(*t));
+	const struct sip_hops_setup setup = {
+		.loop = ep->loop,
+		.dns = ep->setup.dns,
+		.config = ep->config,
+		.ping = endpoint_ping,
+		.moved = on_moved,
+		.ctx = ep,
+	};
+	enum err e = sip_hops_create(&setup, &ep->hops, why);
 
-	for (int pool = 0; pool < POOLS; pool++) {
-		const struct config_list *hops = config_next_hops(config, (enum pool)pool);
-
-		for (size_t i = 0; i < hops->count; i++)
-			add_next_hop(t, (enum pool)pool, hops->item[i]);
-	}
-	return t;
-}
-
-void endpoint_targets_destroy(struct endpoint_targets *t)
-{
-	free(t);
-}
-
-static bool is_same_host(const su_sockaddr_t *a, const su_sockaddr_t *b)
-{
-	return a->su_family == b->su_family &&
-	       memcmp(SU_ADDR(a), SU_ADDR(b),
-		      a->su_family == AF_INET6 ? sizeof(struct in6_addr) : sizeof(struct in_addr)) == 0;
+	if (e == OK)
+		on_moved(ep);
+	return e;
 }
 
 /* Two pools on one machine can be told by their ports, when they send from them. */
 int endpoint_pool_of(const struct sip_endpoint *ep, const su_sockaddr_t *source)
 {
-	const struct endpoint_targets *t = ep->targets;
-	int found = -1;
-
-	for (size_t i = 0; i < t->count; i++) {
-		const su_sockaddr_t *known = (const su_sockaddr_t *)&t->known[i].address;
-
-		if (!is_same_host(known, source))
-			continue;
-		if (known->su_port == source->su_port)
-			return (int)t->known[i].pool;
-		if (found < 0)
-			found = (int)t->known[i].pool;
-	}
-	return found;
+	return sip_hops_pool_of(ep->hops, &source->su_sa);
 }
 
 /* --- the target of a request --- */
@@ -112,74 +73,156 @@ static bool is_peer(const struct sip_endpoint *ep, const char *host)
 	       sip_peers_allow(ep->peers, (const struct sockaddr *)&v6);
 }
 
+static bool has_listener(const struct sip_endpoint *ep, enum transport t)
+{
+	return t == TRANSPORT_UDP ? ep->has_udp : t == TRANSPORT_TCP ? ep->has_tcp : ep->has_tls;
+}
+
+static bool transport_of(const url_t *url, enum transport *out)
+{
+	static const enum transport all[] = { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
+	char name[8] = "udp";
+
+	if (url->url_params != NULL)
+		url_param(url->url_params, "transport", name, sizeof(name));
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (strcasecmp(name, transport_name(all[i])) != 0)
+			continue;
+		*out = all[i];
+		return true;
+	}
+	return false;
+}
+
+static uint16_t default_port(enum transport t)
+{
+	return t == TRANSPORT_TLS ? SIPS_PORT : SIP_PORT;
+}
+
+static void set_target(struct endpoint_target *out, enum transport transport)
+{
+	out->transport = transport;
+	out->tcp = transport != TRANSPORT_UDP;
+}
+
 /* The address in a Route, when it is a peer's and there is a listener for its transport. */
 static bool follow_route(const struct sip_endpoint *ep, const char *route, struct endpoint_target *out)
 {
 	struct sip_address address;
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	const url_t *url = url_hdup(home, URL_STRING_MAKE(route)->us_url);
-	char transport[8] = "udp";
-	bool ok = false;
+	enum transport transport;
+	bool ok = url != NULL && sip_address_parse(route, &address) == OK && !address.secure &&
+		  is_peer(ep, address.host) && transport_of(url, &transport) && has_listener(ep, transport);
 
-	if (url != NULL && sip_address_parse(route, &address) == OK && !address.secure &&
-	    is_peer(ep, address.host)) {
-		if (url->url_params != NULL)
-			url_param(url->url_params, "transport", transport, sizeof(transport));
-		out->tcp = strcasecmp(transport, "tcp") == 0;
-		ok = out->tcp ? ep->has_tcp : ep->has_udp && strcasecmp(transport, "udp") == 0;
+	if (ok) {
+		set_target(out, transport);
 		snprintf(out->uri, sizeof(out->uri), "sip:%s:%u;transport=%s", address.host,
-			 address.port != 0 ? address.port : SIP_PORT, out->tcp ? "tcp" : "udp");
+			 address.port != 0 ? address.port : default_port(transport),
+			 transport_name(transport));
 	}
 	su_home_deinit(home);
 	return ok;
 }
 
+bool endpoint_next_target(struct sip_endpoint *ep, enum pool pool, struct endpoint_target *target)
+{
+	struct sip_hop hop;
+
+	if (target->fixed || sip_hops_pick(ep->hops, pool, &target->tried, &hop, &target->wait_ms) != OK)
+		return false;
+	target->hop = hop.id;
+	set_target(target, hop.transport);
+	snprintf(target->uri, sizeof(target->uri), "%s", hop.uri);
+	return true;
+}
+
 bool endpoint_choose_target(struct sip_endpoint *ep, enum pool pool, const char *route,
 			    struct endpoint_target *out)
 {
-	const struct config_list *hops = config_next_hops(ep->config, pool);
-	struct next_hop hop;
-	bool v6;
-
-	if (route != NULL && follow_route(ep, route, out))
+	*out = (struct endpoint_target){ .wait_ms = -1 };
+	if (route != NULL && follow_route(ep, route, out)) {
+		out->fixed = true;
 		return true;
-	if (hops->count == 0 || next_hop_parse(hops->item[0], &hop) != OK)
-		return false;
-	v6 = strchr(hop.host, ':') != NULL;
-	out->tcp = hop.transport == TRANSPORT_TCP;
-	snprintf(out->uri, sizeof(out->uri), "sip:%s%s%s:%u;transport=%s", v6 ? "[" : "", hop.host,
-		 v6 ? "]" : "", hop.port != 0 ? hop.port : SIP_PORT, transport_name(hop.transport));
-	return true;
+	}
+	return endpoint_next_target(ep, pool, out);
+}
+
+/* RFC 3261 section 21.5.4: a 503 without Retry-After says no more than any 500. */
+void endpoint_report(struct sip_endpoint *ep, const struct endpoint_target *target, int status,
+		     const sip_t *sip)
+{
+	const sip_retry_after_t *after = sip != NULL ? sip->sip_retry_after : NULL;
+
+	if (sip == NULL)
+		sip_hops_report(ep->hops, target->hop, status == 503 ? SIP_HOP_REFUSED : SIP_HOP_SILENT, 0);
+	else if (status == 503 && after != NULL)
+		sip_hops_report(ep->hops, target->hop, SIP_HOP_BUSY, (int64_t)after->af_delta);
+	else
+		sip_hops_report(ep->hops, target->hop, SIP_HOP_ANSWERED, 0);
+}
+
+enum transport endpoint_pool_transport(const struct sip_endpoint *ep, enum pool pool)
+{
+	const struct config_list *list = config_next_hops(ep->config, pool);
+	struct next_hop hop;
+
+	return list->count > 0 && next_hop_parse(list->item[0], &hop) == OK ? hop.transport : TRANSPORT_TCP;
 }
 
 /* --- our own addresses --- */
 
-static bool has_transport(const sip_via_t *via, bool tcp)
+enum transport endpoint_transport_of(nta_agent_t *agent, const msg_t *msg)
 {
-	return strcasecmp(via->v_protocol, tcp ? sip_transport_tcp : sip_transport_udp) == 0;
+	const tport_t *tport = tport_delivered_by(nta_agent_tports(agent), msg);
+
+	if (tport_has_tls(tport))
+		return TRANSPORT_TLS;
+	return tport_is_tcp(tport) ? TRANSPORT_TCP : TRANSPORT_UDP;
 }
 
-bool endpoint_contact(const struct sip_endpoint *ep, bool tcp, char out[SIP_URI_SIZE])
+static enum transport via_transport(const sip_via_t *via)
+{
+	if (strcasecmp(via->v_protocol, sip_transport_tls) == 0)
+		return TRANSPORT_TLS;
+	return strcasecmp(via->v_protocol, sip_transport_tcp) == 0 ? TRANSPORT_TCP : TRANSPORT_UDP;
+}
+
+bool endpoint_contact(const struct sip_endpoint *ep, enum transport transport, char out[SIP_URI_SIZE])
 {
 	for (const sip_via_t *v = nta_agent_via(ep->agent); v != NULL; v = v->v_next) {
-		if (!has_transport(v, tcp))
+		if (via_transport(v) != transport)
 			continue;
 		snprintf(out, SIP_URI_SIZE, "sip:%s%s%s;transport=%s", v->v_host,
 			 v->v_port != NULL ? ":" : "", v->v_port != NULL ? v->v_port : "",
-			 tcp ? "tcp" : "udp");
+			 transport_name(transport));
 		return true;
 	}
 	return false;
 }
 
+const char *sip_endpoint_host(const struct sip_endpoint *ep, enum pool pool)
+{
+	const enum transport transport = endpoint_pool_transport(ep, pool);
+	const sip_via_t *via = nta_agent_via(ep->agent), *v;
+
+	for (v = via; v != NULL; v = v->v_next)
+		if (via_transport(v) == transport)
+			return v->v_host;
+	return via != NULL ? via->v_host : "0.0.0.0";
+}
+
+/* A port that is not given is the transport's own, which the URI may not say. */
 static bool is_our_address(const struct sip_endpoint *ep, const char *host, const char *port)
 {
-	unsigned long wanted = port != NULL && port[0] != '\0' ? strtoul(port, NULL, 10) : SIP_PORT;
+	const unsigned long wanted = port != NULL ? strtoul(port, NULL, 10) : 0;
 
 	for (const sip_via_t *v = nta_agent_via(ep->agent); v != NULL; v = v->v_next) {
-		unsigned long ours = v->v_port != NULL ? strtoul(v->v_port, NULL, 10) : SIP_PORT;
+		const unsigned long usual = default_port(via_transport(v));
+		const unsigned long ours = v->v_port != NULL ? strtoul(v->v_port, NULL, 10) : usual;
 
-		if (host != NULL && strcasecmp(v->v_host, host) == 0 && ours == wanted)
+		if (host != NULL && strcasecmp(v->v_host, host) == 0 &&
+		    ours == (wanted != 0 ? wanted : usual))
 			return true;
 	}
 	return false;

@@ -243,12 +243,11 @@ void endpoint_view_source(struct sip_view *v, nta_agent_t *agent, msg_t *msg)
 {
 	const su_sockaddr_t *from = msg_addr(msg);
 	const bool v6 = from->su_family == AF_INET6;
-	tport_t *tport = tport_delivered_by(nta_agent_tports(agent), msg);
 	char address[INET6_ADDRSTRLEN] = "";
 
 	inet_ntop(from->su_family, SU_ADDR(from), address, sizeof(address));
 	snprintf(v->source, sizeof(v->source), v6 ? "[%s]:%u/%s" : "%s:%u/%s", address,
-		 (unsigned)ntohs(from->su_port), tport_is_tcp(tport) ? "tcp" : "udp");
+		 (unsigned)ntohs(from->su_port), transport_name(endpoint_transport_of(agent, msg)));
 }
 
 static bool set_from(struct sip_view *v, struct sip_request *r)

@@ -8,7 +8,9 @@
  * listener is found by its address. Where the kernel will not take a filter,
  * the list alone still keeps strangers' requests out.
  *
- * IPv4 addresses are kept as IPv4-mapped IPv6 addresses. Nothing is fatal.
+ * Where sip.allow is empty, the list follows the addresses of the next hops, and
+ * the filters are made anew. IPv4 addresses are kept as IPv4-mapped IPv6
+ * addresses. Nothing is fatal.
  */
 #include "bridge/sip/peers.h"
 
@@ -25,7 +27,7 @@
 
 enum {
 	PEERS_MAX = 64,
-	SIP_PORT = 5060,
+	LISTENERS_MAX = CONFIG_LIST_MAX,
 	DESCRIPTORS_MAX = 1024, /* listeners are opened at the start, so their numbers are low */
 	/* Instructions: 3 for UDP, 3 to tell the version, 2 a peer of version 4, 9 a peer of version 6, the ends. */
 	FILTER_MAX = 3 + 3 + 1 + 2 * PEERS_MAX + 1 + 9 * PEERS_MAX + 1
@@ -34,6 +36,12 @@ enum {
 struct sip_peers {
 	struct in6_addr address[PEERS_MAX];
 	size_t count;
+	bool fixed; /* by sip.allow */
+	struct {
+		struct hostport listener;
+		bool udp;
+	} guarded[LISTENERS_MAX];
+	size_t guarded_count;
 };
 
 static bool to_v6(const struct sockaddr *sa, struct in6_addr *out)
@@ -89,42 +97,26 @@ static void log_peers(const struct sip_peers *p)
 			  log_value(address_text(&p->address[i], text)));
 }
 
-/* Every address of a host. flags: of getaddrinfo(). */
-static enum err add_host(struct sip_peers *p, const char *option, const char *host, int flags,
-			 const char **why)
+static void add(struct sip_peers *p, const struct sockaddr *address)
 {
-	static char words[512];
-	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
-	struct addrinfo *list = NULL;
-	int failure = getaddrinfo(host, NULL, &hints, &list);
-
-	if (failure != 0) {
-		snprintf(words, sizeof(words),
-			 "%s: the address of %s is not known (%s); correct the name, or list addresses in "
-			 "sip.allow",
-			 option, host, gai_strerror(failure));
-		*why = words;
-		return ERR_NOT_FOUND;
-	}
-	for (struct addrinfo *a = list; a != NULL && p->count < PEERS_MAX; a = a->ai_next)
-		if (!sip_peers_allow(p, a->ai_addr) && to_v6(a->ai_addr, &p->address[p->count]))
-			p->count++;
-	freeaddrinfo(list);
-	return OK;
+	if (p->count < PEERS_MAX && !sip_peers_allow(p, address) && to_v6(address, &p->address[p->count]))
+		p->count++;
 }
 
-/* The host of "sip:HOST:PORT;transport=tcp". */
-static enum err add_pool(struct sip_peers *p, const char *option, const char *next_hop, const char **why)
+static enum err add_text(struct sip_peers *p, const char *address, const char **why)
 {
-	struct hostport hp;
-	char text[300];
+	static char words[300];
+	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST };
+	struct addrinfo *list = NULL;
 
-	snprintf(text, sizeof(text), "%.*s", (int)strcspn(next_hop, ";"), next_hop);
-	if (strncmp(text, "sip:", 4) != 0 || hostport_parse(text + 4, SIP_PORT, &hp) != OK) {
-		*why = "a pool's next hop is not of the form sip:HOST:PORT;transport=tcp";
+	if (getaddrinfo(address, NULL, &hints, &list) != 0) {
+		snprintf(words, sizeof(words), "sip.allow: %.200s is no IP address", address);
+		*why = words;
 		return ERR_SYNTAX;
 	}
-	return add_host(p, option, hp.host, 0, why);
+	add(p, list->ai_addr);
+	freeaddrinfo(list);
+	return OK;
 }
 
 enum err sip_peers_create(const struct config *config, struct sip_peers **out, const char **why)
@@ -133,12 +125,9 @@ enum err sip_peers_create(const struct config *config, struct sip_peers **out, c
 	struct sip_peers *p = xcalloc(1, sizeof(*p));
 	enum err e = OK;
 
+	p->fixed = allow->count > 0;
 	for (size_t i = 0; e == OK && i < allow->count; i++)
-		e = add_host(p, "sip.allow", allow->item[i], AI_NUMERICHOST, why);
-	for (size_t i = 0; e == OK && allow->count == 0 && i < config->sip.new_pool.count; i++)
-		e = add_pool(p, "sip.new_pool", config->sip.new_pool.item[i], why);
-	for (size_t i = 0; e == OK && allow->count == 0 && i < config->sip.legacy_pool.count; i++)
-		e = add_pool(p, "sip.legacy_pool", config->sip.legacy_pool.item[i], why);
+		e = add_text(p, allow->item[i], why);
 	if (e != OK) {
 		free(p);
 		return e;
@@ -146,6 +135,23 @@ enum err sip_peers_create(const struct config *config, struct sip_peers **out, c
 	log_peers(p);
 	*out = p;
 	return OK;
+}
+
+static enum err guard(const struct sip_peers *p, const struct hostport *listener, bool udp);
+
+void sip_peers_follow(struct sip_peers *p, const struct sockaddr_storage *list, size_t count)
+{
+	if (p->fixed)
+		return;
+	p->count = 0;
+	for (size_t i = 0; i < count; i++)
+		add(p, (const struct sockaddr *)&list[i]);
+	log_peers(p);
+	for (size_t i = 0; i < p->guarded_count; i++)
+		if (guard(p, &p->guarded[i].listener, p->guarded[i].udp) != OK)
+			log_event(LOG_WARNING, "sip-unguarded", NULL, "listener=%s port=%u",
+				  log_value(p->guarded[i].listener.host),
+				  (unsigned)p->guarded[i].listener.port);
 }
 
 void sip_peers_destroy(struct sip_peers *p)
@@ -289,7 +295,7 @@ static enum err attach(const struct sock_fprog *filter, const struct sockaddr *l
 	return e;
 }
 
-enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener, bool udp)
+static enum err guard(const struct sip_peers *p, const struct hostport *listener, bool udp)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 					.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
@@ -307,4 +313,15 @@ enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *liste
 	e = attach(&filter, list->ai_addr, udp);
 	freeaddrinfo(list);
 	return e;
+}
+
+enum err sip_peers_guard(struct sip_peers *p, const struct hostport *listener, bool udp)
+{
+	enum err e = guard(p, listener, udp);
+
+	if (e != OK || p->guarded_count == LISTENERS_MAX)
+		return e;
+	p->guarded[p->guarded_count].listener = *listener;
+	p->guarded[p->guarded_count++].udp = udp;
+	return OK;
 }

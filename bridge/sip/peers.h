@@ -12,13 +12,12 @@
 
 struct sip_peers;
 
-/*
- * sip.allow, or the addresses of the hosts of sip.new_pool and sip.legacy_pool,
- * looked up now, once: a blocking call, for the start only. On failure *why
- * (static buffer) names the host and how to mend it.
- */
+/* Those of sip.allow; where it is empty, nobody until sip_peers_follow(). *why (static buffer) names a bad address. */
 MUST_CHECK enum err sip_peers_create(const struct config *config, struct sip_peers **out, const char **why);
 void sip_peers_destroy(struct sip_peers *p); /* NULL is allowed */
+
+/* Where sip.allow is empty: exactly these from now on. The guarded listeners learn of it. */
+void sip_peers_follow(struct sip_peers *p, const struct sockaddr_storage *list, size_t count);
 
 bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source);
 
@@ -28,7 +27,7 @@ bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source);
  * sofia-sip answers what it cannot read. ERR_NOT_FOUND: no socket listens
  * there; ERR_IO: the kernel will not.
  */
-MUST_CHECK enum err sip_peers_guard(const struct sip_peers *p, const struct hostport *listener, bool udp);
+MUST_CHECK enum err sip_peers_guard(struct sip_peers *p, const struct hostport *listener, bool udp);
 
 json_t *sip_peers_status(const struct sip_peers *p); /* an array of addresses; the caller owns it */
 

@@ -9,6 +9,7 @@
 
 #include "bridge/xmpp/certificate.h"
 #include "bridge/xmpp/tls.h"
+#include "bridge/xmpp/tls_shared.h"
 
 /*
  * A session with what is loaded now. The caller owns it; it holds what it needs of tls, which may be
@@ -18,9 +19,6 @@ SSL *tls_session(const struct tls *tls, const struct tls_peer *peer);
 
 /* After the handshake: what the peer's certificate is worth as that of domain. */
 void tls_report(const SSL *ssl, const char *domain, struct certificate_report *out);
-
-/* A context with the edge's policy, without certificates. */
-SSL_CTX *tls_new_context(void);
 
 /* What is remembered of a session, as long as it lives. */
 struct tls_session {
@@ -35,8 +33,6 @@ struct tls_session {
 
 struct tls_session *tls_session_of(const SSL *ssl);
 
-/* Whom to believe: ca as in struct tls_settings. */
-MUST_CHECK enum err tls_trust_load(SSL_CTX *ctx, const char *ca, const char **why);
 /* Verify every peer's certificate, remember the verdict, and go on. */
 void tls_trust_setup(SSL_CTX *ctx);
 /* As client: the records by which this one session's certificate is judged. */

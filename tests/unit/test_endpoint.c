@@ -83,7 +83,7 @@ static void on_response(void *ctx, const struct sip_response *r)
 	snprintf(s->contact, sizeof(s->contact), "%s", r->contact_uri != NULL ? r->contact_uri : "(none)");
 }
 
-static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
+static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bool with_tcp)
 {
 	struct sip_setup setup = { .on_request = on_request, .ctx = &f->seen, .t1_ms = t1_ms };
 	const char *why = "";
@@ -94,7 +94,7 @@ static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
 	if (with_tcp)
 		f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	f->config.sip.allow.item[f->config.sip.allow.count++] = POOL;
-	f->config.sip.new_pool = (struct config_list){ { UDP_HOP }, 1 };
+	f->config.sip.new_pool = (struct config_list){ { new_pool }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { TCP_HOP }, 1 };
 	f->config.sip.message_bytes = 8000;
 	f->config.sip.answer_ms = 30000;
@@ -103,6 +103,11 @@ static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
 	setup.config = &f->config;
 	if (sip_endpoint_create(&setup, &f->endpoint, &why) != OK)
 		fail_msg("%s", why);
+}
+
+static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
+{
+	begin_to(f, UDP_HOP, t1_ms, with_tcp);
 }
 
 static void end(struct fixture *f)
@@ -206,8 +211,7 @@ static void test_send(void **state)
 		bool tcp = i == 2;
 		struct sippeer pool;
 
-		begin(&f, 0, true);
-		f.config.sip.new_pool.item[0] = hops[i];
+		begin_to(&f, hops[i], 0, true);
 		if (tcp)
 			sippeer_listen(&pool, &f.net, POOL);
 		else

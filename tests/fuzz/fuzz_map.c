@@ -1,6 +1,7 @@
 /*
  * Mapping: an address that has a form on the other side comes back as itself,
- * so no two meet in one; a body that becomes a stanza is in it, whole.
+ * so no two meet in one; a body that becomes a stanza is in it, whole, and so
+ * is what is said beside it.
  * The first byte chooses what the rest is taken for.
  */
 #include "bridge/gateway/map.h"
@@ -66,6 +67,17 @@ static void check_escapes(const char *text)
 	CHECK(strcmp(text, again) == 0);
 }
 
+/* Beside the text: what was put in is read out. */
+static void check_signals(const struct map_message *m, struct stanza_tree *tree)
+{
+	struct map_signals signals;
+
+	map_signals_read(tree, &signals);
+	CHECK(signals.chat_state == m->chat_state && signals.receipt_request == m->receipt_request);
+	CHECK(strcmp(signals.received_id, m->received_id) == 0);
+	CHECK(m->nick[0] == '\0' ? signals.nick == NULL : strcmp(signals.nick, m->nick) == 0);
+}
+
 static void check_message(const char *text, size_t size)
 {
 	const struct map_message m = { .from = "a@b.test",
@@ -74,7 +86,11 @@ static void check_message(const char *text, size_t size)
 				       .thread = "t",
 				       .lang = text,
 				       .body = text,
-				       .body_size = size };
+				       .body_size = size,
+				       .chat_state = (enum chat_state)(size % (CHAT_STATE_GONE + 1)),
+				       .receipt_request = size % 2 == 0,
+				       .received_id = text,
+				       .nick = text };
 	struct stanza_tree *tree;
 	struct stanza *stanza;
 	const char *body;
@@ -89,6 +105,7 @@ static void check_message(const char *text, size_t size)
 		CHECK(*body++ == text[i]);
 	}
 	CHECK(size == 0 || *body == '\0');
+	check_signals(&m, tree);
 	stanza_tree_free(tree);
 	stanza_unref(stanza);
 }

@@ -1,10 +1,9 @@
 /*
  * gateway.c - the gateway as an object, and what becomes of each kind of stanza.
  *
- * Pager mode only: a message with a body is carried; a presence subscription
- * and every iq is refused with the reason, so that the sender knows. The two
- * directions are gateway_out.c and gateway_in.c; how values are written on the
- * other side is map_*.c.
+ * A message belongs to a conversation (conversation.c), which has a queue and
+ * perhaps SIP sessions; gateway_out.c and gateway_in.c are the two ways into it.
+ * How values are written on the other side is map_*.c.
  *
  * Owns the endpoint, the queues and what waits. Everything given to it is
  * answered exactly once; gateway_stop() and gateway_abort() answer all that is
@@ -13,7 +12,11 @@
 #include "bridge/gateway/gateway_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "bridge/gateway/conversation.h"
+#include "bridge/gateway/presence.h"
+#include "bridge/gateway/session.h"
 #include "bridge/xmpp/dialback.h"
 
 /* How long a pool may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
@@ -36,7 +39,13 @@ static void drop(struct gateway *g, struct stanza *stanza, delivery_fn *done, vo
 	done(done_ctx, stanza, &outcome);
 }
 
-static void take_message(struct gateway *g, struct stanza *stanza, enum pool pool, delivery_fn *done,
+/* Users whom nobody has verified may write only to those who have added them. */
+static bool may_write(const struct gateway *g, const struct stanza *stanza, const struct verdict *v)
+{
+	return v->partner_type != PARTNER_PUBLIC_UNVERIFIED || presence_is_added(g->presence, stanza);
+}
+
+static void take_message(struct gateway *g, struct stanza *stanza, const struct verdict *v, delivery_fn *done,
 			 void *done_ctx)
 {
 	if (stanza_has_type(stanza, "error")) {
@@ -47,55 +56,117 @@ static void take_message(struct gateway *g, struct stanza *stanza, enum pool poo
 	} else if (stanza_has_type(stanza, "groupchat")) {
 		refuse(stanza, COND_SERVICE_UNAVAILABLE, "group chat is not carried to this user's system",
 		       done, done_ctx);
+	} else if (!may_write(g, stanza, v)) {
+		refuse(stanza, COND_SUBSCRIPTION_REQUIRED, "this user has not added you as a contact", done,
+		       done_ctx);
 	} else {
-		gateway_send(g, stanza, pool, done, done_ctx);
+		gateway_send(g, stanza, v->pool, done, done_ctx);
 	}
 }
 
+static void take_iq(struct gateway *g, struct stanza *stanza, delivery_fn *done, void *done_ctx)
+{
+	struct outcome answered = { .confirmed = true };
+
+	if (gateway_answer_iq(g, stanza))
+		done(done_ctx, stanza, &answered);
+	else
+		refuse(stanza, COND_SERVICE_UNAVAILABLE, NULL, done, done_ctx);
+}
+
+/* The client that a conversation was held with is gone: the next one is for the user (RFC 6121 section 5.1). */
+static void unlock(struct gateway *g, const struct stanza *stanza)
+{
+	struct jid from, to;
+	struct conversation *c = NULL;
+
+	if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
+		c = conversation_find(g, &from, &to);
+	if (c != NULL && c->partner != NULL && strcmp(c->partner, stanza->from) == 0)
+		conversation_set(&c->partner, NULL);
+}
+
 /* router_egress_fn */
-static void take(void *ctx, struct stanza *stanza, enum pool pool, delivery_fn *done, void *done_ctx)
+static void take(void *ctx, struct stanza *stanza, const struct verdict *v, delivery_fn *done, void *done_ctx)
 {
 	struct gateway *g = ctx;
 
-	if (stanza->kind == STANZA_MESSAGE)
-		take_message(g, stanza, pool, done, done_ctx);
-	else if (stanza->kind == STANZA_IQ &&
-		 (stanza_has_type(stanza, "get") || stanza_has_type(stanza, "set")))
-		refuse(stanza, COND_SERVICE_UNAVAILABLE, NULL, done, done_ctx);
-	else if (stanza->kind == STANZA_PRESENCE && stanza_has_type(stanza, "subscribe"))
-		refuse(stanza, COND_FEATURE_NOT_IMPLEMENTED, "presence is not mapped yet", done, done_ctx);
-	else
+	if (stanza->kind == STANZA_MESSAGE) {
+		take_message(g, stanza, v, done, done_ctx);
+	} else if (stanza->kind == STANZA_PRESENCE && !stanza_has_type(stanza, "error")) {
+		if (stanza_has_type(stanza, "unavailable"))
+			unlock(g, stanza);
+		presence_take_stanza(g->presence, stanza, v, done, done_ctx);
+	} else if (stanza->kind == STANZA_IQ &&
+		   (stanza_has_type(stanza, "get") || stanza_has_type(stanza, "set"))) {
+		take_iq(g, stanza, done, done_ctx);
+	} else {
 		drop(g, stanza, done, done_ctx);
+	}
 }
 
-static enum err open_endpoint(struct gateway *g, const char **why)
+static void on_cancel(void *ctx, struct sip_transaction *transaction)
 {
-	struct sip_setup setup = {
-		.loop = g->loop, .config = g->config, .on_request = gateway_receive, .ctx = g
-	};
+	session_cancelled(ctx, transaction);
+}
+
+static enum err open_endpoint(struct gateway *g, struct dns *dns, const char **why)
+{
+	struct sip_setup setup = { .loop = g->loop,
+				   .dns = dns,
+				   .config = g->config,
+				   .on_request = gateway_receive,
+				   .on_cancel = on_cancel,
+				   .ctx = g };
 
 	return g->config->sip.listen.count > 0 ? sip_endpoint_create(&setup, &g->endpoint, why) : OK;
 }
 
-enum err gateway_create(struct loop *loop, const struct config *config, struct router *router,
-			struct gateway **out, const char **why)
+static enum err open_presence(struct gateway *g, struct ledger *ledger, const char **why)
+{
+	enum err e = presence_create(g, ledger, &g->presence);
+
+	if (e != OK)
+		*why = "the subscription ledger cannot be read; restore the state file from a copy";
+	return e;
+}
+
+enum err gateway_create(const struct gateway_setup *setup, struct gateway **out, const char **why)
 {
 	struct gateway *g = xcalloc(1, sizeof(*g));
 	enum err e;
 
-	*g = (struct gateway){ .loop = loop, .config = config, .router = router };
+	*g = (struct gateway){ .loop = setup->loop, .config = setup->config, .router = setup->router };
 	e = random_hex(g->id_prefix, sizeof(g->id_prefix));
 	if (e != OK)
 		*why = "the system gives no random numbers for message ids";
 	else
-		e = open_endpoint(g, why);
+		e = open_endpoint(g, setup->dns, why);
+	if (e == OK)
+		e = open_presence(g, setup->ledger, why);
 	if (e != OK) {
+		sip_endpoint_destroy(g->endpoint);
 		free(g);
 		return e;
 	}
-	router_set_gateway(router, take, g);
+	router_set_gateway(g->router, take, g);
 	*out = g;
 	return OK;
+}
+
+enum pool_mode gateway_pool_mode(const struct gateway *g, enum pool pool)
+{
+	return (enum pool_mode)(pool == POOL_NEW ? g->config->sip.new_pool_mode
+						 : g->config->sip.legacy_pool_mode);
+}
+
+/* Both ends of a session know that it is over. */
+static void close_sessions(struct gateway *g)
+{
+	struct conversation *c;
+
+	for (c = g->by_use; c != NULL; c = c->newer)
+		session_close_all(c);
 }
 
 /* Nothing more is taken, and what waits for its turn does not get it. */
@@ -104,6 +175,7 @@ static void close_gateway(struct gateway *g)
 	g->stopped = true;
 	gateway_fail_queued(g);
 	gateway_end_receiving(g);
+	close_sessions(g);
 }
 
 void gateway_check_stopped(struct gateway *g)
@@ -148,6 +220,9 @@ void gateway_destroy(struct gateway *g)
 	gateway_abort(g);
 	router_set_gateway(g->router, NULL, NULL);
 	gateway_abandon_receiving(g);
+	while (g->by_use != NULL)
+		conversation_free(g->by_use);
+	presence_destroy(g->presence);
 	sip_endpoint_destroy(g->endpoint);
 	free(g);
 }
@@ -156,8 +231,10 @@ json_t *gateway_status(const struct gateway *g)
 {
 	json_t *endpoint = g->endpoint != NULL ? sip_endpoint_status(g->endpoint) : json_null();
 
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sip", endpoint, "pairs",
-			 (json_int_t)gateway_pair_count(g), "queued", (json_int_t)g->queued, "to_sip",
+	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sip", endpoint,
+			 "presence", presence_status(g->presence), "conversations",
+			 (json_int_t)HASH_COUNT(g->conversations), "sessions",
+			 (json_int_t)HASH_COUNT(g->sessions), "queued", (json_int_t)g->queued, "to_sip",
 			 (json_int_t)g->to_sip, "to_sip_failed", (json_int_t)g->to_sip_failed, "to_xmpp",
 			 (json_int_t)g->to_xmpp, "to_xmpp_failed", (json_int_t)g->to_xmpp_failed, "bodiless",
 			 (json_int_t)g->bodiless, "dropped", (json_int_t)g->dropped);

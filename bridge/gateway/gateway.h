@@ -16,8 +16,14 @@
 struct gateway;
 
 /* Opens the SIP endpoint, where SIP is configured, and registers with the router. */
-MUST_CHECK enum err gateway_create(struct loop *loop, const struct config *config, struct router *router,
-				   struct gateway **out, const char **why);
+struct gateway_setup {
+	struct loop *loop;
+	const struct config *config;
+	struct router *router;
+	struct dns *dns;       /* NULL: next hops' names are looked up at the start only */
+	struct ledger *ledger; /* NULL: no presence */
+};
+MUST_CHECK enum err gateway_create(const struct gateway_setup *setup, struct gateway **out, const char **why);
 /*
  * Stop: nothing more is taken, queued messages fail, waiting SIP requests are answered 503. Messages
  * already sent to a pool have up to two seconds for its answer, then they fail too. finished is

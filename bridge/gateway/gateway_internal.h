@@ -7,6 +7,13 @@
 #include "bridge/core/log.h"
 #include "bridge/gateway/gateway.h"
 #include "bridge/gateway/map.h"
+#include "bridge/sip/endpoint.h"
+
+struct conversation;
+struct ledger;
+struct presence_book;
+struct map_content;
+struct session;
 
 enum {
 	TEXT_SIZE = 1024, /* a subject; a reason phrase */
@@ -14,9 +21,9 @@ enum {
 	ID_PREFIX_SIZE = 17 /* 64 random bits */
 };
 
-/* The pairs whose next message may go out as soon as there is room, and how many are out already. */
+/* The conversations whose next message may go out as soon as there is room, and how many are out already. */
 struct window {
-	struct pair *ready;
+	struct conversation *ready;
 	size_t under_way;
 };
 
@@ -29,14 +36,18 @@ struct gateway {
 	struct loop_timer *stop_timer; /* NULL: not stopping, or stopped */
 	void (*finished)(void *ctx);
 	void *finished_ctx;
-	struct pair *pairs;      /* XMPP -> SIP: a queue for each (from, to) that has something in it */
-	size_t queued;           /* in all of them, those under way too */
-	struct window window[2]; /* by pool: a silent one must not hold up the other */
+	struct conversation *conversations; /* by both addresses */
+	struct conversation *by_use;        /* the same, the one used last at the end */
+	struct session *sessions;           /* by dialog */
+	struct presence_book *presence;
+	size_t queued;               /* XMPP -> SIP, those under way too */
+	struct window window[POOLS]; /* a silent pool must not hold up the other */
+	enum pool_mode works[POOLS]; /* what its users took last; POOL_AUTO: not known */
 	struct inbound *inbound; /* SIP -> XMPP: what waits to be delivered, by stanza id */
 	char id_prefix[ID_PREFIX_SIZE];
 	uint64_t id_counter;
 	/* Counters for status. */
-	uint64_t to_sip, to_sip_failed, to_xmpp, to_xmpp_failed, bodiless, dropped;
+	uint64_t to_sip, to_sip_failed, to_xmpp, to_xmpp_failed, bodiless, dropped, unacked;
 };
 
 /* XMPP -> SIP: a message that is no error. Calls done once. */
@@ -49,10 +60,19 @@ void gateway_fail_sent(struct gateway *g);
 size_t gateway_under_way(const struct gateway *g);
 /* After each outcome: stopping may have waited for this one. */
 void gateway_check_stopped(struct gateway *g);
-size_t gateway_pair_count(const struct gateway *g);
+enum pool_mode gateway_pool_mode(const struct gateway *g, enum pool pool);
+
+/* The answer to what is asked about a user of a pool; false: it is none that is answered. */
+bool gateway_answer_iq(struct gateway *g, const struct stanza *iq);
 
 /* SIP -> XMPP. */
 sip_request_fn gateway_receive;
+/* The answer to a request that ends here, and its line in the log. */
+void gateway_refuse(struct gateway *g, const struct sip_request *r, unsigned status, const char *phrase,
+		    const char *header);
+/* What nobody waits for: typing, receipts. */
+void gateway_submit(struct gateway *g, struct stanza *stanza);
+void gateway_take_notice(struct conversation *c, const struct map_content *content); /* c may be NULL */
 /* A message of type error: the answer to a request that still waits, or nothing's. */
 void gateway_take_error(struct gateway *g, const struct stanza *stanza);
 /* Waiting requests are answered 503. */

@@ -14,13 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/gateway/receipt.h"
+
 struct outbound *outbound_create(struct stanza *stanza, delivery_fn *done, void *done_ctx)
 {
 	struct outbound *o = xcalloc(1, sizeof(*o));
 
+	o->kind = OUTBOUND_TEXT;
 	o->stanza = stanza_ref(stanza);
 	o->done = done;
 	o->done_ctx = done_ctx;
+	o->content_type = "text/plain;charset=UTF-8";
 	return o;
 }
 
@@ -30,6 +34,7 @@ void outbound_free(struct outbound *o)
 	free(o->from_uri);
 	free(o->to_uri);
 	free(o->bare_uri);
+	free(o->display);
 	free(o->subject);
 	free(o->call_id);
 	free(o->body);
@@ -47,6 +52,21 @@ static char *uri_of(const struct jid *jid)
 	if (map_jid_to_sip(jid, &address) != OK || sip_address_format(&address, uri) != OK)
 		return NULL;
 	return xstrdup(uri);
+}
+
+struct outbound *outbound_signal(enum outbound_kind kind, enum pool pool, const struct jid *from,
+				 const struct jid *to)
+{
+	struct outbound *o = xcalloc(1, sizeof(*o));
+
+	o->kind = kind;
+	o->pool = pool;
+	o->from_uri = uri_of(from);
+	o->to_uri = uri_of(to);
+	if (o->from_uri != NULL && o->to_uri != NULL)
+		return o;
+	outbound_free(o);
+	return NULL;
 }
 
 static struct objection map_subject(struct outbound *o, struct stanza_tree *tree)
@@ -103,32 +123,14 @@ struct objection outbound_map(const struct gateway *g, struct outbound *o, enum 
 	return map_subject(o, tree);
 }
 
-struct sip_outgoing *outbound_send(const struct gateway *g, const struct outbound *o, sip_response_fn *done,
-				   void *ctx)
+void outbound_write_typing(struct outbound *o, bool is_composing)
 {
-	const char *lang = o->stanza->lang, *headers[2];
-	char *subject = NULL, *language = NULL;
-	struct sip_outgoing *request;
-	struct sip_send s = {
-		.method = "MESSAGE",
-		.pool = o->pool,
-		.to_uri = o->to_uri,
-		.from_uri = o->from_uri,
-		.call_id = o->call_id,
-		.headers = headers,
-		.content_type = "text/plain;charset=UTF-8",
-		.body = o->body,
-		.body_size = strlen(o->body),
-	};
+	enum typing typing = o->composing ? TYPING_ACTIVE : TYPING_IDLE;
 
-	if (o->subject != NULL)
-		headers[s.header_count++] = subject = xasprintf("Subject: %s", o->subject);
-	if (lang != NULL && map_lang_valid(lang))
-		headers[s.header_count++] = language = xasprintf("Content-Language: %s", lang);
-	request = sip_send(g->endpoint, &s, done, ctx);
-	free(subject);
-	free(language);
-	return request;
+	free(o->body);
+	o->body = is_composing ? map_iscomposing_write(typing, MAP_REFRESH_DEFAULT)
+			       : map_keyboard_write(typing);
+	o->content_type = is_composing ? MAP_ISCOMPOSING_TYPE : MAP_KEYBOARD_TYPE;
 }
 
 /* A user who declines or is busy has been found: those are not in the list. */
@@ -151,8 +153,10 @@ bool outbound_retarget(struct outbound *o, unsigned status)
 
 static void finish(struct gateway *g, struct outbound *o, const struct outcome *outcome)
 {
-	*(outcome->confirmed ? &g->to_sip : &g->to_sip_failed) += 1;
-	o->done(o->done_ctx, o->stanza, outcome);
+	if (o->kind == OUTBOUND_TEXT) {
+		*(outcome->confirmed ? &g->to_sip : &g->to_sip_failed) += 1;
+		o->done(o->done_ctx, o->stanza, outcome);
+	}
 	outbound_free(o);
 }
 
@@ -181,24 +185,32 @@ static bool new_address(const struct outbound *o, const char *contact_uri, char 
 	return true;
 }
 
-void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response)
+static void log_failure(const struct outbound *o, const struct sip_response *r)
+{
+	const char *diagnostics = r->view != NULL ? sip_header(r->view, "ms-diagnostics", 0) : NULL;
+
+	log_event(LOG_INFO, "sip-failed", NULL, "from=%s to=%s pool=%s status=%u phrase=%s diagnostics=%s",
+		  log_value(o->from_uri), log_value(o->to_uri), pool_name(o->pool), r->status,
+		  log_value(r->phrase), log_value(diagnostics));
+}
+
+void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *r)
 {
 	char uri[MAP_URI_SIZE], text[TEXT_SIZE];
-	bool moved = response->status / 100 == 3 && new_address(o, response->contact_uri, uri);
-	struct outcome outcome = { .confirmed = response->status / 100 == 2 };
+	bool moved = o->kind == OUTBOUND_TEXT && r->status / 100 == 3 && new_address(o, r->contact_uri, uri);
+	struct outcome outcome = { .confirmed = r->status / 100 == 2 };
 
 	if (!outcome.confirmed) {
 		/* The phrase is a stranger's: text that XML can hold, or none. */
-		bool clean = response->phrase[0] != '\0' &&
-			     sip_header_text(response->phrase, text, sizeof(text)) == OK &&
+		bool clean = r->phrase[0] != '\0' && sip_header_text(r->phrase, text, sizeof(text)) == OK &&
 			     utf8_is_xml(text, strlen(text));
 
-		outcome.condition = map_status_to_condition(response->status, moved);
+		outcome.condition = map_status_to_condition(r->status, moved);
 		outcome.text = clean ? text : NULL;
 		outcome.uri = moved ? uri : NULL;
-		log_event(LOG_INFO, "sip-failed", NULL, "from=%s to=%s status=%u phrase=%s",
-			  log_value(o->stanza->from), log_value(o->stanza->to), response->status,
-			  log_value(response->phrase));
+		log_failure(o, r);
+	} else if (o->receipt_wanted && r->status == 200) {
+		receipt_tell(g, o->stanza);
 	}
 	finish(g, o, &outcome);
 }

@@ -46,7 +46,9 @@ enum err route_lookup(struct db *db, const struct jid *local, const char *partne
 
 	if (e == OK) {
 		struct route_facts facts = route_facts_of(&rows);
+
 		*out = route_decide(&facts);
+		out->partner_type = rows.partner_known ? rows.partner.type : PARTNER_FEDERATED;
 	}
 	return e;
 }

@@ -85,7 +85,8 @@ struct fixture {
 	struct sippeer pool; /* of NEW_POOL, UDP */
 };
 
-static void begin(struct fixture *f)
+/* new_pool: its next hop. */
+static void begin_with(struct fixture *f, const char *new_pool)
 {
 	const char *why = "";
 
@@ -93,7 +94,7 @@ static void begin(struct fixture *f)
 	nettest_begin(&f->net);
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "udp:" OURS ":5060";
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
-	f->config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=udp" }, 1 };
+	f->config.sip.new_pool = (struct config_list){ { new_pool }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { "sip:" OLD_POOL ":5060;transport=tcp" }, 1 };
 	f->config.sip.message_bytes = 65536;
 	f->config.sip.answer_ms = 8000;
@@ -103,10 +104,16 @@ static void begin(struct fixture *f)
 	f->config.sip.queue_messages = 3;
 	f->config.sip.queue_total = 5;
 	f->config.s2s.queue_ms = 60000;
-	if (gateway_create(f->net.loop, &f->config, &f->router, &f->gateway, &why) != OK)
+	if (gateway_create(&(struct gateway_setup){ f->net.loop, &f->config, &f->router, NULL, NULL },
+			   &f->gateway, &why) != OK)
 		fail_msg("%s", why);
 	sippeer_udp(&f->pool, &f->net, NEW_POOL);
 	sippeer_aim(&f->pool, OURS);
+}
+
+static void begin(struct fixture *f)
+{
+	begin_with(f, "sip:" NEW_POOL ":5060;transport=udp");
 }
 
 static void end(struct fixture *f)
@@ -163,7 +170,8 @@ static void give(struct fixture *f, struct sent s, delivery_fn *done, void *ctx)
 	strbuf_puts(&inner, s.inner != NULL ? s.inner : "<body>hi</body>");
 	stanza = stanza_make(s.kind, s.from != NULL ? s.from : JULIET, s.to != NULL ? s.to : TYBALT,
 			     s.id != NULL ? s.id : "1", s.type, s.lang, &inner);
-	f->router.egress(f->router.egress_ctx, stanza, s.pool, done, ctx);
+	f->router.egress(f->router.egress_ctx, stanza,
+			 &(struct verdict){ .route = ROUTE_GATEWAY, .pool = s.pool }, done, ctx);
 	stanza_unref(stanza);
 	strbuf_free(&inner);
 }
@@ -214,7 +222,7 @@ static void test_out(void **state)
 	assert_string_equal(told->id, "m1");
 	assert_true(told->confirmed);
 	assert_int_equal(counter(&f, "queued"), 0);
-	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_int_equal(counter(&f, "queued"), 0);
 	assert_int_equal(counter(&f, "to_sip"), 1);
 	end(&f);
 }
@@ -392,7 +400,7 @@ static void test_order(void **state)
 	assert_string_equal(sip_body(sippeer_receive(&f.pool)), "a3");
 	sippeer_answer(&f.pool, "200 OK", "");
 	assert_string_equal(wait_told(&f)->id, "a3");
-	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_int_equal(counter(&f, "queued"), 0);
 	end(&f);
 }
 
@@ -406,9 +414,8 @@ static void test_window(void **state)
 	unsigned left = PAIRS;
 	(void)state;
 
-	begin(&f);
+	begin_with(&f, "sip:" NEW_POOL ":5060;transport=tcp");
 	sippeer_listen(&pool, &f.net, NEW_POOL);
-	f.config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=tcp" }, 1 };
 	f.config.sip.queue_total = 1000;
 	f.router.no_records = true;
 	for (unsigned i = 0; i < PAIRS; i++) {
@@ -454,7 +461,7 @@ static void test_late(void **state)
 	assert_true(f.router.told[0].confirmed);
 	assert_int_equal(f.router.told[1].condition, COND_REMOTE_SERVER_TIMEOUT);
 	assert_int_equal(f.router.told[2].condition, COND_REMOTE_SERVER_TIMEOUT);
-	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_int_equal(counter(&f, "queued"), 0);
 	assert_false(sippeer_poll(&f.pool));
 	f.config.s2s.queue_ms = 60000;
 	f.router.told_count = 0;
@@ -480,10 +487,10 @@ static void test_limits(void **state)
 	GIVE(&f, .id = "a third", .to = "romeo@corp.test");
 	assert_int_equal(f.router.told_count, 0);
 	assert_int_equal(counter(&f, "queued"), 5);
-	assert_int_equal(counter(&f, "pairs"), 3);
+	assert_int_equal(counter(&f, "conversations"), 3);
 	GIVE(&f, .id = "too many in all", .to = "benvolio@corp.test");
 	assert_int_equal(wait_told(&f)->condition, COND_RESOURCE_CONSTRAINT);
-	assert_int_equal(counter(&f, "pairs"), 3);
+	assert_int_equal(counter(&f, "queued"), 5);
 	end(&f);
 	assert_int_equal(f.router.told_count, 5);
 }
@@ -524,12 +531,13 @@ static void test_refused(void **state)
 		{ { .pool = POOL_NEW,
 		    .kind = STANZA_IQ,
 		    .type = "get",
-		    .inner = "<query xmlns='jabber:iq:version'/>" },
+		    .inner = "<query xmlns='jabber:iq:last'/>" },
 		  COND_SERVICE_UNAVAILABLE },
 		{ { .pool = POOL_NEW, .kind = STANZA_IQ, .type = "set", .inner = "<x xmlns='y'/>" },
 		  COND_SERVICE_UNAVAILABLE },
+		/* There is no ledger here. */
 		{ { .pool = POOL_NEW, .kind = STANZA_PRESENCE, .type = "subscribe", .inner = "" },
-		  COND_FEATURE_NOT_IMPLEMENTED },
+		  COND_SERVICE_UNAVAILABLE },
 	};
 	struct fixture f;
 	struct strbuf longest = { .s = NULL };
@@ -595,7 +603,7 @@ static void test_nothing_to_send(void **state)
 		f.router.told_count = 0;
 	}
 	assert_int_equal(counter(&f, "bodiless"), 7);
-	assert_int_equal(counter(&f, "dropped"), 7);
+	assert_int_equal(counter(&f, "dropped"), 3);
 	assert_int_equal(counter(&f, "to_sip"), 0);
 	assert_false(sippeer_poll(&f.pool));
 	end(&f);
@@ -686,7 +694,7 @@ static void test_reentrant(void **state)
 	assert_string_equal(sip_body(sippeer_receive(&f.pool)), "next");
 	sippeer_answer(&f.pool, "200 OK", "");
 	assert_string_equal(wait_told(&f)->id, "next");
-	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_int_equal(counter(&f, "queued"), 0);
 	end(&f);
 }
 
@@ -767,7 +775,7 @@ static void test_stop_waits_no_longer(void **state)
 	nettest_run(&f.net, is_above_0, &finished);
 	assert_int_equal(f.router.told_count, 1);
 	assert_int_equal(f.router.told[0].condition, COND_REMOTE_SERVER_TIMEOUT);
-	assert_int_equal(counter(&f, "pairs"), 0);
+	assert_int_equal(counter(&f, "queued"), 0);
 	end(&f);
 	assert_int_equal(finished, 1);
 
@@ -939,18 +947,16 @@ static void test_in_refused(void **state)
 		const char *status;
 		struct parts parts;
 	} cases[] = {
-		{ "415 Unsupported Media Type", { .extra = "Content-Type: text/html\r\n" } },
+		{ "415 Unsupported Media Type", { .extra = "Content-Type: text/rtf\r\n" } },
+		{ "415 Unsupported Media Type", { .extra = "Content-Type: image/gif\r\n" } },
 		{ "415 Unsupported Media Type",
-		  { .extra = "Content-Type: application/im-iscomposing+xml\r\n" } },
-		{ "415 Unsupported Media Type", { .extra = "Content-Type: message/cpim\r\n" } },
-		{ "415 Unsupported Media Type",
-		  { .extra = "Content-Type: multipart/alternative;boundary=x\r\n" } },
-		{ "415 Unsupported Media Type",
-		  { .extra = "Content-Type: text/plain;charset=iso-8859-1\r\n" } },
+		  { .extra = "Content-Type: text/plain;charset=no-such-charset\r\n" } },
 		{ "415 Unsupported Media Type", { .extra = "" } },
-		{ "400 Body Is Not UTF-8 Text", { .body = "gr\xFC\xDF" } },
-		{ "400 Body Is Not UTF-8 Text", { .body = "a\x1B[2J" } },
-		{ "400 Body Is Not UTF-8 Text", { .body = "\xED\xA0\x80" } },
+		{ "400 Body Cannot Be Read", { .extra = "Content-Type: multipart/alternative;boundary=x\r\n" } },
+		{ "400 Body Cannot Be Read", { .extra = "Content-Type: application/im-iscomposing+xml\r\n" } },
+		{ "400 Body Cannot Be Read", { .body = "gr\xFC\xDF" } },
+		{ "400 Body Cannot Be Read", { .body = "a\x1B[2J" } },
+		{ "400 Body Cannot Be Read", { .body = "\xED\xA0\x80" } },
 		{ "403 From Has No XMPP Address", { .from = "<sip:tybalt@192.0.2.1>;tag=1" } },
 		{ "403 From Has No XMPP Address", { .from = "<sips:tybalt@corp.test>;tag=1" } },
 		{ "403 From Has No XMPP Address", { .from = "<sip:tybalt%20@corp.test>;tag=1" } },
@@ -967,7 +973,7 @@ static void test_in_refused(void **state)
 		send_request(&f.pool, cases[i].parts);
 		expect_status(&f.pool, cases[i].status);
 		if (strncmp(cases[i].status, "415", 3) == 0)
-			assert_string_equal(sip_field(f.pool.message.s, "Accept"), "text/plain");
+			assert_non_null(strstr(sip_field(f.pool.message.s, "Accept"), "text/plain"));
 	}
 	assert_int_equal(f.router.submitted_count, 0);
 	assert_int_equal(counter(&f, "bodiless"), 2);
@@ -1089,7 +1095,10 @@ static void test_without_sip(void **state)
 	memset(&f, 0, sizeof(f));
 	nettest_begin(&f.net);
 	f.config.sip.new_pool.count = f.config.sip.legacy_pool.count = 0;
-	assert_int_equal(gateway_create(f.net.loop, &f.config, &f.router, &f.gateway, &why), OK);
+	assert_int_equal(
+		gateway_create(&(struct gateway_setup){ f.net.loop, &f.config, &f.router, NULL, NULL },
+			       &f.gateway, &why),
+		OK);
 	GIVE(&f, .type = "chat");
 	assert_int_equal(f.router.told_count, 1);
 	assert_int_equal(f.router.told[0].condition, COND_SERVICE_UNAVAILABLE);

@@ -1,0 +1,135 @@
+/*
+ * conversation.h - all that one XMPP user and one user of a pool say to each
+ * other: the queue to the pool, the SIP sessions, and what is known of both
+ * clients (RFC 7572, RFC 7573, and the Microsoft form of a session).
+ *
+ * Shared by the files of the gateway only.
+ */
+#ifndef POOLBRIDGE_GATEWAY_CONVERSATION_H
+#define POOLBRIDGE_GATEWAY_CONVERSATION_H
+
+#include <uthash.h>
+
+#include "bridge/gateway/gateway_internal.h"
+#include "bridge/gateway/map_content.h"
+#include "bridge/gateway/map_sdp.h"
+#include "bridge/gateway/outbound.h"
+#include "bridge/sip/dialog.h"
+
+/* The request that is under way for the first item of the queue. */
+enum errand { ERRAND_NONE, ERRAND_PAGER, ERRAND_INVITE, ERRAND_DIALOG };
+
+enum session_state {
+	SESSION_INVITING,  /* ours; no final response yet */
+	SESSION_ANSWERING, /* the pool's; its first message is on its way to the XMPP user */
+	SESSION_OPEN,
+	SESSION_ENDED /* and a request in it still under way */
+};
+
+/* One IM session: a SIP dialog. A conversation may have several: both sides may begin one at the same time. */
+struct session {
+	struct conversation *conversation;
+	enum session_state state;
+	struct sip_dialog *dialog;
+	struct sip_transaction *invite; /* SESSION_ANSWERING: to be answered; ours */
+	struct map_sdp *offer;          /* the pool's last one; NULL: we offered, or it did not */
+	struct inbound *inbound;        /* SESSION_ANSWERING: the text that came with it; NULL: none */
+	bool is_composing;              /* it takes isComposing; else typing goes as INFO */
+	bool hashed;
+	bool bye; /* SESSION_ENDED: the pool does not know yet */
+	struct session *prev, *next;
+	UT_hash_handle hh;
+	char key[SIP_DIALOG_KEY_SIZE];
+};
+
+enum support { SUPPORT_UNKNOWN, SUPPORT_YES, SUPPORT_NO };
+
+struct conversation {
+	struct gateway *gateway;
+	enum pool pool; /* where the user was last */
+
+	/* XMPP -> SIP. */
+	struct outbound *first; /* the queue, in order */
+	size_t count;
+	enum errand errand;
+	struct sip_outgoing *request; /* NULL: none under way */
+	struct session *carrier;      /* in which the request was sent; NULL: none */
+	struct window *window;        /* that the request is counted in; NULL: in none */
+	bool ready;                   /* in a window's list */
+	bool telling;                 /* an outcome is being told: its callback may come back here */
+	enum pool_mode works;         /* what this user's client took last; POOL_AUTO: not known */
+	bool no_typing;               /* it refused typing (RFC 3994 section 3.3) */
+	bool composing;               /* what it was told last */
+
+	/* SIP -> XMPP. */
+	struct session *sessions; /* the newest first */
+	char *partner;            /* the full JID that wrote last (RFC 6121 section 5.1); NULL: none */
+	char *name;               /* of the user of the pool, as it was given last; NULL: none */
+	char *thread;             /* NULL: none */
+	bool chat;                /* the XMPP user chats, rather than sends single messages */
+	enum support chat_states; /* of the XMPP client (XEP-0085 section 5.1) */
+	enum chat_state told;     /* the last one that it got */
+	char *conversation_id;    /* Ms-Conversation-ID; NULL: none yet */
+	char *used_call_id;       /* of the last dialog that had its Call-ID from a thread */
+
+	struct expected *expected; /* questions of the pool whether a message has arrived */
+	size_t expected_count;
+
+	int64_t used, typing_until, invite_until; /* the last two 0: nothing is waited for */
+	struct loop_timer *timer;
+	struct conversation *prev, *next;   /* in a window */
+	struct conversation *older, *newer; /* of all, by last use */
+	UT_hash_handle hh;
+	size_t partner_length; /* of the partner's address in the key */
+	char key[];            /* "PARTNER USER", bare: neither can hold a space */
+};
+
+/* conversation.c: the object. */
+
+/* Made when there is none. */
+struct conversation *conversation_get(struct gateway *g, const struct jid *partner, const struct jid *user);
+struct conversation *conversation_find(struct gateway *g, const struct jid *partner, const struct jid *user);
+/* It was used now: it lives on from here, and its timer is set by all that it waits for. */
+void conversation_touch(struct conversation *c);
+const char *conversation_user(const struct conversation *c); /* bare JID */
+/* Where the XMPP user's client is, or was: a full JID, else the bare one. */
+const char *conversation_partner(const struct conversation *c, char bare[JID_BARE_SIZE]);
+/* Something that the XMPP user's client says, to be queued; NULL: there is no way to write it. */
+struct outbound *conversation_signal(const struct conversation *c, enum outbound_kind kind);
+/* Both users, parsed; the partner with its resource. */
+bool conversation_jids(const struct conversation *c, struct jid *partner, struct jid *user);
+void conversation_set(char **field, const char *value); /* a copy; NULL or "" clears it */
+void conversation_free(struct conversation *c);         /* nothing of it is left anywhere */
+
+/* conversation_queue.c: XMPP -> SIP. */
+void queue_add(struct conversation *c, struct outbound *o);
+/* The first item's request is over; o is still the first. */
+void queue_again(struct conversation *c);
+void queue_finish(struct conversation *c, const struct sip_response *response);
+void queue_fail(struct conversation *c, struct objection objection);
+void queue_drop(struct conversation *c, struct outbound *o); /* nobody waits for it */
+
+/* session.c: the sessions of a conversation. */
+struct session *session_create(struct conversation *c, enum session_state state, struct sip_dialog *dialog);
+struct session *session_open(const struct conversation *c); /* the newest that is open; NULL: none */
+void session_opened(struct session *s);
+/* Its end, said to the pool by BYE or CANCEL where it does not know yet. */
+void session_close(struct session *s, bool bye);
+void session_close_all(struct conversation *c);
+
+/* session_in.c: the answer to the pool's INVITE. */
+void session_accept(struct session *s,
+		    bool was_read); /* was_read: the XMPP user has the text that came with it */
+void session_refuse(struct session *s, unsigned status, const char *phrase);
+
+/* session_out.c: what is sent for the first item of the queue. False: nothing, it is to be dropped. */
+bool session_send_first(struct conversation *c);
+void session_give_up_invite(struct conversation *c);
+
+/* chat_state.c: typing, both ways. */
+void chat_state_heard(struct conversation *c, enum chat_state state, bool content); /* in an XMPP message */
+void chat_state_tell(struct conversation *c,
+		     enum chat_state state); /* to the XMPP user, where he may be told */
+void chat_state_typed(struct conversation *c, const struct map_content *typing);
+
+#endif

@@ -1,0 +1,207 @@
+/*
+ * conversation_queue.c - XMPP -> SIP: what one XMPP user has written to one user
+ * of a pool, in order.
+ *
+ * Order: one request is under way for each conversation; the others wait behind
+ * it, which is also what RFC 3428 section 8 asks for. The conversations of a pool
+ * take turns, so that no more requests are under way to it than its connection
+ * can hold; an INVITE, which may ring for a minute, is not counted there. Both
+ * limits of the configuration count what is under way too; s2s.queue_time is how
+ * long a message may wait for its turn.
+ *
+ * Owns, through the conversations, every message until its outcome is told; how
+ * one message is written is outbound.c, which request carries it session_out.c.
+ * Nothing is fatal.
+ */
+#include "bridge/gateway/conversation.h"
+
+#include <utlist.h>
+
+/* Requests under way to a pool: well below what sofia-sip queues for one connection (endpoint.c). */
+enum { UNDER_WAY_MAX = 256 };
+
+static struct outbound *take(struct conversation *c, struct outbound *o)
+{
+	DL_DELETE(c->first, o);
+	c->count--;
+	c->gateway->queued--;
+	return o;
+}
+
+/* Typing and the like, which nobody waits for. */
+void queue_drop(struct conversation *c, struct outbound *o)
+{
+	outbound_free(take(c, o));
+}
+
+/* Its turn comes too late: what waits behind a silent pool would wait for timer F once for each before it. */
+static bool is_late(const struct outbound *o, const struct gateway *g)
+{
+	return loop_now(g->loop) - o->since > g->config->s2s.queue_ms;
+}
+
+static void fail_late(struct conversation *c)
+{
+	const struct objection late = { COND_REMOTE_SERVER_TIMEOUT, "this user's system does not answer" };
+	struct gateway *g = c->gateway;
+
+	c->telling = true;
+	while (c->first != NULL && is_late(c->first, g))
+		outbound_fail(g, take(c, c->first), late);
+	c->telling = false;
+}
+
+static void leave_window(struct conversation *c)
+{
+	if (c->window != NULL)
+		c->window->under_way--;
+	c->window = NULL;
+}
+
+/* Behind the others. */
+static void make_ready(struct conversation *c)
+{
+	c->ready = true;
+	DL_APPEND(c->gateway->window[c->first->pool].ready, c);
+}
+
+static void send_ready(struct gateway *g)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(g->window); i++) {
+		struct window *w = &g->window[i];
+
+		while (w->ready != NULL && w->under_way < UNDER_WAY_MAX) {
+			struct conversation *c = w->ready;
+
+			DL_DELETE(w->ready, c);
+			c->ready = false;
+			fail_late(c);
+			if (c->first == NULL)
+				continue;
+			c->window = w;
+			w->under_way++;
+			if (!session_send_first(c)) {
+				queue_drop(c, c->first);
+				leave_window(c);
+				if (c->first != NULL)
+					make_ready(c);
+			} else if (c->errand == ERRAND_INVITE) {
+				leave_window(c);
+			}
+		}
+	}
+}
+
+void queue_again(struct conversation *c)
+{
+	leave_window(c);
+	if (c->first != NULL && !c->ready)
+		make_ready(c);
+	send_ready(c->gateway);
+}
+
+/* The callback may bring the next message of this conversation: it finds it busy. */
+static void tell(struct conversation *c, const struct sip_response *response, struct objection objection)
+{
+	struct gateway *g = c->gateway;
+	struct outbound *o = take(c, c->first);
+
+	c->telling = true;
+	if (response != NULL)
+		outbound_respond(g, o, response);
+	else
+		outbound_fail(g, o, objection);
+	c->telling = false;
+	queue_again(c);
+	gateway_check_stopped(g);
+}
+
+void queue_finish(struct conversation *c, const struct sip_response *response)
+{
+	tell(c, response, (struct objection){ .text = NULL });
+}
+
+void queue_fail(struct conversation *c, struct objection objection)
+{
+	tell(c, NULL, objection);
+}
+
+static bool is_full(const struct conversation *c)
+{
+	const struct gateway *g = c->gateway;
+
+	return c->count >= (size_t)g->config->sip.queue_messages ||
+	       g->queued >= (size_t)g->config->sip.queue_total;
+}
+
+void queue_add(struct conversation *c, struct outbound *o)
+{
+	struct gateway *g = c->gateway;
+	bool idle = c->first == NULL && !c->telling;
+
+	if (is_full(c)) {
+		outbound_fail(g, o,
+			      (struct objection){ COND_RESOURCE_CONSTRAINT,
+						  "too many messages wait for this system" });
+		return;
+	}
+	o->since = loop_now(g->loop);
+	DL_APPEND(c->first, o);
+	c->count++;
+	g->queued++;
+	if (idle) {
+		make_ready(c);
+		send_ready(g);
+	}
+}
+
+/* --- the end --- */
+
+static const struct objection stopped = { COND_REMOTE_SERVER_TIMEOUT, "shutting down" };
+
+/* A message that was sent stays: the pool usually delivers it, and an error would make its sender send it again. */
+void gateway_fail_queued(struct gateway *g)
+{
+	struct conversation *c, *next;
+
+	for (size_t i = 0; i < ARRAY_SIZE(g->window); i++)
+		g->window[i].ready = NULL; /* all of these end now */
+	HASH_ITER (hh, g->conversations, c, next) {
+		struct outbound *o = c->request != NULL ? c->first->next : c->first, *after;
+
+		c->ready = false;
+		for (; o != NULL; o = after) {
+			after = o->next;
+			outbound_fail(g, take(c, o), stopped);
+		}
+	}
+}
+
+void gateway_fail_sent(struct gateway *g)
+{
+	struct conversation *c, *next;
+
+	HASH_ITER (hh, g->conversations, c, next) {
+		if (c->request != NULL) {
+			struct session *s = c->carrier;
+
+			sip_outgoing_cancel(c->request);
+			c->request = NULL;
+			c->carrier = NULL;
+			if (s != NULL)
+				session_close(s, s->bye);
+			leave_window(c);
+			outbound_fail(g, take(c, c->first), stopped);
+		}
+	}
+}
+
+size_t gateway_under_way(const struct gateway *g)
+{
+	struct conversation *c, *next;
+	size_t count = 0;
+
+	HASH_ITER (hh, g->conversations, c, next)
+		count += c->request != NULL;
+	return count;
+}

@@ -1,0 +1,259 @@
+/*
+ * inbound.c - SIP -> XMPP: the text of a request becomes a message stanza (RFC
+ * 7572 section 5, RFC 7573 section 4), and what becomes of it the SIP answer.
+ *
+ * The router decides whether and where it goes. The SIP request waits for the
+ * delivery: confirmed is 200, a failure the mapped status. An XMPP error that
+ * comes while it waits answers it too; one that comes later finds nobody to
+ * tell. An inbound lives until the router has answered, whoever answered the
+ * SIP request before.
+ *
+ * A user who chats is written to where he wrote last (RFC 6121 section 5.1), in
+ * the thread that he uses. Nothing is fatal.
+ */
+#include "bridge/gateway/inbound.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bridge/gateway/receipt.h"
+
+struct inbound {
+	struct gateway *gateway;             /* NULL: it is gone */
+	struct sip_transaction *transaction; /* NULL: answered, or the session's */
+	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
+	struct jid from, to;
+	UT_hash_handle hh;
+	char id[ID_PREFIX_SIZE + 24];
+};
+
+/* --- answers --- */
+
+static bool is_waiting(const struct inbound *in)
+{
+	return in->transaction != NULL || in->session != NULL;
+}
+
+static void answer_session(struct inbound *in, unsigned status, const char *phrase)
+{
+	struct session *s = in->session;
+
+	in->session = NULL;
+	s->inbound = NULL;
+	if (status == 200)
+		session_accept(s, true);
+	else
+		session_refuse(s, status, phrase);
+}
+
+static void answer(struct inbound *in, unsigned status, const char *phrase)
+{
+	if (is_waiting(in))
+		log_event(LOG_DEBUG, "sip-answered", in->id, "status=%u", status);
+	if (in->session != NULL)
+		answer_session(in, status, phrase);
+	if (in->transaction != NULL)
+		sip_answer(in->transaction, status, phrase, NULL);
+	in->transaction = NULL;
+}
+
+static void answer_condition(struct inbound *in, enum condition condition, const char *text)
+{
+	answer(in, map_condition_to_status(condition, in->to.resource[0] != '\0', false), text);
+}
+
+void inbound_forget_session(struct inbound *in)
+{
+	in->session = NULL;
+}
+
+/* The router's word, and the end of the inbound. */
+static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *outcome)
+{
+	struct inbound *in = ctx;
+	struct gateway *g = in->gateway;
+
+	(void)stanza;
+	if (outcome->confirmed)
+		answer(in, 200, NULL);
+	else
+		answer_condition(in, outcome->condition, outcome->text);
+	if (g != NULL) {
+		*(outcome->confirmed ? &g->to_xmpp : &g->to_xmpp_failed) += 1;
+		HASH_DEL(g->inbound, in);
+	}
+	free(in);
+}
+
+/* --- the stanza --- */
+
+/* The sender's name, when it is one: not the address again. */
+static const char *nick_of(const struct sip_request *r)
+{
+	const char *display = r->from_display;
+
+	return display[0] != '\0' && strchr(display, '@') == NULL ? display : NULL;
+}
+
+/* What the pool vouches for (RFC 3325): "Name" <uri>; else the sender's own word. */
+static void note_name(struct conversation *c, const struct sip_request *r)
+{
+	const char *asserted = sip_header(r->view, "P-Asserted-Identity", 0);
+	const char *end = asserted != NULL && asserted[0] == '"' ? strchr(asserted + 1, '"') : NULL;
+	char *name = end != NULL && memchr(asserted, '\\', (size_t)(end - asserted)) == NULL
+			     ? xstrndup(asserted + 1, (size_t)(end - asserted - 1))
+			     : NULL;
+
+	conversation_set(&c->name, name != NULL ? name : nick_of(r));
+	free(name);
+}
+
+static enum err make_stanza(const struct inbound *in, const struct sip_request *r,
+			    const struct inbound_source *source, const struct map_content *text,
+			    struct stanza **out)
+{
+	const struct conversation *c = source->conversation;
+	char from[JID_FULL_SIZE], to[JID_FULL_SIZE];
+	struct map_message m = {
+		.from = from,
+		.to = to,
+		.id = in->id,
+		.subject = r->subject != NULL && r->subject[0] != '\0' ? r->subject : NULL,
+		.thread = c->thread != NULL ? c->thread : r->call_id,
+		.lang = r->content_language,
+		.body = text->text,
+		.body_size = strlen(text->text),
+		.type = c->chat ? "chat" : NULL,
+		.chat_state = c->chat && c->chat_states != SUPPORT_NO ? CHAT_STATE_ACTIVE : CHAT_STATE_NONE,
+		.nick = nick_of(r),
+		.receipt_request = text->cpim != NULL && (text->cpim->wanted & IMDN_WANT_DELIVERY) != 0,
+	};
+
+	if (text->cpim != NULL && text->cpim->subject != NULL)
+		m.subject = text->cpim->subject;
+	jid_full(source->from, from);
+	jid_full(source->to, to);
+	return map_message_to_stanza(&m, out);
+}
+
+static void submit(struct gateway *g, struct inbound *in, struct stanza *stanza)
+{
+	struct submission submission = {
+		.origin = ORIGIN_POOL,
+		.stanza = stanza,
+		.from = &in->from,
+		.to = &in->to,
+		.done = on_delivery,
+		.ctx = in,
+		.deadline_ms = g->config->sip.answer_ms,
+	};
+
+	router_submit(g->router, &submission);
+}
+
+/* What the conversation learns from a message to the XMPP user. */
+static void note_message(struct conversation *c, const struct inbound *in, const struct sip_request *r,
+			 struct map_content *text)
+{
+	c->told = CHAT_STATE_ACTIVE;
+	note_name(c, r);
+	c->typing_until = 0;
+	if (c->thread == NULL)
+		conversation_set(&c->thread, r->call_id);
+	if (text->cpim != NULL && (text->cpim->wanted & IMDN_WANT_DELIVERY) != 0)
+		receipt_expect(c, in->id, text);
+	conversation_touch(c);
+}
+
+void inbound_submit(struct gateway *g, const struct sip_request *r, const struct inbound_source *source,
+		    struct map_content *text)
+{
+	struct inbound *in = xcalloc(1, sizeof(*in));
+	struct stanza *stanza;
+
+	in->gateway = g;
+	in->from = *source->from;
+	in->to = *source->to;
+	in->session = source->session;
+	if (in->session != NULL)
+		in->session->inbound = in;
+	else
+		in->transaction = r->transaction;
+	snprintf(in->id, sizeof(in->id), "%s-%llx", g->id_prefix, (unsigned long long)++g->id_counter);
+	if (make_stanza(in, r, source, text, &stanza) != OK) {
+		g->to_xmpp_failed++;
+		answer(in, 400, "Text Cannot Be Carried by XMPP");
+		free(in);
+		return;
+	}
+	HASH_ADD_STR(g->inbound, id, in);
+	note_message(source->conversation, in, r, text);
+	submit(g, in, stanza);
+	stanza_unref(stanza);
+}
+
+/* --- errors from the partner --- */
+
+/*
+ * By id and by both addresses: an id alone would let anyone who guesses it
+ * answer. A server may answer for its user.
+ */
+static bool concerns(const struct inbound *in, const struct jid *from, const struct jid *to)
+{
+	return strcmp(from->domain, in->to.domain) == 0 &&
+	       (from->local[0] == '\0' || strcmp(from->local, in->to.local) == 0) &&
+	       strcmp(to->domain, in->from.domain) == 0 && strcmp(to->local, in->from.local) == 0;
+}
+
+/* The resource may be gone: the next message is for the user (RFC 6121 section 5.1). */
+static void unlock(struct gateway *g, const struct jid *from, const struct jid *to)
+{
+	struct conversation *c = conversation_find(g, from, to);
+
+	if (c != NULL)
+		conversation_set(&c->partner, NULL);
+}
+
+void gateway_take_error(struct gateway *g, const struct stanza *stanza)
+{
+	struct inbound *in = NULL;
+	struct stanza_tree *tree = NULL;
+	enum condition condition = COND_UNDEFINED_CONDITION;
+	const char *text = NULL;
+	struct jid from, to;
+	bool known = jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK;
+
+	if (known)
+		unlock(g, &from, &to);
+	if (stanza->id != NULL)
+		HASH_FIND_STR(g->inbound, stanza->id, in);
+	if (in == NULL || !is_waiting(in) || !known || !concerns(in, &from, &to)) {
+		g->dropped++;
+		log_event(LOG_INFO, "error-dropped", NULL, "from=%s to=%s", log_value(stanza->from),
+			  log_value(stanza->to));
+		return;
+	}
+	if (stanza_tree_build(stanza, &tree) == OK)
+		condition = stanza_tree_error(tree, &text);
+	answer_condition(in, condition, text);
+	stanza_tree_free(tree);
+}
+
+void gateway_end_receiving(struct gateway *g)
+{
+	struct inbound *in, *next;
+
+	HASH_ITER (hh, g->inbound, in, next)
+		answer(in, 503, "Shutting Down");
+}
+
+void gateway_abandon_receiving(struct gateway *g)
+{
+	struct inbound *in, *next;
+
+	HASH_ITER (hh, g->inbound, in, next) {
+		HASH_DEL(g->inbound, in);
+		in->gateway = NULL;
+	}
+}

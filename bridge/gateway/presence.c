@@ -1,0 +1,417 @@
+/*
+ * presence.c - the book of who watches whom across the bridge, and what each
+ * presence stanza means for it.
+ *
+ * The bridge stands in for the local user's server: RFC 6121 appendix A
+ * (bridge/route/subscription.c) says what a stanza changes, passes and answers;
+ * approval itself is the pool's or the contact's, never ours. Each change is in
+ * the ledger before the turn ends.
+ *
+ * A probe that the ledger knows nothing of is no reason to deny: contacts may
+ * know each other from before us. The pool is asked, and its word alone decides.
+ *
+ * Owns the watches. Nothing is fatal.
+ */
+#include "bridge/gateway/presence_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PROBE_MS = 50, PROBES_A_TIME = 10 };
+
+/* --- the book --- */
+
+static size_t key_of(const struct jid *local, const struct jid *contact, char key[2 * JID_BARE_SIZE])
+{
+	size_t n;
+
+	jid_bare(local, key);
+	n = strlen(key);
+	key[n] = ' ';
+	jid_bare(contact, key + n + 1);
+	return n;
+}
+
+struct watch *watch_find(struct presence_book *b, const struct jid *local, const struct jid *contact)
+{
+	char key[2 * JID_BARE_SIZE];
+	struct watch *w;
+
+	key_of(local, contact, key);
+	HASH_FIND_STR(b->watches, key, w);
+	return w;
+}
+
+struct watch *watch_get(struct presence_book *b, const struct jid *local, const struct jid *contact)
+{
+	struct watch *w = watch_find(b, local, contact);
+	char key[2 * JID_BARE_SIZE];
+	size_t n;
+
+	if (w != NULL)
+		return w;
+	n = key_of(local, contact, key);
+	w = xcalloc(1, sizeof(*w) + strlen(key) + 1);
+	w->book = b;
+	w->local_length = n;
+	strcpy(w->key, key);
+	HASH_ADD_KEYPTR(hh, b->watches, w->key, strlen(w->key), w);
+	return w;
+}
+
+const char *watch_contact(const struct watch *w)
+{
+	return w->key + w->local_length + 1;
+}
+
+void watch_local(const struct watch *w, char out[JID_BARE_SIZE])
+{
+	memcpy(out, w->key, w->local_length);
+	out[w->local_length] = '\0';
+}
+
+bool watch_jids(const struct watch *w, struct jid *local, struct jid *contact)
+{
+	char text[JID_BARE_SIZE];
+
+	watch_local(w, text);
+	return jid_parse(text, local) == OK && jid_parse(watch_contact(w), contact) == OK;
+}
+
+static void watch_free(struct watch *w)
+{
+	struct presence_book *b = w->book;
+
+	if (b->to_probe == w)
+		b->to_probe = w->hh.next;
+	HASH_DEL(b->watches, w);
+	if (w->subscriber != NULL)
+		subscriber_free(w->subscriber);
+	while (w->notifiers != NULL)
+		notifier_free(w->notifiers);
+	presence_list_clear(&w->told);
+	presence_list_clear(&w->known);
+	free(w);
+}
+
+void watch_check(struct watch *w)
+{
+	if (w->state.in == SUBSCRIPTION_NONE && w->state.out == SUBSCRIPTION_NONE && w->subscriber == NULL &&
+	    w->notifiers == NULL)
+		watch_free(w);
+}
+
+/* --- the ledger --- */
+
+static enum err store_half(struct watch *w, enum ledger_direction direction, enum subscription_half half)
+{
+	char local[JID_BARE_SIZE];
+	struct ledger_key key = watch_key(w, direction, local);
+	struct ledger_entry entry = { .state = half == SUBSCRIPTION_ACTIVE ? LEDGER_ACTIVE : LEDGER_PENDING,
+				      .via = LEDGER_GATEWAY,
+				      .evidence = LEDGER_HANDSHAKE,
+				      .since = unix_now(),
+				      .seen = unix_now() };
+	enum err e = half != SUBSCRIPTION_NONE ? ledger_put(w->book->ledger, &key, &entry)
+					       : ledger_remove(w->book->ledger, &key);
+
+	return e == ERR_NOT_FOUND ? OK : e;
+}
+
+enum err watch_step(struct watch *w, struct subscription next)
+{
+	enum err e = OK;
+
+	if (next.in != w->state.in)
+		e = store_half(w, LEDGER_TO_LOCAL, next.in);
+	if (e == OK && next.out != w->state.out)
+		e = store_half(w, LEDGER_TO_CONTACT, next.out);
+	if (e == OK)
+		w->state = next;
+	else
+		log_event(LOG_ERROR, "ledger", NULL, "pair=%s why=%s", log_value(w->key),
+			  log_value(err_text(e)));
+	return e;
+}
+
+/* --- to the contact --- */
+
+void watch_send(struct watch *w, const char *type)
+{
+	char local[JID_BARE_SIZE];
+	struct stanza *stanza;
+
+	watch_local(w, local);
+	stanza = stanza_make(STANZA_PRESENCE, local, watch_contact(w), NULL, type, NULL, NULL);
+	gateway_submit(w->book->gateway, stanza);
+	stanza_unref(stanza);
+}
+
+/* --- stanzas from the contact --- */
+
+struct event {
+	struct presence_book *book;
+	struct stanza *stanza;
+	const struct verdict *verdict;
+	const struct jid *local, *contact;
+	struct outcome outcome;
+};
+
+static void fail(struct event *e, enum condition condition, const char *text)
+{
+	e->outcome = (struct outcome){ .condition = condition, .text = text };
+}
+
+/* Partners whose users are verified by nobody must have been added first. */
+static bool may_ask(const struct event *e, const struct watch *w)
+{
+	return e->verdict->partner_type != PARTNER_PUBLIC_UNVERIFIED || w->state.out != SUBSCRIPTION_NONE;
+}
+
+static void take_subscribe(struct event *e, struct watch *w)
+{
+	struct subscription_step step = subscription_inbound(w->state, SUBSCRIPTION_SUBSCRIBE);
+
+	if (!may_ask(e, w)) {
+		watch_send(w, "unsubscribed");
+		return;
+	}
+	if (watch_step(w, step.next) != OK) {
+		fail(e, COND_RESOURCE_CONSTRAINT, "the subscription cannot be kept now");
+		return;
+	}
+	if (step.reply != NULL) {
+		watch_send(w, step.reply);
+		subscriber_tell(w);
+	}
+	if (w->subscriber == NULL)
+		subscriber_start(w, e->verdict->pool, false);
+	else
+		w->subscriber->probed = false;
+}
+
+static void take_unsubscribe(struct event *e, struct watch *w)
+{
+	struct subscription_step step = subscription_inbound(w->state, SUBSCRIPTION_UNSUBSCRIBE);
+
+	if (watch_step(w, step.next) != OK)
+		fail(e, COND_INTERNAL_SERVER_ERROR, "the subscription cannot be changed now");
+	else
+		subscriber_end(w);
+}
+
+static void take_subscribed(struct event *e, struct watch *w)
+{
+	struct subscription_step step = subscription_inbound(w->state, SUBSCRIPTION_SUBSCRIBED);
+
+	if (!step.pass)
+		return;
+	if (watch_step(w, step.next) != OK)
+		fail(e, COND_INTERNAL_SERVER_ERROR, "the subscription cannot be changed now");
+	else
+		notifier_notify_all(w);
+}
+
+static void take_unsubscribed(struct event *e, struct watch *w)
+{
+	struct subscription_step step = subscription_inbound(w->state, SUBSCRIPTION_UNSUBSCRIBED);
+
+	if (watch_step(w, step.next) != OK) {
+		fail(e, COND_INTERNAL_SERVER_ERROR, "the subscription cannot be changed now");
+		return;
+	}
+	presence_list_clear(&w->known);
+	w->heard = false;
+	notifier_end_all(w, "rejected");
+}
+
+static void take_probe(struct event *e, struct watch *w)
+{
+	if (w->subscriber == NULL) {
+		subscriber_start(w, e->verdict->pool, w->state.in == SUBSCRIPTION_NONE);
+	} else if (w->state.in == SUBSCRIPTION_ACTIVE) {
+		w->untold = true;
+		subscriber_tell(w);
+	}
+}
+
+static void take_state(struct event *e, struct watch *w)
+{
+	struct presence p = { .available = false };
+	bool changed;
+
+	if (w->state.out != SUBSCRIPTION_ACTIVE || presence_from_stanza(e->stanza, &p) != OK)
+		return;
+	if (e->contact->resource[0] == '\0' && !p.available) {
+		changed = w->known.count > 0;
+		presence_list_clear(&w->known); /* RFC 6121 section 4.5.2: all of them */
+	} else if (p.available) {
+		const struct presence *old = presence_list_find(&w->known, p.resource);
+
+		changed = (old == NULL || !presence_equal(old, &p)) && presence_list_put(&w->known, &p) == OK;
+	} else {
+		changed = presence_list_find(&w->known, p.resource) != NULL;
+		presence_list_remove(&w->known, p.resource);
+	}
+	presence_clear(&p);
+	if (changed || !w->heard)
+		notifier_notify_all(w);
+	w->heard = true;
+}
+
+static void take(struct event *e)
+{
+	static const struct {
+		const char *type;
+		void (*take)(struct event *e, struct watch *w);
+		bool make; /* a pair that nothing is known of */
+	} types[] = {
+		{ "subscribe", take_subscribe, true },
+		{ "subscribed", take_subscribed, false },
+		{ "unsubscribe", take_unsubscribe, false },
+		{ "unsubscribed", take_unsubscribed, false },
+		{ "probe", take_probe, true },
+		{ "unavailable", take_state, false },
+		{ NULL, take_state, false },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		struct watch *w;
+
+		if (!stanza_has_type(e->stanza, types[i].type))
+			continue;
+		w = types[i].make ? watch_get(e->book, e->local, e->contact)
+				  : watch_find(e->book, e->local, e->contact);
+		if (w == NULL)
+			return;
+		w->no_status = e->verdict->partner_type != PARTNER_FEDERATED;
+		types[i].take(e, w);
+		w = watch_find(e->book, e->local, e->contact); /* its last end may have freed it */
+		if (w != NULL)
+			watch_check(w);
+		return;
+	}
+}
+
+void presence_take_stanza(struct presence_book *b, struct stanza *stanza, const struct verdict *v,
+			  delivery_fn *done, void *done_ctx)
+{
+	struct jid local, contact;
+	struct event e = { .book = b,
+			   .stanza = stanza,
+			   .verdict = v,
+			   .local = &local,
+			   .contact = &contact,
+			   .outcome = { .confirmed = true } };
+
+	if (jid_parse(stanza->to, &local) != OK || jid_parse(stanza->from, &contact) != OK)
+		fail(&e, COND_JID_MALFORMED, NULL);
+	else if (b->gateway->endpoint != NULL && b->ledger != NULL && !b->gateway->stopped)
+		take(&e);
+	else if (stanza_has_type(stanza, "subscribe"))
+		fail(&e, COND_SERVICE_UNAVAILABLE, "presence is not carried now");
+	done(done_ctx, stanza, &e.outcome);
+}
+
+/* --- requests in a dialog --- */
+
+static struct subscriber *find_subscriber(struct presence_book *b, const struct sip_request *r)
+{
+	char key[SIP_DIALOG_KEY_SIZE];
+	struct subscriber *s = NULL;
+
+	if (sip_request_early_key(r, key))
+		HASH_FIND_STR(b->subscribers, key, s);
+	if (s != NULL && s->dialog->remote_tag != NULL && strcmp(s->dialog->remote_tag, r->from_tag) != 0)
+		return NULL; /* a forked one: the first that answered counts (RFC 6665 section 4.1.4) */
+	return s;
+}
+
+bool presence_take(struct presence_book *b, const struct sip_request *r)
+{
+	char key[SIP_DIALOG_KEY_SIZE];
+	struct subscriber *s;
+	struct notifier *n = NULL;
+
+	if (strcmp(r->method, "NOTIFY") == 0 || strcmp(r->method, "BENOTIFY") == 0) {
+		s = find_subscriber(b, r);
+		if (s != NULL)
+			subscriber_take_notify(s, r);
+		return s != NULL;
+	}
+	if (sip_request_dialog_key(r, key))
+		HASH_FIND_STR(b->notifiers, key, n);
+	if (n != NULL)
+		notifier_take(n, r);
+	return n != NULL;
+}
+
+/* --- the book as an object --- */
+
+/* After a restart nothing is known of the contacts whom a pool's users watch: their servers say it again. */
+static void on_probe_timer(void *ctx)
+{
+	struct presence_book *b = ctx;
+	struct watch *next;
+
+	for (int i = 0; b->to_probe != NULL && i < PROBES_A_TIME; b->to_probe = next) {
+		struct watch *w = b->to_probe;
+
+		next = w->hh.next;
+		if (w->notifiers == NULL || w->heard)
+			continue;
+		watch_send(w, w->state.out == SUBSCRIPTION_ACTIVE ? "probe" : "subscribe");
+		i++;
+	}
+	if (b->to_probe != NULL)
+		loop_timer_set(b->probe_timer, PROBE_MS);
+}
+
+enum err presence_create(struct gateway *g, struct ledger *ledger, struct presence_book **out)
+{
+	struct presence_book *b = xcalloc(1, sizeof(*b));
+	enum err e = OK;
+
+	b->gateway = g;
+	b->ledger = ledger;
+	b->probe_timer = loop_timer_create(g->loop, on_probe_timer, b);
+	if (ledger != NULL && g->endpoint != NULL)
+		e = store_load(b);
+	if (e != OK) {
+		presence_destroy(b);
+		return e;
+	}
+	b->to_probe = b->watches;
+	if (b->to_probe != NULL)
+		loop_timer_set(b->probe_timer, PROBE_MS);
+	*out = b;
+	return OK;
+}
+
+void presence_destroy(struct presence_book *b)
+{
+	if (b == NULL)
+		return;
+	while (b->watches != NULL)
+		watch_free(b->watches);
+	loop_timer_destroy(b->probe_timer);
+	free(b);
+}
+
+bool presence_is_added(struct presence_book *b, const struct stanza *stanza)
+{
+	struct jid local, contact;
+	struct watch *w = NULL;
+
+	if (jid_parse(stanza->to, &local) == OK && jid_parse(stanza->from, &contact) == OK)
+		w = watch_find(b, &local, &contact);
+	return w != NULL && w->state.out != SUBSCRIPTION_NONE;
+}
+
+json_t *presence_status(const struct presence_book *b)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "pairs", (json_int_t)HASH_COUNT(b->watches),
+			 "subscribers", (json_int_t)HASH_COUNT(b->subscribers), "notifiers",
+			 (json_int_t)HASH_COUNT(b->notifiers), "notified", (json_int_t)b->notified, "notices",
+			 (json_int_t)b->notices, "refused", (json_int_t)b->refused);
+}

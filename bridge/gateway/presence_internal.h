@@ -1,0 +1,120 @@
+/*
+ * presence_internal.h - what the files of presence share.
+ *
+ * Two users know each other in two halves (RFC 6121 appendix A), from the local
+ * user's side: "in", the contact watches the local user, for which we subscribe
+ * at the pool (presence_subscriber.c); and "out", the local user watches the
+ * contact, for which his endpoints subscribe at us (presence_notifier.c).
+ */
+#ifndef POOLBRIDGE_GATEWAY_PRESENCE_INTERNAL_H
+#define POOLBRIDGE_GATEWAY_PRESENCE_INTERNAL_H
+
+#include <uthash.h>
+
+#include "bridge/gateway/map_presence.h"
+#include "bridge/gateway/presence.h"
+#include "bridge/route/subscription.h"
+#include "bridge/sip/dialog.h"
+
+/* The contact's subscription at the pool: ours, in his name. */
+struct subscriber {
+	struct watch *watch;
+	struct sip_dialog *dialog;    /* NULL: there is none now */
+	struct sip_outgoing *request; /* NULL: none under way */
+	struct loop_timer *timer;     /* the next SUBSCRIBE, or the NOTIFY that is waited for */
+	int64_t row;                  /* of the dialog in the ledger; 0: none */
+	int64_t expires_at;           /* Unix seconds */
+	unsigned failures;            /* in a row */
+	enum pool pool;               /* for the next dialog */
+	bool probed;                  /* begun by a probe alone: nobody has asked for approval */
+	UT_hash_handle hh;
+	char *key; /* Call-ID and local tag; owned */
+};
+
+/* One endpoint of the local user that watches the contact. */
+struct notifier {
+	struct watch *watch;
+	struct sip_dialog *dialog;
+	struct sip_outgoing *request; /* a NOTIFY; NULL: none under way */
+	struct loop_timer *timer;     /* the end of the subscription */
+	char *event_id;               /* the id parameter of Event; NULL: none */
+	int64_t row, expires_at;
+	bool dirty;         /* there is something new since the NOTIFY that is under way */
+	bool over;          /* the NOTIFY under way, or to come, is the last */
+	bool look;          /* one NOTIFY was asked for */
+	const char *reason; /* of its end; static */
+	struct notifier *prev, *next;
+	UT_hash_handle hh;
+	char *key; /* owned */
+};
+
+/* A local user and a contact who know each other, one way or both. */
+struct watch {
+	struct presence_book *book;
+	struct subscription state;
+	struct subscriber *subscriber; /* NULL: the contact does not watch */
+	bool no_status;                /* the partner may not see what users say of their presence */
+	bool untold;                   /* something did not arrive: tell all of it again */
+	struct presence_list told;     /* of the local user, as the contact has it */
+	struct notifier *notifiers;
+	bool heard;                 /* known is what the contact says, not what we assume */
+	struct presence_list known; /* of the contact */
+	UT_hash_handle hh;
+	size_t local_length;
+	char key[]; /* "LOCAL CONTACT", bare */
+};
+
+struct presence_book {
+	struct gateway *gateway;
+	struct ledger *ledger;
+	struct watch *watches;
+	struct subscriber *subscribers; /* by key */
+	struct notifier *notifiers;     /* by key */
+	size_t under_way;               /* SUBSCRIBEs */
+	struct watch *to_probe;         /* after the start: the next one */
+	struct loop_timer *probe_timer;
+	/* Counters for status. */
+	uint64_t notified, notices, refused;
+};
+
+/* presence.c */
+struct watch *watch_get(struct presence_book *b, const struct jid *local, const struct jid *contact);
+struct watch *watch_find(struct presence_book *b, const struct jid *local, const struct jid *contact);
+/* Nothing is left of it: it is forgotten. */
+void watch_check(struct watch *w);
+bool watch_jids(const struct watch *w, struct jid *local, struct jid *contact);
+const char *watch_contact(const struct watch *w);
+void watch_local(const struct watch *w, char out[JID_BARE_SIZE]);
+/* From the local user to the contact. type NULL: available. */
+void watch_send(struct watch *w, const char *type);
+/* The watch's own errors are the caller's to answer. */
+MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
+
+/* presence_store.c: what the ledger keeps of it. */
+struct ledger_key watch_key(const struct watch *w, enum ledger_direction direction,
+			    char local[JID_BARE_SIZE]);
+void store_dialog(struct watch *w, enum ledger_direction direction, const struct sip_dialog *dialog,
+		  const char *event_id, int64_t expires_at, int64_t *row);
+void store_remove_dialog(struct presence_book *b, int64_t *row);
+void store_told(struct watch *w);
+MUST_CHECK enum err store_load(struct presence_book *b);
+int64_t unix_now(void);
+
+/* presence_subscriber.c */
+void subscriber_start(struct watch *w, enum pool pool, bool probed);
+void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, int64_t expires_at,
+		       int64_t delay_ms);
+void subscriber_end(struct watch *w); /* Expires: 0 */
+void subscriber_free(struct subscriber *s);
+void subscriber_take_notify(struct subscriber *s, const struct sip_request *r);
+void subscriber_tell(struct watch *w); /* all that the contact should see now */
+
+/* presence_notifier.c */
+void notifier_resume(struct watch *w, struct sip_dialog *dialog, const char *event_id, int64_t row,
+		     int64_t expires_at);
+void notifier_free(struct notifier *n);
+void notifier_take(struct notifier *n, const struct sip_request *r);
+void notifier_notify_all(struct watch *w);
+void notifier_end_all(struct watch *w, const char *reason);
+
+#endif

@@ -1,0 +1,129 @@
+/*
+ * session.c - the sessions of a conversation: begun, found by their dialog,
+ * ended.
+ *
+ * A conversation may have several: both sides may send INVITE at the same time,
+ * and a user who changes the device begins anew. All of them are read; what is
+ * written goes by the newest that is open. A bound for each conversation keeps a
+ * client that never says BYE from growing them.
+ *
+ * A session is one dialog; it dies with the process, and the pool's next request
+ * in it gets 481, upon which it begins anew (microsoft-style clients do so by
+ * themselves). Nothing is fatal.
+ */
+#include "bridge/gateway/inbound.h"
+
+#include <stdlib.h>
+#include <utlist.h>
+
+enum { SESSIONS_MAX = 4 };
+
+/* Known to in-dialog requests from now on. */
+static void publish(struct session *s)
+{
+	struct gateway *g = s->conversation->gateway;
+
+	if (s->hashed || !sip_dialog_key(s->dialog, s->key))
+		return;
+	HASH_ADD_STR(g->sessions, key, s);
+	s->hashed = true;
+}
+
+struct session *session_open(const struct conversation *c)
+{
+	struct session *s;
+
+	DL_FOREACH (c->sessions, s)
+		if (s->state == SESSION_OPEN)
+			return s;
+	return NULL;
+}
+
+static void close_oldest(struct conversation *c)
+{
+	struct session *s, *last = NULL;
+	size_t count = 0;
+
+	DL_FOREACH (c->sessions, s) {
+		count++;
+		if (s->state == SESSION_OPEN)
+			last = s;
+	}
+	if (count >= SESSIONS_MAX && last != NULL)
+		session_close(last, true);
+}
+
+struct session *session_create(struct conversation *c, enum session_state state, struct sip_dialog *dialog)
+{
+	struct session *s = xcalloc(1, sizeof(*s));
+
+	close_oldest(c);
+	s->conversation = c;
+	s->state = state;
+	s->dialog = dialog;
+	DL_PREPEND(c->sessions, s);
+	if (state == SESSION_ANSWERING)
+		publish(s);
+	return s;
+}
+
+void session_opened(struct session *s)
+{
+	struct conversation *c = s->conversation;
+
+	s->state = SESSION_OPEN;
+	publish(s);
+	DL_DELETE(c->sessions, s);
+	DL_PREPEND(c->sessions, s);
+	conversation_touch(c);
+}
+
+/* The dialog lives until its last request has its answer. */
+static void on_bye_answered(void *ctx, const struct sip_response *response)
+{
+	(void)response;
+	sip_dialog_free(ctx);
+}
+
+static void send_bye(struct gateway *g, struct sip_dialog *dialog)
+{
+	struct sip_send send = { .method = "BYE", .pool = dialog->pool, .dialog = dialog };
+
+	(void)sip_send(g->endpoint, &send, on_bye_answered, dialog);
+}
+
+void session_close(struct session *s, bool bye)
+{
+	struct conversation *c = s->conversation;
+	struct gateway *g = c->gateway;
+
+	if (s->hashed)
+		HASH_DEL(g->sessions, s);
+	s->hashed = false;
+	if (c->carrier == s) { /* its request has the dialog: what is left follows the response */
+		s->state = SESSION_ENDED;
+		s->bye = bye;
+		return;
+	}
+	DL_DELETE(c->sessions, s);
+	if (s->inbound != NULL)
+		inbound_forget_session(s->inbound);
+	if (s->invite != NULL)
+		sip_answer(s->invite, 480, NULL, NULL);
+	if (bye && s->state != SESSION_ANSWERING)
+		send_bye(g, s->dialog);
+	else
+		sip_dialog_free(s->dialog);
+	sip_forget_ack(g->endpoint, s);
+	map_sdp_free(s->offer);
+	free(s);
+}
+
+/* The request under way in one of them is for its first item's holder to cancel. */
+void session_close_all(struct conversation *c)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE (c->sessions, s, next)
+		session_close(s, true);
+}

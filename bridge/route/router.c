@@ -155,19 +155,29 @@ static bool is_for_bare_domain(const struct submission *s, enum route route)
 	       route != ROUTE_REJECT;
 }
 
-static void reject(struct passage *p, struct stanza *stanza, const struct verdict *v)
+enum condition router_rejection(const struct verdict *v, const char **text)
 {
 	static const struct {
 		enum condition condition;
 		const char *text;
 	} rows[] = {
+		[0] = { COND_ITEM_NOT_FOUND, "no such user" },
 		[1] = { COND_ITEM_NOT_FOUND, "this domain is not served here" },
 		[2] = { COND_NOT_ALLOWED, "federation between these domains is not allowed" },
 		[3] = { COND_NOT_ALLOWED, "this user may not use XMPP federation" },
 		[11] = { COND_ITEM_NOT_FOUND, "no such user" },
 	};
 
-	fail(p, stanza, rows[v->row].condition, rows[v->row].text);
+	*text = rows[v->row].text;
+	return rows[v->row].condition;
+}
+
+static void reject(struct passage *p, struct stanza *stanza, const struct verdict *v)
+{
+	const char *text;
+	enum condition condition = router_rejection(v, &text);
+
+	fail(p, stanza, condition, text);
 }
 
 /* A stanza of the legacy gateway for a user who has moved: carried all the same, and counted. */
@@ -234,7 +244,7 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	} else if (!r->egress) {
 		fail(p, s->stanza, COND_SERVICE_UNAVAILABLE, NULL);
 	} else {
-		r->egress(r->egress_ctx, s->stanza, v->pool, passage_done, p);
+		r->egress(r->egress_ctx, s->stanza, v, passage_done, p);
 	}
 }
 
@@ -263,10 +273,30 @@ void router_submit(struct router *r, const struct submission *s)
 	carry_out(r, s, &v, p);
 }
 
+/*
+ * A pool that asks us for a user whom it is to know itself has not heard of his
+ * move, or our registry has not: drift, as from the legacy gateway.
+ */
+enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to, int source,
+			       struct request_verdict *out)
+{
+	enum err e = request_lookup(r->db, from, to, source, out);
+
+	if (e != OK) {
+		log_event(LOG_ERROR, "registry-unreadable", NULL, "why=%s", log_value(db_error(r->db)));
+		return e;
+	}
+	if (out->route == REQUEST_RELAY)
+		r->routed[ROUTE_RELAY]++;
+	if (out->route == REQUEST_LOOP)
+		r->drift++;
+	return OK;
+}
+
 json_t *router_status(const struct router *r)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted", (json_int_t)r->submitted,
-			 "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted",
+			 (json_int_t)r->submitted, "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
 			 (json_int_t)r->routed[ROUTE_GATEWAY], "hold", (json_int_t)r->routed[ROUTE_HOLD],
 			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced", (json_int_t)r->bounced,
 			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift);

@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "bridge/route/decision.h"
+#include "bridge/route/request.h"
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/s2s.h"
 
@@ -31,8 +31,8 @@ struct submission {
 	int64_t deadline_ms;    /* 0: the configured queue time */
 };
 
-/* The gateway's side of the door: take a stanza for a user of that pool. Calls done once, perhaps at once. */
-typedef void router_egress_fn(void *ctx, struct stanza *stanza, enum pool pool, delivery_fn *done,
+/* The gateway's side of the door: take a stanza for a user of the verdict's pool. Calls done once, perhaps at once. */
+typedef void router_egress_fn(void *ctx, struct stanza *stanza, const struct verdict *v, delivery_fn *done,
 			      void *done_ctx);
 
 struct router *router_create(struct s2s *s2s, struct db *db);
@@ -42,6 +42,16 @@ void router_set_tap(struct router *r, struct ledger_tap *tap);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
 void router_submit(struct router *r, const struct submission *s);
+
+/*
+ * A SIP request from a pool, before anything is made of it: request_lookup(),
+ * counted. The caller carries it out. ERR_IO: the registry cannot be read.
+ */
+MUST_CHECK enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to,
+					  int source, struct request_verdict *out);
+
+/* What the sender of something rejected is told; the text is static. */
+enum condition router_rejection(const struct verdict *v, const char **text);
 
 json_t *router_status(const struct router *r); /* counters */
 

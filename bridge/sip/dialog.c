@@ -79,7 +79,7 @@ struct sip_dialog *sip_dialog_copy(const struct sip_dialog *d)
 	c->remote_uri = copy(d->remote_uri);
 	c->remote_tag = copy(d->remote_tag);
 	c->target = copy(d->target);
-	c->route = xcalloc(d->route_count, sizeof(*c->route));
+	c->route = d->route_count > 0 ? xcalloc(d->route_count, sizeof(*c->route)) : NULL;
 	for (size_t i = 0; i < d->route_count; i++)
 		c->route[i] = copy(d->route[i]);
 	return c;
@@ -126,7 +126,10 @@ static enum err read_routes(const struct sip_view *view, char ***out, size_t *ou
 		free_routes(route, count);
 		return e;
 	}
-	*out = route;
+	/* A ledger has thousands of dialogs, most of them without routes. */
+	*out = count > 0 ? xrealloc(route, count * sizeof(*route)) : NULL;
+	if (count == 0)
+		free(route);
 	*out_count = count;
 	return OK;
 }
@@ -196,6 +199,7 @@ static void complete(struct sip_dialog *d, const char *tag, const struct sip_vie
 		return;
 	if (reversed)
 		reverse(route, count);
+	free_routes(d->route, d->route_count);
 	d->route = route;
 	d->route_count = count;
 }
@@ -286,7 +290,7 @@ static enum err read_route_list(const json_t *list, struct sip_dialog *d)
 
 	if (!json_is_array(list) || count > SIP_ROUTES_MAX)
 		return ERR_SYNTAX;
-	d->route = xcalloc(count, sizeof(*d->route));
+	d->route = count > 0 ? xcalloc(count, sizeof(*d->route)) : NULL;
 	for (; d->route_count < count; d->route_count++) {
 		const char *uri = json_string_value(json_array_get(list, d->route_count));
 

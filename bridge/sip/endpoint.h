@@ -44,9 +44,9 @@ struct sip_request {
 	int pool;                     /* enum pool whose next hop has this source address; -1: another peer */
 	struct sip_address from, to;  /* to: the Request-URI */
 	struct sip_address to_header; /* empty when to_uri is NULL */
-	const char *from_uri,
-		*to_uri;          /* of the header fields, as on the wire; To may have another scheme: NULL */
-	const char *from_display; /* decoded; "" when absent, like the next one */
+	const char *from_uri;         /* of the header field, as on the wire, like the next one */
+	const char *to_uri;           /* NULL: another scheme, which is allowed in To */
+	const char *from_display;     /* decoded; "" when absent, like the next one */
 	const char *to_display;
 	const char *from_tag;
 	const char *to_tag;    /* NULL: outside a dialog */
@@ -88,10 +88,10 @@ typedef void sip_response_fn(void *ctx, const struct sip_response *response);
 /* A request to send. Everything that goes into a header field has passed sip_header_text() or sip_quoted_text(). */
 struct sip_send {
 	const char *method;
-	enum pool pool;
+	enum pool pool; /* without a dialog */
 	/*
-	 * NULL: a request of its own (a MESSAGE in pager mode). Else its Call-ID, tags, URIs, route set and
-	 * target, and its local_cseq, counted up; borrowed until the callback.
+	 * NULL: a request of its own (a MESSAGE in pager mode). Else its pool, Call-ID, tags, URIs, route set
+	 * and target, and its local_cseq, counted up; borrowed until the callback.
 	 */
 	struct sip_dialog *dialog;
 	const char *to_uri, *from_uri; /* without a dialog; to_uri is the Request-URI, too */

@@ -102,15 +102,15 @@ static bool needs_contact(const char *method)
 	       strcmp(method, "NOTIFY") == 0;
 }
 
-static bool add_contact(struct sip_endpoint *ep, msg_t *msg, const struct sip_send *s)
+static bool add_contact(struct sip_endpoint *ep, msg_t *msg, const char *method, enum pool pool)
 {
 	char uri[SIP_URI_SIZE];
 	struct strbuf value = { .s = NULL };
 	bool ok;
 
-	if (!needs_contact(s->method))
+	if (!needs_contact(method))
 		return true;
-	if (!endpoint_contact(ep, endpoint_pool_transport(ep, s->pool), uri))
+	if (!endpoint_contact(ep, endpoint_pool_transport(ep, pool), uri))
 		return false;
 	strbuf_printf(&value, "<%s>", uri);
 	ok = sip_add_tl(msg, sip_object(msg), SIPTAG_CONTACT_STR(value.s), TAG_END()) >= 0;
@@ -170,8 +170,8 @@ msg_t *endpoint_build(struct sip_endpoint *ep, const struct sip_send *s, const s
 	if (!is_all_clean(s, d))
 		return NULL;
 	msg = nta_msg_create(ep->agent, 0);
-	if (add_dialog(msg, s, d, cseq) && add_contact(ep, msg, s) && add_lines(msg, s) && add_body(msg, s) &&
-	    sip_complete_message(msg) >= 0)
+	if (add_dialog(msg, s, d, cseq) && add_contact(ep, msg, s->method, d->pool) && add_lines(msg, s) &&
+	    add_body(msg, s) && sip_complete_message(msg) >= 0)
 		return msg;
 	msg_destroy(msg);
 	return NULL;

@@ -298,7 +298,7 @@ static void launch(struct sip_outgoing *o, const struct sip_send *s, const struc
 		fail_later(o, 400, "Cannot Be Sent by SIP");
 		return;
 	}
-	if (!endpoint_choose_target(o->ep, s->pool, d->route_count > 0 ? d->route[0] : NULL, &o->target)) {
+	if (!endpoint_choose_target(o->ep, d->pool, d->route_count > 0 ? d->route[0] : NULL, &o->target)) {
 		msg_destroy(msg);
 		if (o->target.wait_ms >= 0)
 			o->failed_retry_after = (o->target.wait_ms + 999) / 1000;

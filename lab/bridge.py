@@ -113,8 +113,8 @@ class Bridge:
             "sip.new_pool": f"sip:{address('pool-proxy' if chaos else 'pool')}:5060;transport=tcp",
             "sip.legacy_pool": f"sip:{address('legacy-pool')}:5060;transport=tcp",
             # What lab.sip_user takes; where other clients log in, each says what it takes.
-            "sip.new_pool_mode": "auto" if lab.presence else "pager",
-            "sip.legacy_pool_mode": "auto" if lab.presence else "pager",
+            "sip.new_pool_mode": "auto" if self._lab.presence else "pager",
+            "sip.legacy_pool_mode": "auto" if self._lab.presence else "pager",
         } | (self._certified() if self._federation else {})
 
     def _certified(self):

@@ -46,10 +46,10 @@ class ConsoleUser:
         self.inbox = Inbox(f"{self.program} {address}")
         self.process = None
 
-    def _start(self, argv, env=None):
+    def _start(self, argv):
         self.process = Process(self.name, argv, self.lab.folder, self.lab.guard, cwd=self.folder, on_line=self._line,
-                               env=dict({"HOME": self.folder, "XDG_CONFIG_HOME": self.folder,
-                                         "XDG_DATA_HOME": self.folder, "LC_ALL": "C.UTF-8"}, **(env or {})))
+                               env={"HOME": self.folder, "XDG_CONFIG_HOME": self.folder + "/.config",
+                                    "XDG_DATA_HOME": self.folder + "/.local/share", "LC_ALL": "C.UTF-8"})
 
     def _line(self, text):
         raise NotImplementedError

@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 
+from lab import certificates
+from lab.baresip_user import BaresipUser
 from lab.block import Block
 from lab.bridge import Bridge
 from lab.chaos import Chaos
@@ -13,11 +15,13 @@ from lab.dns import Dns, Zone
 from lab.ejabberd import Ejabberd
 from lab.guard import Guard
 from lab.kamailio import Kamailio
+from lab.linphone_user import LinphoneUser
 from lab.loop import Loop
 from lab.process import Process
 from lab.prosody import PASSWORD, Prosody
 from lab.sip_user import PORT as SIP_PORT
 from lab.sip_user import SipUser
+from lab.sipe_user import SipeUser
 from lab.xmpp_user import XmppUser
 
 XMPP_PORT, COMPONENT_PORT = 5269, 5347
@@ -43,6 +47,11 @@ class Lab:
     chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
     bridge: False leaves poolbridge out: the partner and the legacy gateway federate directly.
     pool: False leaves Kamailio out.
+    presence: "2005" or "2007": the pools are presence servers, and Microsoft's clients, which see a pool of OCS 2005
+    or of OCS 2007 and later, log in there.
+    legacy_pool: a Kamailio of its own, .legacy_pool, with its own users; each pool looks for users whom it does not
+    have by way of poolbridge. Without, the new pool plays the legacy one at a second address, see lab.kamailio.
+    sip_tls: poolbridge and the pools talk by TLS, with certificates that both sides check.
     settings: further options for poolbridge's configuration, {"s2s.queue_time": 5}.
     federation: a lab.federation.Federation: certificates that count; partner_tls is not used then.
     front: "prosody" or "ejabberd": a server that faces the partners for corp.test, with poolbridge as its component
@@ -51,21 +60,28 @@ class Lab:
     """
 
     def __init__(self, partner="prosody", partner_tls="required", wiring="relay", chaos=False, bridge=True, pool=True,
-                 settings=None, federation=None, front=None, modules=(), log="info"):
+                 settings=None, federation=None, front=None, modules=(), log="info", presence=None, legacy_pool=False,
+                 sip_tls=False):
         self._ends = contextlib.ExitStack()
         try:
             self._begin()
+            self.presence = presence
             self.federation = federation
             if federation:
                 federation.make_certificates(self.folder)
             self._start_dns(bridge, wiring, front)
             self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
-            self._start_servers(pool, wiring)
+            self._start_legacy(wiring)
+            self.sip_authority = certificates.Authority(os.path.join(self.folder, "sip")) if sip_tls else None
+            if pool:
+                self._start_pools(presence, legacy_pool)
             if front:
                 self._start_front(front)
                 settings = dict(self._component_settings(front), **(settings or {}))
             if chaos:
                 self._start_proxies()
+            if sip_tls:
+                settings = dict(self._sip_tls_settings(), **(settings or {}))
             if bridge:
                 self.bridge = Bridge(self, wiring, chaos, settings or {}, federation)
         except BaseException:
@@ -81,7 +97,7 @@ class Lab:
         self._ends.callback(self.guard.close)
         self.loop = Loop()
         self._ends.callback(self.loop.close)
-        self.bridge = self.pool = self.legacy_proxy = self.pool_proxy = None
+        self.bridge = self.pool = self.legacy_pool = self.legacy_proxy = self.pool_proxy = None
         self.users = []
 
     def _start_dns(self, bridge, wiring, front):
@@ -108,6 +124,8 @@ class Lab:
         outside.service("down.test", address("nobody"))
         outside.no_service("without.test")
         outside.service("alien.test", address("external"))
+        for role in ("pool", "legacy-pool"):
+            outside.host(f"{role}.corp.test", address(role))
         for domain in ("down.test", "without.test") + ODD_PARTNERS:
             inside.service(domain, address("internal"))
         self.outside = Dns(self, "dns-outside", outside)
@@ -129,15 +147,36 @@ class Lab:
                                    modules=modules, log=log)
         self._ends.callback(lambda: self.partner.stop())
 
-    def _start_servers(self, pool, wiring):
+    def _start_legacy(self, wiring):
         users = [f"{user}@{domain}" for domain in self._local() for user in LEGACY_USERS]
         # In the direct wiring its DNS shows it the partners, so it must know us without asking them.
         trusted = [self.block.address("internal")] if wiring == "direct" else []
         self.legacy = Prosody(self, "legacy", self._local(), users, self.inside, tls="optional", trusted=trusted)
         self._ends.callback(lambda: self.legacy.stop())
-        if pool:
-            self.pool = Kamailio(self, LOCAL, legacy="legacy-pool")
-            self._ends.callback(lambda: self.pool.stop())
+
+    def _start_pools(self, presence, legacy_pool):
+        options = {"presence": bool(presence), "categories": presence == "2007", "sibling": legacy_pool}
+        self.pool = Kamailio(self, LOCAL, legacy=None if legacy_pool else "legacy-pool", **options,
+                             **self._sip_tls_options("pool"))
+        self._ends.callback(lambda: self.pool.stop())
+        if legacy_pool:
+            self.legacy_pool = Kamailio(self, LOCAL, "legacy-pool", **options, **self._sip_tls_options("legacy-pool"))
+            self._ends.callback(lambda: self.legacy_pool.stop())
+
+    def _sip_tls_options(self, role):
+        if not self.sip_authority:
+            return {}
+        folder = os.path.join(self.folder, role)
+        return {"tls": (*self.sip_authority.make(folder, f"{role}.corp.test"), self.sip_authority.pem),
+                "route_transport": "tls"}
+
+    def _sip_tls_settings(self):
+        """Poolbridge finds the pools by name, which is what their certificates say."""
+        certificate, key = self.sip_authority.make(os.path.join(self.folder, "sip-bridge"), "bridge.corp.test")
+        return {"sip.listen": [f"tls:{self.block.address('sip')}:5061"],
+                "sip.certificate": certificate, "sip.key": key, "sip.ca": self.sip_authority.pem,
+                "sip.new_pool": "sip:pool.corp.test:5061;transport=tls",
+                "sip.legacy_pool": "sip:legacy-pool.corp.test:5061;transport=tls"}
 
     def _start_front(self, kind):
         components = {COMPONENT: COMPONENT_SECRET}
@@ -169,14 +208,37 @@ class Lab:
 
     # ---- users
 
-    def partner_user(self, address="juliet@partner.test"):
-        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD), "partner")
+    def partner_user(self, address="juliet@partner.test", resource=None):
+        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD, resource), "partner")
 
-    def legacy_user(self, address="romeo@corp.test"):
-        return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD), "legacy")
+    def legacy_user(self, address="romeo@corp.test", resource=None):
+        return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD, resource), "legacy")
 
-    def sip_user(self, address="tybalt@corp.test", transport="udp"):
-        return self._keep(SipUser(self.loop, self.block, address, (self.pool.address, SIP_PORT), transport), "pool")
+    def sip_user(self, address="tybalt@corp.test", transport="udp", pool=None):
+        pool = pool or self.pool
+        return self._keep_at(pool, SipUser(self.loop, self.block, address, (pool.address, SIP_PORT), transport))
+
+    def play_bridge(self, transport="udp"):
+        """Whoever sits where poolbridge would: takes what the pools send there, and with connect_to(pool) sends."""
+        return SipUser(self.loop, self.block, "bridge@lab.test", (self.pool.address, SIP_PORT), transport, register=False,
+                       host=self.block.address("sip"))
+
+    # Real clients, which take a second to start; pool: self.legacy_pool for its users.
+
+    def sipe_user(self, address="tybalt@corp.test", pool=None):
+        pool = pool or self.pool
+        return self._keep_at(pool, SipeUser(self, address, pool))
+
+    def baresip_user(self, address="paris@corp.test", pool=None, transport="tcp", contacts=()):
+        pool = pool or self.pool
+        return self._keep_at(pool, BaresipUser(self, address, pool, transport, contacts))
+
+    def linphone_user(self, address="paris@corp.test", pool=None, transport="tcp", contacts=()):
+        pool = pool or self.pool
+        return self._keep_at(pool, LinphoneUser(self, address, pool, transport, contacts))
+
+    def _keep_at(self, pool, user):
+        return self._keep(user, "legacy pool" if pool is self.legacy_pool else "pool")
 
     def _keep(self, user, where):
         user.where = where

@@ -37,9 +37,9 @@ class Request:
 class SipUser:
     """Set .reply to a status, or to None for silence, or to a function of the request giving (status, headers)."""
 
-    def __init__(self, loop, block, address, server, transport="udp", register=True):
+    def __init__(self, loop, block, address, server, transport="udp", register=True, host=None):
         self.address, self.transport, self.reply = address, transport, 200
-        self.host, self._server, self._loop = block.user_address(), server, loop
+        self.host, self._server, self._loop = host or block.user_address(), server, loop
         self.inbox = Inbox("sip:" + address)
         self._waiting, self._answers = {}, {}
         self._closers, self._udp, self._stream = [], None, None
@@ -161,6 +161,10 @@ class SipUser:
         response = self._loop.call(self._exchange(sip), TRANSACTION + 5)
         if response.status != 200:
             raise RuntimeError(f"{self.address}: the pool refused to register: {response.start}")
+
+    def connect_to(self, pool):
+        """What is sent from now on goes to this Kamailio."""
+        self._server = (pool.address, PORT)
 
     def start_send(self, to, body, headers=(), call_id=None, content_type="text/plain;charset=UTF-8"):
         """Send a MESSAGE without waiting; .result() of what is returned is the final response."""

@@ -11,12 +11,14 @@ logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
 import slixmpp  # noqa: E402  (its import logs)
 
-from lab.inbox import Inbox  # noqa: E402
+from lab.inbox import Inbox, wait_until  # noqa: E402
 
 # A carriage return survives an XML parser only as a reference.
 CR = {"\r": "&#13;"}
 CLIENT = "{jabber:client}"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
+CHAT_STATES, RECEIPTS, NICK = "{http://jabber.org/protocol/chatstates}", "{urn:xmpp:receipts}", "{http://jabber.org/protocol/nick}nick"
+ROSTER = "{jabber:iq:roster}"
 _numbers = itertools.count(1)
 
 
@@ -33,6 +35,13 @@ class Stanza:
         self.body = element.findtext(CLIENT + "body")
         self.subject = element.findtext(CLIENT + "subject")
         self.thread = element.findtext(CLIENT + "thread")
+        self.show, self.status = element.findtext(CLIENT + "show"), element.findtext(CLIENT + "status")
+        self.priority, self.nick = element.findtext(CLIENT + "priority"), element.findtext(NICK)
+        # The chat state (XEP-0085); whether a receipt is asked for, and the id that one is for (XEP-0184).
+        self.chat_state = next((child.tag[len(CHAT_STATES):] for child in element if child.tag.startswith(CHAT_STATES)), None)
+        self.wants_receipt = element.find(RECEIPTS + "request") is not None
+        receipt = element.find(RECEIPTS + "received")
+        self.receipt = receipt.get("id") if receipt is not None else None
 
     @property
     def bare(self):
@@ -71,14 +80,14 @@ class Client(slixmpp.ClientXMPP):
 
 
 class XmppUser:
-    def __init__(self, loop, address, host, password="secret"):
+    def __init__(self, loop, address, host, password="secret", resource=None):
         """Logs in and returns when the server shows the user as available."""
-        self.address, self._loop = address, loop
-        self.inbox = Inbox(address)
+        self.address, self._loop, self._resource = address, loop, resource
+        self.inbox = Inbox(f"{address}/{resource}" if resource else address)
         self._loop.call(self._open(host, password))
 
     async def _open(self, host, password):
-        self.client = Client(self.address, password)
+        self.client = Client(f"{self.address}/{self._resource}" if self._resource else self.address, password)
         # A filter sees what comes in and leaves it to slixmpp, which answers iq requests as any client does.
         self.client.add_filter("in", self._received)
         started, failed = asyncio.Event(), asyncio.get_running_loop().create_future()
@@ -140,6 +149,69 @@ class XmppUser:
         kind = f" type={quoteattr(kind)}" if kind else ""
         self.send_xml(f"<presence to={quoteattr(to)}{kind}/>")
 
+    # ---- presence and the roster (RFC 6121)
+
+    def subscribe(self, contact):
+        self.presence(contact, "subscribe")
+
+    def approve(self, contact):
+        self.presence(contact, "subscribed")
+
+    def deny(self, contact):
+        """Also takes an approval back."""
+        self.presence(contact, "unsubscribed")
+
+    def unsubscribe(self, contact):
+        self.presence(contact, "unsubscribe")
+
+    def remove(self, contact):
+        """Off the roster, with whatever subscriptions there are."""
+        return self.ask(self.address, f"<query xmlns='jabber:iq:roster'><item jid={quoteattr(contact)} "
+                                      "subscription='remove'/></query>", kind="set")
+
+    def roster(self):
+        """{address: subscription}; "none+" is one that waits for its answer."""
+        items = self.ask(self.address, "<query xmlns='jabber:iq:roster'/>").xml.iter(ROSTER + "item")
+        return {item.get("jid"): item.get("subscription") + ("+" if item.get("ask") else "") for item in items}
+
+    def status(self, show=None, text=None, priority=None, to=None, lang=None):
+        """Available to all who are subscribed, or to one: show is away, chat, dnd, xa or None."""
+        parts = (("show", show), ("status", text), ("priority", priority))
+        inner = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in parts if value is not None)
+        self.send_xml(f"<presence{attribute('to', to)}{attribute('xml:lang', lang)}>{inner}</presence>")
+
+    def unavailable(self, text=None, to=None):
+        inner = f"<status>{escape(text)}</status>" if text else ""
+        self.send_xml(f"<presence type='unavailable'{attribute('to', to)}>{inner}</presence>")
+
+    def wait_status(self, sender, show=None, text=None, timeout=15):
+        """Available presence from this bare address with exactly this show and status."""
+        return self.inbox.wait(lambda s: s.kind == "presence" and s.bare == sender and s.type is None and
+                               (s.show, s.status) == (show, text), timeout)
+
+    # ---- chat states and receipts
+
+    def chat_state(self, to, state, thread=None, extra=""):
+        """A standalone state: active, composing, paused, inactive or gone. Returns its id."""
+        return self.send(to, None, thread=thread, extra=f"<{state} xmlns='http://jabber.org/protocol/chatstates'/>{extra}")
+
+    def wait_chat_state(self, sender, state, timeout=15):
+        """A message without text that is this state."""
+        return self.inbox.wait(lambda s: s.kind == "message" and s.bare == sender and s.body is None and
+                               s.chat_state == state and s.type != "error", timeout)
+
+    def wait_receipt(self, number, timeout=15):
+        return self.inbox.wait(lambda s: s.kind == "message" and s.receipt == number, timeout)
+
+    def record(self, sender):
+        """What came from this bare address so far, in order: ("message", text), ("state", state), ("receipt", id),
+        ("error", condition), ("presence", type or show or "available")."""
+        return [entry for stanza in list(self.inbox.history) if stanza.bare == sender for entry in entries(stanza)]
+
+    def wait_record(self, sender, wanted, timeout=15):
+        """Returns when the record ends with these entries."""
+        wait_until(lambda: self.record(sender)[-len(wanted):] == list(wanted), timeout)
+
     def ask(self, to, query, timeout=15, kind="get"):
         """Send an iq and wait for its result or error."""
         number = f"lab-{next(_numbers)}"
@@ -166,3 +238,21 @@ class XmppUser:
             await self.client.disconnect(wait=5.0)
 
         self._loop.call(end())
+
+
+def attribute(name, value):
+    return f" {name}={quoteattr(value)}" if value else ""
+
+
+def entries(stanza):
+    if stanza.type == "error":
+        yield "error", stanza.error
+    elif stanza.kind == "presence":
+        yield "presence", stanza.type or stanza.show or "available"
+    elif stanza.kind == "message":
+        if stanza.chat_state and stanza.body is None:
+            yield "state", stanza.chat_state
+        if stanza.receipt:
+            yield "receipt", stanza.receipt
+        if stanza.body is not None:
+            yield "message", stanza.body

@@ -24,6 +24,7 @@ struct inbound {
 	struct sip_transaction *transaction; /* NULL: answered, or the session's */
 	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
 	struct jid from, to;
+	bool to_device; /* the pool wrote to one device, rather than to the user */
 	UT_hash_handle hh;
 	char id[ID_PREFIX_SIZE + 24];
 };
@@ -60,7 +61,7 @@ static void answer(struct inbound *in, unsigned status, const char *phrase)
 
 static void answer_condition(struct inbound *in, enum condition condition, const char *text)
 {
-	answer(in, map_condition_to_status(condition, in->to.resource[0] != '\0', false), text);
+	answer(in, map_condition_to_status(condition, in->to_device, false), text);
 }
 
 void inbound_forget_session(struct inbound *in)
@@ -159,7 +160,8 @@ static void note_message(struct conversation *c, const struct inbound *in, const
 	c->told = CHAT_STATE_ACTIVE;
 	note_name(c, r);
 	c->typing_until = 0;
-	if (c->thread == NULL)
+	/* A dialog is one thread; single messages have each their own (RFC 7572 section 5). */
+	if (c->thread == NULL && (r->to_tag != NULL || in->session != NULL))
 		conversation_set(&c->thread, r->call_id);
 	if (text->cpim != NULL && (text->cpim->wanted & IMDN_WANT_DELIVERY) != 0)
 		receipt_expect(c, in->id, text);
@@ -176,6 +178,7 @@ void inbound_submit(struct gateway *g, const struct sip_request *r, const struct
 	in->from = *source->from;
 	in->to = *source->to;
 	in->session = source->session;
+	in->to_device = r->to.gr[0] != '\0';
 	if (in->session != NULL)
 		in->session->inbound = in;
 	else

@@ -221,9 +221,17 @@ static void confirm(struct subscriber *s, const struct sip_response *r)
 		read_body(s, &body);
 }
 
-static bool says_no(unsigned status)
+/* Before anything was approved, whatever will not be better another time ends it, too. */
+static bool says_no(const struct subscriber *s, unsigned status)
 {
-	return status == 403 || status == 489 || status == 603;
+	static const unsigned never[] = { 404, 405, 410, 501, 604 };
+
+	if (status == 403 || status == 489 || status == 603)
+		return true;
+	for (size_t i = 0; s->watch->state.in == SUBSCRIPTION_PENDING && i < ARRAY_SIZE(never); i++)
+		if (status == never[i])
+			return true;
+	return false;
 }
 
 /* Another dialog, at once: this one is not known, or its time was too short (RFC 6665 sections 4.1.2.2, 4.1.2.3). */
@@ -244,7 +252,7 @@ static void on_response(void *ctx, const struct sip_response *r)
 		end(s, "unsubscribed"); /* Expires: 0 has its answer, whatever it is */
 	} else if (r->status / 100 == 2) {
 		confirm(s, r);
-	} else if (says_no(r->status)) {
+	} else if (says_no(s, r->status)) {
 		deny(s);
 	} else if (says_anew(s, r->status)) {
 		lose_dialog(s);

@@ -60,11 +60,12 @@ def test_subscription_refused(lab, benvolio, rosaline_here):
     rosaline_here.wait_presence(benvolio.address, "unsubscribed")
 
 
-def test_subscription_to_a_migrated_user_is_answered(lab, juliet, tybalt):
-    """Presence over SIP comes later; until then the subscriber is told, not left waiting."""
-    juliet.presence("tybalt@corp.test", "subscribe")
-    answer = juliet.inbox.wait(lambda s: s.kind == "presence" and s.bare == "tybalt@corp.test")
-    assert answer.type in ("error", "unsubscribed")
+def test_subscription_to_nobody_is_answered(lab, juliet):
+    """The pool knows no such user: the subscriber is told, not left waiting."""
+    lab.bridge.ctl("user", "mark", "migrated", "nobody@corp.test")
+    juliet.presence("nobody@corp.test", "subscribe")
+    answer = juliet.inbox.wait(lambda s: s.kind == "presence" and s.bare == "nobody@corp.test")
+    assert answer.type == "unsubscribed"
 
 
 @pytest.mark.parametrize("direction", ["to-legacy", "to-partner"])
@@ -91,10 +92,23 @@ def test_large_iq_passes(lab, juliet, romeo):
     assert vcard.xml.findtext(".//{vcard-temp}BINVAL") == picture
 
 
-@pytest.mark.parametrize("query", [DISCO, PING, VCARD, UNKNOWN])
-def test_iq_to_a_migrated_user_is_answered(lab, juliet, tybalt, query):
-    answer = juliet.ask("tybalt@corp.test", query)
-    assert answer.type == "error" and answer.error in ("service-unavailable", "feature-not-implemented")
+@pytest.mark.parametrize("query", [DISCO, PING, VCARD, VERSION])
+@pytest.mark.parametrize("address", ["tybalt@corp.test", "tybalt@corp.test/desk"])
+def test_iq_to_a_migrated_user_is_answered(lab, juliet, tybalt, query, address):
+    answer = juliet.ask(address, query)
+    assert answer.type == "result"
+    assert query == PING or len(answer.xml) == 1
+
+
+def test_iq_that_is_not_served_for_a_migrated_user(lab, juliet, tybalt):
+    assert juliet.ask("tybalt@corp.test", UNKNOWN).error == "service-unavailable"
+    assert juliet.ask("tybalt@corp.test", VCARD, kind="set").error == "service-unavailable"
+
+
+def test_vcard_has_the_name_that_the_pool_gave(lab, juliet, tybalt):
+    assert lab.deliver(tybalt, "juliet@partner.test").by == "partner"
+    vcard = juliet.ask("tybalt@corp.test", VCARD).xml
+    assert vcard.findtext(".//{vcard-temp}JABBERID") == "tybalt@corp.test"
 
 
 def test_iq_to_the_domain_when_it_is_migrated(lab, juliet):

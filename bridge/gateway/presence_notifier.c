@@ -227,10 +227,15 @@ struct refusal {
 /* We write PIDF only. Without Accept it is what presence means (RFC 3856 section 6.5). */
 static bool takes_pidf(const struct sip_request *r)
 {
-	const char *accept = sip_header(r->view, "Accept", 0);
+	const char *type = sip_header(r->view, "Accept", 0);
 
-	return accept == NULL || strcasestr(accept, PIDF_TYPE) != NULL ||
-	       strcasestr(accept, "application/*") != NULL || strstr(accept, "*/*") != NULL;
+	if (type == NULL)
+		return true;
+	for (unsigned i = 0; (type = sip_header(r->view, "Accept", i)) != NULL; i++)
+		if (strcasestr(type, PIDF_TYPE) != NULL || strcasestr(type, "application/*") != NULL ||
+		    strstr(type, "*/*") != NULL)
+			return true;
+	return false;
 }
 
 static struct refusal check(const struct sip_request *r)

@@ -248,6 +248,8 @@ static void on_response(void *ctx, const struct sip_response *r)
 
 	s->request = NULL;
 	w->book->under_way--;
+	log_event(r->status / 100 == 2 ? LOG_DEBUG : LOG_INFO, "subscribe-answered", NULL,
+		  "pair=%s status=%u phrase=%s", log_value(w->key), r->status, log_value(r->phrase));
 	if (w->state.in == SUBSCRIPTION_NONE && !s->probed) {
 		end(s, "unsubscribed"); /* Expires: 0 has its answer, whatever it is */
 	} else if (r->status / 100 == 2) {

@@ -67,11 +67,12 @@ def test_attributes_become_headers(lab, juliet, tybalt):
     assert item.sender.startswith("sip:juliet@partner.test")
 
 
-def test_headers_become_attributes(lab, juliet, tybalt):
+def test_headers_become_attributes(lab, juliet, tybalt_tcp):
+    """From a user to whom she has not written in a thread of her own."""
     headers = [("subject", "Vérone <&>"), ("content-language", "it")]
-    item = lab.deliver(tybalt, "juliet@partner.test", headers=headers, call_id="call-1@verona").item
+    item = lab.deliver(tybalt_tcp, "juliet@partner.test", headers=headers, call_id="call-1@verona").item
     assert (item.subject, item.lang, item.thread) == ("Vérone <&>", "it", "call-1@verona")
-    assert item.bare == "tybalt@corp.test" and item.type in (None, "normal")
+    assert item.bare == "paris@corp.test" and item.type in (None, "normal")
 
 
 FORGED = "a\r\nX-Evil: 1\r\n\r\nMESSAGE sip:evil@corp.test SIP/2.0"

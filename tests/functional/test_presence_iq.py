@@ -60,12 +60,13 @@ def test_subscription_refused(lab, benvolio, rosaline_here):
     rosaline_here.wait_presence(benvolio.address, "unsubscribed")
 
 
-def test_subscription_to_nobody_is_answered(lab, juliet):
+def test_subscription_to_nobody_is_answered(lab, juliet, tybalt):
     """The pool knows no such user: the subscriber is told, not left waiting."""
-    lab.bridge.ctl("user", "mark", "migrated", "nobody@corp.test")
-    juliet.presence("nobody@corp.test", "subscribe")
-    answer = juliet.inbox.wait(lambda s: s.kind == "presence" and s.bare == "nobody@corp.test")
+    tybalt.reply = 404
+    juliet.presence("tybalt@corp.test", "subscribe")
+    answer = juliet.inbox.wait(lambda s: s.kind == "presence" and s.bare == "tybalt@corp.test")
     assert answer.type == "unsubscribed"
+    tybalt.inbox.clear()
 
 
 @pytest.mark.parametrize("direction", ["to-legacy", "to-partner"])

@@ -109,7 +109,7 @@ static struct refusal check_content(const struct sip_endpoint *ep, const sip_t *
 {
 	if (sip->sip_content_encoding != NULL)
 		return refusal(415, "Unsupported Content Encoding", "Accept-Encoding: identity");
-	if (ep->waiting_count >= (size_t)ep->config->sip.queue_total)
+	if (ep->waiting_count + ep->unacked_count >= (size_t)ep->config->sip.queue_total)
 		return refusal(SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5");
 	return none;
 }

@@ -60,6 +60,7 @@ struct sip_endpoint {
 	struct sip_transaction *waiting; /* received, not yet answered */
 	size_t waiting_count;
 	struct unacked *unacked;   /* answered INVITEs whose ACK has not come */
+	size_t unacked_count;
 	struct sip_outgoing *sent; /* not yet at their end */
 	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
 	struct ping *pings;

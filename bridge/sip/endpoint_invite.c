@@ -39,6 +39,7 @@ char *endpoint_invite_key(const char *call_id, uint32_t cseq, const char *from_t
 static void finish(struct unacked *u, bool acked)
 {
 	HASH_DEL(u->ep->unacked, u);
+	u->ep->unacked_count--;
 	loop_timer_destroy(u->timer);
 	nta_incoming_destroy(u->irq);
 	if (u->on_ack != NULL)
@@ -93,6 +94,7 @@ void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const stru
 	if (old != NULL)
 		finish(old, false);
 	HASH_ADD_KEYPTR(hh, ep->unacked, u->key, strlen(u->key), u);
+	ep->unacked_count++;
 }
 
 bool endpoint_take_ack(struct sip_endpoint *ep, const sip_t *sip)

@@ -296,7 +296,7 @@ static const char *set_fields(struct sip_view *v, struct sip_request *r)
 	const sip_t *sip = v->sip;
 	struct content content;
 
-	if (!set_text(v, sip->sip_call_id->i_id, NULL, &r->call_id))
+	if (!set_text(v, sip->sip_call_id->i_id, NULL, &r->call_id) || r->call_id[0] == '\0')
 		return "Bad Call-ID";
 	if (!set_text(v, sip->sip_subject != NULL ? sip->sip_subject->g_string : NULL, NULL, &r->subject))
 		return "Bad Subject";

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -620,6 +621,105 @@ static void test_invite_ends(void **state)
 	sippeer_close(&pool);
 }
 
+/* Routes and a description make it larger than UDP may carry: the INVITE, its CANCEL and ACK go by TCP. */
+static void test_large_invite(void **state)
+{
+	char body[1400];
+	struct sip_send s = { .method = "INVITE", .content_type = "application/sdp", .body = body };
+	struct sippeer udp, tcp;
+	struct fixture f;
+	(void)state;
+
+	memset(body, 'x', sizeof(body));
+	s.body_size = sizeof(body);
+	begin(&f, 0);
+	open_pool(&f, &udp, false);
+	sippeer_listen(&tcp, &f.net, POOL);
+	f.dialog = sip_dialog_create(POOL_NEW, JULIET, ROMEO, NULL);
+	s.dialog = f.dialog;
+	sip_send(f.endpoint, &s, on_response, &f);
+	expect(&tcp, "INVITE " ROMEO);
+	expect_field(&tcp, "Contact", "<sip:" OURS ";transport=udp>");
+	respond(&tcp, tcp.message.s, "200 OK", "r1", "Contact: <sip:romeo@10.1.1.1>\r\n");
+	wait_response(&f);
+	assert_int_equal(f.seen.status, 200);
+	expect(&udp, "ACK sip:romeo@10.1.1.1 SIP/2.0\r\n"); /* that one is small again */
+	end(&f);
+	sippeer_close(&udp);
+	sippeer_close(&tcp);
+}
+
+/* The connection breaks under an INVITE: the same once more, whether or not a telephone rings already. */
+static void test_broken_connection(void **state)
+{
+	(void)state;
+
+	for (int ringing = 0; ringing < 2; ringing++) {
+		struct sippeer pool;
+		struct fixture f;
+		char *first;
+
+		begin(&f, 0);
+		open_pool(&f, &pool, true);
+		invite(&f, true);
+		first = xstrdup(sippeer_receive(&pool));
+		if (ringing) {
+			respond(&pool, first, "180 Ringing", "r1", "");
+			barrier(&pool);
+		}
+		close(pool.fd);
+		pool.fd = -1;
+		assert_string_equal(sippeer_receive(&pool), first);
+		respond(&pool, first, "200 OK", "r1", "Contact: <sip:romeo@10.1.1.1>\r\n");
+		wait_response(&f);
+		assert_int_equal(f.seen.status, 200);
+		expect(&pool, "ACK ");
+		free(first);
+		end(&f);
+		sippeer_close(&pool);
+	}
+}
+
+/* Nothing in a dialog, wherever it was kept, becomes a line of a header. */
+static void test_injection(void **state)
+{
+	static const char evil[] = "sip:x@y>\r\nX-Evil: 1";
+	const size_t fields[] = {
+		offsetof(struct sip_dialog, call_id),    offsetof(struct sip_dialog, local_uri),
+		offsetof(struct sip_dialog, local_tag),  offsetof(struct sip_dialog, remote_uri),
+		offsetof(struct sip_dialog, remote_tag), offsetof(struct sip_dialog, target),
+	};
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 0);
+	open_pool(&f, &pool, false);
+	f.dialog = sip_dialog_create(POOL_NEW, JULIET, ROMEO, NULL);
+	for (size_t i = 0; i <= ARRAY_SIZE(fields); i++) {
+		struct sip_dialog *good = f.dialog, *bad = sip_dialog_copy(good);
+		char **field = i < ARRAY_SIZE(fields) ? (char **)((char *)bad + fields[i]) : NULL;
+
+		if (field == NULL) {
+			field = bad->route = xcalloc(1, sizeof(*bad->route));
+			bad->route_count = 1;
+		}
+		free(*field);
+		*field = xstrdup(evil);
+		f.dialog = bad;
+		send_method(&f, "MESSAGE", true);
+		wait_response(&f);
+		assert_int_equal(f.seen.status, 400);
+		sip_dialog_free(bad);
+		f.dialog = good;
+	}
+	send_method(&f, "MESSAGE", true);
+	expect(&pool, "MESSAGE " ROMEO " SIP/2.0\r\n");
+	assert_int_equal(sip_count_lines(pool.message.s, "X-Evil"), 0);
+	end(&f);
+	sippeer_close(&pool);
+}
+
 /* A new target for the dialog; its tag and its route set stay (RFC 3261 section 12.2.1.2). */
 static void test_reinvite(void **state)
 {
@@ -870,6 +970,58 @@ static void test_forget_ack(void **state)
 		assert_false(f.seen.acked);
 		sippeer_close(&pool);
 	}
+}
+
+/* Who sends INVITEs and never an ACK is held off: sip.queue_total. */
+static void test_unacked_limit(void **state)
+{
+	struct sippeer pool;
+	struct fixture f;
+	struct parts parts = pool_invite;
+	(void)state;
+
+	begin(&f, 0);
+	connect_pool(&f, &pool, true);
+	pool.hear_repeats = true;
+	parts.branch = NULL;
+	for (parts.cseq = 1; parts.cseq <= 8; parts.cseq++) {
+		request(&pool, &parts);
+		wait_request(&f);
+		accept_invite(&f);
+	}
+	request(&pool, &parts);
+	do {
+		sippeer_receive(&pool);
+	} while (strncmp(pool.message.s, "SIP/2.0 503", 11) != 0);
+	expect_field(&pool, "CSeq", "9 INVITE");
+	expect_field(&pool, "Retry-After", "5");
+	request(&pool, &(struct parts){ .method = "ACK", .branch = NULL, .cseq = 9 });
+	assert_int_equal(f.seen.requests, 0);
+	end(&f);
+	assert_int_equal(f.seen.acks, 8);
+	sippeer_close(&pool);
+}
+
+/* Its connection closes before the answer, and nobody listens where its Via says. */
+static void test_inviter_gone(void **state)
+{
+	struct sippeer gone, pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 5);
+	connect_pool(&f, &gone, true);
+	request(&gone, &pool_invite);
+	wait_request(&f);
+	sippeer_close(&gone);
+	connect_pool(&f, &pool, true);
+	barrier(&pool);
+	accept_invite(&f);
+	nettest_run(&f.net, has_ack, &f);
+	assert_false(f.seen.acked);
+	barrier(&pool);
+	end(&f);
+	sippeer_close(&pool);
 }
 
 static void test_cancelled(void **state)
@@ -1242,11 +1394,16 @@ int main(void)
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_too_late),
 		cmocka_unit_test(test_invite_ends),
+		cmocka_unit_test(test_large_invite),
+		cmocka_unit_test(test_broken_connection),
+		cmocka_unit_test(test_injection),
 		cmocka_unit_test(test_reinvite),
 		cmocka_unit_test(test_invited),
 		cmocka_unit_test(test_invite_absorbed),
 		cmocka_unit_test(test_no_ack),
 		cmocka_unit_test(test_forget_ack),
+		cmocka_unit_test(test_unacked_limit),
+		cmocka_unit_test(test_inviter_gone),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_cancelled_too_late),
 		cmocka_unit_test(test_within_dialog),

@@ -175,6 +175,15 @@ static const msg_header_t *find_known(const sip_t *sip, const char *name)
 	return msg_header_access((const msg_pub_t *)sip, (msg_hclass_t *)(uintptr_t)href->hr_class);
 }
 
+/* COMPAT: sip_header_as_string() of sofia-sip 1.12.11 cuts parameters off that need more room than it first took. */
+static const char *printed(struct sip_view *v, const msg_header_t *h)
+{
+	char text[VIEW_TEXT_SIZE];
+	issize_t n = sip_header_field_e(text, sizeof(text), (const sip_header_t *)h, 0);
+
+	return n >= 0 && (size_t)n < sizeof(text) ? keep(v, text) : NULL;
+}
+
 static const char *find_value(struct sip_view *v, const char *name, unsigned index)
 {
 	const msg_header_t *h = find_known(v->sip, name);
@@ -183,7 +192,7 @@ static const char *find_value(struct sip_view *v, const char *name, unsigned ind
 	if (h != NULL) {
 		while (h != NULL && index-- > 0)
 			h = h->sh_next;
-		return h != NULL ? sip_header_as_string(v->home, (const sip_header_t *)h) : NULL;
+		return h != NULL ? printed(v, h) : NULL;
 	}
 	for (; u != NULL; u = u->un_next)
 		if (strcasecmp(u->un_name, name) == 0 && index-- == 0)

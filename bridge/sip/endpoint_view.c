@@ -324,7 +324,7 @@ static const char *set_fields(struct sip_view *v, struct sip_request *r)
 	return NULL;
 }
 
-const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+const char *endpoint_view_route(struct sip_view *v, struct sip_request *r)
 {
 	const sip_t *sip = v->sip;
 
@@ -333,9 +333,21 @@ const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
 		return "Bad Request-URI";
 	if (!set_from(v, r))
 		return "Bad From";
+	if (!set_text(v, sip->sip_call_id->i_id, NULL, &r->call_id))
+		return "Bad Call-ID";
+	r->method = sip->sip_request->rq_method_name;
+	return NULL;
+}
+
+const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+{
+	const sip_t *sip = v->sip;
+	const char *phrase = endpoint_view_route(v, r);
+
+	if (phrase != NULL)
+		return phrase;
 	if (!set_to(v, r))
 		return "Bad To";
-	r->method = sip->sip_request->rq_method_name;
 	r->cseq = sip->sip_cseq->cs_seq;
 	r->max_forwards =
 		sip->sip_max_forwards != NULL ? (unsigned)sip->sip_max_forwards->mf_count : DEFAULT_HOPS;

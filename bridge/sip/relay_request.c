@@ -40,17 +40,23 @@ static struct relay_refusal refusal(unsigned status, const char *phrase)
 
 /* --- checks (section 16.3) --- */
 
-/* Section 16.3 step 5: what we should understand as a proxy is nothing. */
+/*
+ * Section 16.3 step 5: what we should understand as a proxy is nothing.
+ * COMPAT: Microsoft's clients ask it of every proxy of a subscription that it
+ * passes BENOTIFY on, which pools understand between themselves.
+ */
 static struct relay_refusal check_proxy_require(const sip_t *sip)
 {
 	const sip_proxy_require_t *wanted = sip->sip_proxy_require;
 	struct relay_refusal r = refusal(SIP_420_BAD_EXTENSION);
 	struct strbuf list = { 0 };
 
-	if (wanted == NULL || wanted->k_items == NULL || wanted->k_items[0] == NULL)
+	for (size_t i = 0; wanted != NULL && wanted->k_items != NULL && wanted->k_items[i] != NULL; i++)
+		if (strcasecmp(wanted->k_items[i], "ms-benotify") != 0)
+			strbuf_printf(&list, "%s%s",
+				      list.len > 0 ? ", " : "Unsupported: ", wanted->k_items[i]);
+	if (list.len == 0)
 		return (struct relay_refusal){ 0 };
-	for (size_t i = 0; wanted->k_items[i] != NULL; i++)
-		strbuf_printf(&list, "%s%s", i > 0 ? ", " : "Unsupported: ", wanted->k_items[i]);
 	if (list.len < sizeof(r.header))
 		memcpy(r.header, list.s, list.len + 1);
 	strbuf_free(&list);

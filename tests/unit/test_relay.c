@@ -724,6 +724,7 @@ static const struct {
 } refusals[] = {
 	{ "Max-Forwards: 0\r\n", "483", NULL, NULL },
 	{ "Proxy-Require: one, two\r\n", "420", "Unsupported", "one, two" },
+	{ "Proxy-Require: ms-benotify, two\r\n", "420", "Unsupported", "two" },
 	/* An initial request goes where the registry says. */
 	{ "Route: <sip:10.0.0.1;lr>\r\n", "403", NULL, NULL },
 	{ "Route: <sip:" OURS ";lr>, <sip:10.0.0.1;lr>\r\n", "403", NULL, NULL },
@@ -757,7 +758,8 @@ static void test_preloaded_route(void **state)
 	(void)state;
 
 	begin(&f, &by_udp);
-	send_as(&f.new_pool, "MESSAGE", ROMEO, "one", "", "7", "Route: <sip:" OURS ":5060;lr>\r\n", "x");
+	send_as(&f.new_pool, "MESSAGE", ROMEO, "one", "", "7",
+		"Route: <sip:" OURS ":5060;lr>\r\nProxy-Require: ms-benotify\r\n", "x");
 	expect_request(&f.legacy, "MESSAGE");
 	assert_null(sip_field(f.legacy.message.s, "Route"));
 	end(&f);

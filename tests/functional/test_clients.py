@@ -119,3 +119,23 @@ def test_other_pools(new_lab, options):
     juliet.wait_status(TYBALT)
     tybalt.status("busy")
     juliet.wait_status(TYBALT, "dnd")
+
+
+def test_colleagues_on_two_pools(new_lab):
+    """A user of the legacy pool and one who has moved: neither pool knows the other's."""
+    lab = new_lab(presence="2005", legacy_pool=True)
+    lab.bridge.mark("legacy", "mercutio@corp.test")
+    tybalt, mercutio = lab.sipe_user(TYBALT), lab.sipe_user("mercutio@corp.test", pool=lab.legacy_pool)
+    mercutio.send(TYBALT, "to the one who has moved")
+    tybalt.wait_message("to the one who has moved")
+    tybalt.send("mercutio@corp.test", "back in the same session")
+    mercutio.wait_message("back in the same session")
+    tybalt.typing("mercutio@corp.test")
+    mercutio.wait_typing(TYBALT, "typing")
+    tybalt.close_chat("mercutio@corp.test")
+    tybalt.send("mercutio@corp.test", "to the one who has not")
+    mercutio.wait_message("to the one who has not")
+    mercutio.add(TYBALT)
+    mercutio.wait_presence(TYBALT, "available", online=True)
+    tybalt.status("away")
+    mercutio.wait_presence(TYBALT, "away")

@@ -374,8 +374,12 @@ static enum err create_all(struct daemon *d, const char **why)
 	loop_phase_add(d->loop, LOOP_COMMIT, on_commit, d);
 	d->router = router_create(d->s2s, d->db);
 	router_set_tap(d->router, d->tap);
-	e = gateway_create(&(struct gateway_setup){ d->loop, c, d->router, d->dns, d->ledger }, &d->gateway,
-			   why);
+	e = gateway_create(&(struct gateway_setup){ .loop = d->loop,
+						    .config = c,
+						    .router = d->router,
+						    .dns = d->dns,
+						    .ledger = d->ledger },
+			   &d->gateway, why);
 	if (e == OK)
 		e = control_create(d->loop, c->control_socket, providers, ARRAY_SIZE(providers), d,
 				   &d->control, why);

@@ -47,6 +47,7 @@ static void end_sessions(struct conversation *c)
 	struct outbound *o;
 
 	conversation_set(&c->thread, NULL);
+	conversation_set(&c->conversation_id, NULL);
 	c->composing = false;
 	if (c->sessions == NULL)
 		return;

@@ -3,9 +3,10 @@
  * while it is used, forgotten when its time is over or there are too many.
  *
  * What is forgotten is only what was learned (thread, mode, resource): a
- * conversation with something in its queue, or with a session, is never the one
- * that gives way. An open session ends by BYE after sip.session_time without a
- * message (RFC 7573 section 4); what is known lasts an hour longer.
+ * conversation with something in its queue is never the one that gives way; one
+ * with sessions only where all have some, and they end by BYE. An open session
+ * ends so, too, after sip.session_time without a message (RFC 7573 section 4);
+ * what is known lasts an hour longer.
  *
  * The gateway owns all conversations. Nothing is fatal.
  */
@@ -90,19 +91,32 @@ void conversation_free(struct conversation *c)
 	free(c);
 }
 
-/* The oldest that is idle; a few busy ones before it are passed over. */
+/* Only sessions that can be begun again; neither side waits for anything. */
+static bool is_resting(const struct conversation *c)
+{
+	struct session *s;
+
+	DL_FOREACH (c->sessions, s)
+		if (s->state != SESSION_OPEN)
+			return false;
+	return c->first == NULL && !c->telling && c->request == NULL;
+}
+
+/* The oldest that is idle, else the oldest that rests; a few busy ones before it are passed over. */
 static void make_room(struct gateway *g)
 {
-	struct conversation *c = g->by_use, *next;
+	struct conversation *c = g->by_use, *resting = NULL;
 
 	if (HASH_COUNT(g->conversations) < (unsigned)g->config->sip.conversations)
 		return;
-	for (int tries = 16; c != NULL && tries > 0; c = next, tries--) {
-		next = c->newer;
-		if (is_idle(c)) {
-			conversation_free(c);
-			return;
-		}
+	for (int tries = 16; c != NULL && !is_idle(c) && tries > 0; c = c->newer, tries--)
+		if (resting == NULL && is_resting(c))
+			resting = c;
+	if (c != NULL && is_idle(c)) {
+		conversation_free(c);
+	} else if (resting != NULL) {
+		session_close_all(resting);
+		conversation_free(resting);
 	}
 }
 
@@ -137,8 +151,12 @@ static void on_timer(void *ctx)
 		c->typing_until = 0;
 		chat_state_tell(c, CHAT_STATE_ACTIVE);
 	}
-	if (c->invite_until != 0 && c->invite_until <= now)
-		session_give_up_invite(c);
+	if (c->invite_until != 0 && c->invite_until <= now) {
+		c->invite_until = 0;
+		schedule(c);
+		session_give_up_invite(c); /* c may be forgotten then */
+		return;
+	}
 	if (idle_end(c) <= now && c->first == NULL) {
 		if (c->sessions == NULL && is_idle(c)) {
 			conversation_free(c);

@@ -108,6 +108,8 @@ void queue_again(struct conversation *c);
 void queue_finish(struct conversation *c, const struct sip_response *response);
 void queue_fail(struct conversation *c, struct objection objection);
 void queue_drop(struct conversation *c, struct outbound *o); /* nobody waits for it */
+/* The pool's INVITE, upon which the first item has waited, is answered. */
+void queue_wake(struct conversation *c);
 
 /* session.c: the sessions of a conversation. */
 struct session *session_create(struct conversation *c, enum session_state state, struct sip_dialog *dialog);
@@ -121,6 +123,9 @@ void session_close_all(struct conversation *c);
 void session_accept(struct session *s,
 		    bool was_read); /* was_read: the XMPP user has the text that came with it */
 void session_refuse(struct session *s, unsigned status, const char *phrase);
+
+/* Whether the pool's INVITE will be answered soon: what the XMPP user writes meanwhile waits for that session. */
+bool session_is_coming(const struct conversation *c, enum pool pool);
 
 /* session_out.c: what is sent for the first item of the queue. False: nothing, it is to be dropped. */
 bool session_send_first(struct conversation *c);

@@ -65,6 +65,12 @@ static void make_ready(struct conversation *c)
 	DL_APPEND(c->gateway->window[c->first->pool].ready, c);
 }
 
+/* Two INVITEs at the same time make two sessions of one conversation: queue_wake() comes when theirs is answered. */
+static bool has_to_wait(const struct conversation *c)
+{
+	return c->first->kind == OUTBOUND_TEXT && session_is_coming(c, c->first->pool);
+}
+
 static void send_ready(struct gateway *g)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(g->window); i++) {
@@ -76,7 +82,7 @@ static void send_ready(struct gateway *g)
 			DL_DELETE(w->ready, c);
 			c->ready = false;
 			fail_late(c);
-			if (c->first == NULL)
+			if (c->first == NULL || has_to_wait(c))
 				continue;
 			c->window = w;
 			w->under_way++;
@@ -100,6 +106,12 @@ void queue_again(struct conversation *c)
 	send_ready(c->gateway);
 }
 
+void queue_wake(struct conversation *c)
+{
+	if (c->first != NULL && c->request == NULL && !c->ready && !c->telling)
+		queue_again(c);
+}
+
 /* The callback may bring the next message of this conversation: it finds it busy. */
 static void tell(struct conversation *c, const struct sip_response *response, struct objection objection)
 {
@@ -112,6 +124,8 @@ static void tell(struct conversation *c, const struct sip_response *response, st
 	else
 		outbound_fail(g, o, objection);
 	c->telling = false;
+	if (g->stopped)
+		session_close_all(c);
 	queue_again(c);
 	gateway_check_stopped(g);
 }
@@ -183,13 +197,11 @@ void gateway_fail_sent(struct gateway *g)
 
 	HASH_ITER (hh, g->conversations, c, next) {
 		if (c->request != NULL) {
-			struct session *s = c->carrier;
-
 			sip_outgoing_cancel(c->request);
 			c->request = NULL;
 			c->carrier = NULL;
-			if (s != NULL)
-				session_close(s, s->bye);
+			c->invite_until = 0;
+			session_close_all(c);
 			leave_window(c);
 			outbound_fail(g, take(c, c->first), stopped);
 		}

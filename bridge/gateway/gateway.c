@@ -111,16 +111,16 @@ static void on_cancel(void *ctx, struct sip_transaction *transaction)
 	session_cancelled(ctx, transaction);
 }
 
-static enum err open_endpoint(struct gateway *g, struct dns *dns, const char **why)
+static enum err open_endpoint(struct gateway *g, const struct gateway_setup *from, const char **why)
 {
 	struct sip_setup setup = { .loop = g->loop,
-				   .dns = dns,
+				   .dns = from->dns,
 				   .config = g->config,
 				   .on_route = gateway_route,
 				   .on_request = gateway_receive,
 				   .on_cancel = on_cancel,
-				   .ctx = g };
-
+				   .ctx = g,
+				   .t1_ms = from->t1_ms };
 	enum err e = OK;
 
 	if (g->config->sip.listen.count > 0)
@@ -149,7 +149,7 @@ enum err gateway_create(const struct gateway_setup *setup, struct gateway **out,
 	if (e != OK)
 		*why = "the system gives no random numbers for message ids";
 	else
-		e = open_endpoint(g, setup->dns, why);
+		e = open_endpoint(g, setup, why);
 	if (e == OK)
 		e = open_presence(g, setup->ledger, why);
 	if (e != OK) {
@@ -169,7 +169,7 @@ enum pool_mode gateway_pool_mode(const struct gateway *g, enum pool pool)
 						 : g->config->sip.legacy_pool_mode);
 }
 
-/* Both ends of a session know that it is over. */
+/* Both ends of a session know that it is over; one with a message under way follows its response. */
 static void close_sessions(struct gateway *g)
 {
 	struct conversation *c;

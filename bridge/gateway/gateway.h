@@ -22,6 +22,7 @@ struct gateway_setup {
 	struct router *router;
 	struct dns *dns;       /* NULL: next hops' names are looked up at the start only */
 	struct ledger *ledger; /* NULL: no presence */
+	unsigned t1_ms;        /* SIP's timer T1; 0: 500 ms */
 };
 MUST_CHECK enum err gateway_create(const struct gateway_setup *setup, struct gateway **out, const char **why);
 /*

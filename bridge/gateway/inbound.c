@@ -89,15 +89,18 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 
 /* --- the stanza --- */
 
-/* The sender's name, when it is one: not the address again. */
-static const char *nick_of(const struct sip_request *r)
+/* A name, and not the address again; one that XML cannot carry is none. */
+static bool is_name(const char *text)
 {
-	const char *display = r->from_display;
-
-	return display[0] != '\0' && strchr(display, '@') == NULL ? display : NULL;
+	return text[0] != '\0' && strchr(text, '@') == NULL && utf8_is_xml(text, strlen(text));
 }
 
-/* What the pool vouches for (RFC 3325): "Name" <uri>; else the sender's own word. */
+static const char *nick_of(const struct sip_request *r)
+{
+	return is_name(r->from_display) ? r->from_display : NULL;
+}
+
+/* What the pool vouches for (RFC 3325): "Name" <uri>; else the sender's own word; else what is known. */
 static void note_name(struct conversation *c, const struct sip_request *r)
 {
 	const char *asserted = sip_header(r->view, "P-Asserted-Identity", 0);
@@ -106,7 +109,10 @@ static void note_name(struct conversation *c, const struct sip_request *r)
 			     ? xstrndup(asserted + 1, (size_t)(end - asserted - 1))
 			     : NULL;
 
-	conversation_set(&c->name, name != NULL ? name : nick_of(r));
+	if (name != NULL && is_name(name))
+		conversation_set(&c->name, name);
+	else if (nick_of(r) != NULL)
+		conversation_set(&c->name, nick_of(r));
 	free(name);
 }
 

@@ -185,6 +185,22 @@ static bool new_address(const struct outbound *o, const char *contact_uri, char 
 	return true;
 }
 
+/* Why, in words: a Warning says more than the phrase (RFC 3261 section 20.43): 309 AGENT "TEXT". */
+static const char *reason_of(const struct sip_response *r, char text[TEXT_SIZE])
+{
+	const char *warning = r->view != NULL ? sip_header(r->view, "Warning", 0) : NULL;
+	const char *start = warning != NULL ? strchr(warning, '"') : NULL;
+	const char *end = start != NULL ? strchr(start + 1, '"') : NULL;
+	char *quoted = end != NULL ? xstrndup(start + 1, (size_t)(end - start - 1)) : NULL;
+	const char *reason = quoted != NULL && quoted[0] != '\0' ? quoted : r->phrase;
+	/* A stranger's words: text that XML can hold, or none. */
+	bool clean = reason[0] != '\0' && sip_header_text(reason, text, TEXT_SIZE) == OK &&
+		     utf8_is_xml(text, strlen(text));
+
+	free(quoted);
+	return clean ? text : NULL;
+}
+
 static void log_failure(const struct outbound *o, const struct sip_response *r)
 {
 	const char *diagnostics = r->view != NULL ? sip_header(r->view, "ms-diagnostics", 0) : NULL;
@@ -201,12 +217,8 @@ void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_re
 	struct outcome outcome = { .confirmed = r->status / 100 == 2 };
 
 	if (!outcome.confirmed) {
-		/* The phrase is a stranger's: text that XML can hold, or none. */
-		bool clean = r->phrase[0] != '\0' && sip_header_text(r->phrase, text, sizeof(text)) == OK &&
-			     utf8_is_xml(text, strlen(text));
-
 		outcome.condition = map_status_to_condition(r->status, moved);
-		outcome.text = clean ? text : NULL;
+		outcome.text = reason_of(r, text);
 		outcome.uri = moved ? uri : NULL;
 		log_failure(o, r);
 	} else if (o->receipt_wanted && r->status == 200) {

@@ -39,6 +39,16 @@ struct session *session_open(const struct conversation *c)
 	return NULL;
 }
 
+bool session_is_coming(const struct conversation *c, enum pool pool)
+{
+	struct session *s;
+
+	DL_FOREACH (c->sessions, s)
+		if (s->state == SESSION_ANSWERING && s->dialog->pool == pool)
+			return session_open(c) == NULL;
+	return false;
+}
+
 static void close_oldest(struct conversation *c)
 {
 	struct session *s, *last = NULL;
@@ -100,8 +110,11 @@ void session_close(struct session *s, bool bye)
 	if (s->hashed)
 		HASH_DEL(g->sessions, s);
 	s->hashed = false;
+	if (s->state == SESSION_ENDED)
+		bye = s->bye;
 	if (c->carrier == s) { /* its request has the dialog: what is left follows the response */
-		s->state = SESSION_ENDED;
+		if (s->state == SESSION_OPEN)
+			s->state = SESSION_ENDED;
 		s->bye = bye;
 		return;
 	}
@@ -110,7 +123,7 @@ void session_close(struct session *s, bool bye)
 		inbound_forget_session(s->inbound);
 	if (s->invite != NULL)
 		sip_answer(s->invite, 480, NULL, NULL);
-	if (bye && s->state != SESSION_ANSWERING)
+	if (bye && s->state != SESSION_ANSWERING && s->dialog->remote_tag != NULL)
 		send_bye(g, s->dialog);
 	else
 		sip_dialog_free(s->dialog);

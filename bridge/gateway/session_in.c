@@ -20,6 +20,8 @@
 
 #include "bridge/gateway/inbound.h"
 
+enum { CONVERSATION_ID_MAX = 128 };
+
 /* --- answering an INVITE --- */
 
 /* RFC 3261 section 13.3.1.4: without an ACK there is no session. */
@@ -71,13 +73,17 @@ void session_accept(struct session *s, bool was_read)
 	s->invite = NULL;
 	session_opened(s);
 	answer(s, invite, was_read);
+	queue_wake(s->conversation);
 }
 
 void session_refuse(struct session *s, unsigned status, const char *phrase)
 {
+	struct conversation *c = s->conversation;
+
 	sip_answer(s->invite, status, phrase, NULL);
 	s->invite = NULL;
 	session_close(s, false);
+	queue_wake(c);
 }
 
 /* --- INVITE --- */
@@ -120,6 +126,24 @@ static unsigned check_invite(const struct sip_request *r, struct map_sdp **offer
 	}
 }
 
+/* The session is with that client of the XMPP user's. */
+static void lock(struct conversation *c, const struct jid *to)
+{
+	char full[JID_FULL_SIZE];
+
+	jid_full(to, full);
+	conversation_set(&c->partner, full);
+}
+
+/* Of the pool's conversation history: our own INVITEs in this conversation have the same. */
+static void note_conversation_id(struct conversation *c, const struct sip_request *r)
+{
+	const char *id = sip_header(r->view, "Ms-Conversation-ID", 0);
+
+	if (id != NULL && strlen(id) <= CONVERSATION_ID_MAX)
+		conversation_set(&c->conversation_id, id);
+}
+
 static struct session *begin(struct conversation *c, const struct sip_request *r, struct map_sdp *offer)
 {
 	struct sip_dialog *dialog;
@@ -131,6 +155,9 @@ static struct session *begin(struct conversation *c, const struct sip_request *r
 	s->invite = r->transaction;
 	s->offer = offer;
 	s->is_composing = offer != NULL && (offer->accepts & MAP_SDP_ISCOMPOSING) != 0;
+	/* A Call-ID of theirs, which is the thread now, is never one of ours. */
+	conversation_set(&c->used_call_id, r->call_id);
+	note_conversation_id(c, r);
 	return s;
 }
 
@@ -172,9 +199,14 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 	c->pool = r->pool >= 0 ? (enum pool)r->pool : POOL_NEW;
 	c->chat = true;
 	conversation_touch(c);
-	if (first_text(r, &text) && conversation_jids(c, &partner, &user))
-		inbound_submit(g, r, &(struct inbound_source){ &user, &partner, c, s }, &text);
-	else
+	if (first_text(r, &text)) {
+		/* To the client that wrote last, unless the pool names one. */
+		if (to->resource[0] == '\0' && conversation_jids(c, &partner, &user))
+			to = &partner;
+		else
+			lock(c, to);
+		inbound_submit(g, r, &(struct inbound_source){ from, to, c, s }, &text);
+	} else
 		session_accept(s, false);
 	map_content_free(&text);
 }
@@ -185,7 +217,10 @@ void session_cancelled(struct gateway *g, struct sip_transaction *transaction)
 
 	HASH_ITER (hh, g->sessions, s, next)
 		if (s->invite == transaction) {
+			struct conversation *c = s->conversation;
+
 			session_close(s, false);
+			queue_wake(c);
 			return;
 		}
 }
@@ -214,10 +249,21 @@ static void end(struct session *s, const struct sip_request *r)
 
 	sip_answer(r->transaction, 200, NULL, NULL);
 	session_close(s, false);
-	if (session_open(c) != NULL)
-		return;
-	chat_state_tell(c, CHAT_STATE_GONE);
-	conversation_set(&c->thread, NULL);
+	if (session_open(c) == NULL) {
+		chat_state_tell(c, CHAT_STATE_GONE);
+		conversation_set(&c->thread, NULL);
+		conversation_set(&c->conversation_id, NULL);
+	}
+	queue_wake(c);
+}
+
+/* The pool's user with the device that he speaks from, as the dialog began. */
+static bool speaker(const struct session *s, struct jid *user)
+{
+	struct sip_address address;
+
+	return sip_address_parse(s->dialog->remote_uri, &address) == OK &&
+	       map_sip_to_jid(&address, user) == OK;
 }
 
 static void take_content(struct session *s, const struct sip_request *r)
@@ -226,10 +272,14 @@ static void take_content(struct session *s, const struct sip_request *r)
 	struct map_content content;
 	struct jid user, partner;
 
-	if (map_content_read(sip_header(r->view, "Content-Type", 0), r->body, r->body_size, &content) != OK ||
-	    !conversation_jids(c, &partner, &user)) {
+	if (!conversation_jids(c, &partner, &user) || !speaker(s, &user) ||
+	    map_content_read(sip_header(r->view, "Content-Type", 0), r->body, r->body_size, &content) != OK) {
 		gateway_refuse(c->gateway, r, 400, "Body Cannot Be Read", NULL);
 		return;
+	}
+	if (content.kind == MAP_CONTENT_TEXT && strcmp(r->method, "INFO") == 0) {
+		map_content_free(&content);
+		content.kind = MAP_CONTENT_UNSUPPORTED; /* text is MESSAGE's */
 	}
 	switch (content.kind) {
 	case MAP_CONTENT_TEXT:

@@ -10,8 +10,8 @@
  * A client that cannot have one (405, 415, 488, 501) gets the same message the
  * other way: it has refused it, so nothing is doubled.
  *
- * 408, 480 and 481 in a dialog say that the dialog is dead: the message goes out
- * in a new one, once. Nothing is fatal.
+ * 408, 480, 481 and the like in a dialog say that the dialog is dead: the
+ * message goes out in a new one, once. Nothing is fatal.
  */
 #include "bridge/gateway/conversation.h"
 
@@ -39,9 +39,10 @@ static bool says_other_mode(unsigned status)
 	return is_one_of(status, list, ARRAY_SIZE(list));
 }
 
+/* RFC 5057 section 5.1; none of them says that the message has arrived. */
 static bool says_dead_dialog(unsigned status)
 {
-	static const unsigned list[] = { 408, 480, 481 };
+	static const unsigned list[] = { 404, 408, 410, 480, 481, 484, 485, 502, 604 };
 
 	return is_one_of(status, list, ARRAY_SIZE(list));
 }
@@ -108,11 +109,12 @@ static void on_dialog_response(struct conversation *c, const struct sip_response
 {
 	struct outbound *o = c->first;
 	struct session *s = c->carrier;
-	bool dead = says_dead_dialog(r->status) && s->state == SESSION_OPEN;
+	/* 487: a BYE has passed the message (RFC 3261 section 15.1.2). */
+	bool dead = says_dead_dialog(r->status) || (r->status == 487 && s->state == SESSION_ENDED);
 
-	if (dead)
+	if (dead && s->state == SESSION_OPEN)
 		session_close(s, r->status != 481);
-	if (says_dead_dialog(r->status) && !o->revived) {
+	if (dead && !o->revived) {
 		o->revived = true;
 		release_carrier(c);
 		queue_again(c);
@@ -157,8 +159,8 @@ static void on_invite_response(struct conversation *c, const struct sip_response
 	c->carrier = NULL;
 	if (r->status / 100 != 2) {
 		session_close(s, false);
-		/* Both began at the same time: theirs is open, ours was refused. */
-		if (session_open(c) != NULL && !o->revived) {
+		/* Both began at the same time: theirs is open, or will be, ours was refused. */
+		if ((session_open(c) != NULL || session_is_coming(c, o->pool)) && !o->revived) {
 			o->revived = true;
 			queue_again(c);
 		} else if (outbound_retarget(o, r->status))
@@ -181,7 +183,7 @@ static void on_typing_response(struct conversation *c, const struct sip_response
 	struct session *s = c->carrier;
 
 	/* RFC 3994 section 3.3, and clients that have no INFO. */
-	if (says_other_mode(r->status))
+	if (c->first->kind == OUTBOUND_TYPING && says_other_mode(r->status))
 		c->no_typing = true;
 	if (s != NULL && s->state == SESSION_OPEN && says_dead_dialog(r->status))
 		session_close(s, r->status != 481);
@@ -321,10 +323,16 @@ static void add_first_message(struct lines *l, struct outbound *o)
 /* Both parties, and no more: a third would make it a conference. */
 static void add_invite_lines(struct lines *l, struct conversation *c, struct outbound *o)
 {
+	char token[SIP_TOKEN_SIZE];
+
 	l->line[l->count++] = SIP_ALLOW;
 	l->line[l->count++] = "Supported: ms-sender";
 	strbuf_printf(&l->text[l->texts], "EndPoints: <%s>, <%s>", o->from_uri, o->to_uri);
 	l->line[l->count++] = l->text[l->texts++].s;
+	if (c->conversation_id == NULL) {
+		sip_token(token);
+		conversation_set(&c->conversation_id, token);
+	}
 	add_line(l, "Ms-Conversation-ID", c->conversation_id);
 	add_line(l, "Subject", o->subject);
 	add_first_message(l, o);

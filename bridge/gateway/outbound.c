@@ -54,6 +54,18 @@ static char *uri_of(const struct jid *jid)
 	return xstrdup(uri);
 }
 
+/*
+ * Who writes: the user, not the device. RFC 7572 puts the resource into From as gr, too; but clients
+ * then show another sender for each device, none of which is the contact that they know.
+ */
+static char *sender_uri(const struct jid *from)
+{
+	struct jid bare = *from;
+
+	bare.resource[0] = '\0';
+	return uri_of(&bare);
+}
+
 struct outbound *outbound_signal(enum outbound_kind kind, enum pool pool, const struct jid *from,
 				 const struct jid *to)
 {
@@ -61,7 +73,7 @@ struct outbound *outbound_signal(enum outbound_kind kind, enum pool pool, const 
 
 	o->kind = kind;
 	o->pool = pool;
-	o->from_uri = uri_of(from);
+	o->from_uri = sender_uri(from);
 	o->to_uri = uri_of(to);
 	if (o->from_uri != NULL && o->to_uri != NULL)
 		return o;
@@ -107,7 +119,7 @@ struct objection outbound_map(const struct gateway *g, struct outbound *o, enum 
 	if (g->endpoint == NULL || config_next_hops(g->config, pool)->count == 0)
 		return (struct objection){ COND_SERVICE_UNAVAILABLE,
 					   "this user's SIP pool is not configured" };
-	o->from_uri = uri_of(from);
+	o->from_uri = sender_uri(from);
 	o->to_uri = uri_of(to);
 	if (o->from_uri == NULL || o->to_uri == NULL)
 		return (struct objection){ COND_JID_MALFORMED,

@@ -45,12 +45,12 @@ static void test_invite(void **state)
 	invite = gatewaytest_request(&t, "INVITE");
 	expect_start(invite, "INVITE sip:tybalt@corp.test SIP/2.0\r\n");
 	expect_start(sip_field(invite, "From"),
-		     "\"Julie \\\"J\\\"\" <sip:juliet@partner.test;gr=balcony>;tag=");
+		     "\"Julie \\\"J\\\"\" <sip:juliet@partner.test>;tag=");
 	assert_string_equal(sip_field(invite, "To"), "<sip:tybalt@corp.test>");
 	assert_string_equal(sip_field(invite, "Call-ID"), "th-1");
 	assert_string_equal(sip_field(invite, "Subject"), "About");
 	assert_string_equal(sip_field(invite, "EndPoints"),
-			    "<sip:juliet@partner.test;gr=balcony>, <sip:tybalt@corp.test>");
+			    "<sip:juliet@partner.test>, <sip:tybalt@corp.test>");
 	assert_string_equal(sip_field(invite, "Content-Type"), "application/sdp");
 	assert_non_null(strstr(sip_field(invite, "Contact"), OURS));
 	assert_non_null(strstr(sip_field(invite, "Allow"), "INFO"));

@@ -13,6 +13,7 @@
  *   s2s_sm.c       stream management
  *   s2s_verify.c   asking the authoritative server, for us or relayed
  *   s2s_link.c     one outbound link: queue, custody, deadlines
+ *   s2s_push.c     blanks behind what a peer seems to have left unread
  *   s2s_check.c    telling every step of a stream to a partner
  *   s2s_component.c  a local domain behind another server (XEP-0114)
  *   s2s_connect.c  finding and reaching the link's next hop, back-off
@@ -174,7 +175,9 @@ struct outgoing {
 struct verify {
 	uint64_t requester; /* number of the inbound stream that waits for the verdict */
 	bool relayed;       /* the requester sent db:verify itself; else db:result */
-	bool sent;
+	bool sent;          /* on the present stream: */
+	int64_t sent_at;    /* when */
+	size_t size;        /* in so many bytes */
 	char *id, *key;
 	int64_t deadline;
 	struct verify *prev, *next;
@@ -228,6 +231,7 @@ struct link {
 	bool answers_pings; /* was seen to: then silence means trouble */
 	uint64_t ping_number;
 	int64_t ping_at, unproved_since;
+	int64_t pushed_at;          /* blanks went out behind all that was written before; 0: never */
 	uint64_t sm_base, sm_acked; /* last_number when counting began, and what h has covered since */
 	struct loop_timer *tick;
 	struct check *check; /* NULL: an ordinary link */
@@ -354,6 +358,9 @@ void verify_send_pending(struct link *link);
 void verify_on_verdict(struct link *link, const struct xml_element *el);
 void verify_fail_all(struct link *link);
 void verify_expire(struct link *link, int64_t now);
+
+/* s2s_push.c */
+void link_push(struct link *link, int64_t now);
 
 /* s2s_link.c */
 struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote);

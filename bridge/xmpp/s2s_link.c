@@ -367,6 +367,7 @@ static void on_tick(void *ctx)
 	expire_list(link, &link->queue, now,
 		    link->why[0] ? link->why : "the other server did not answer in time");
 	seek_proof(link, now);
+	link_push(link, now);
 	expire_list(link, &link->sent, now, "the other server did not confirm the delivery in time");
 	if (link->state == LINK_BACKOFF && link->retry_at <= now) {
 		link->state = LINK_IDLE;

@@ -58,10 +58,9 @@ void verify_request(struct link *link, uint64_t requester, bool relayed, const c
 }
 
 /* False: the output is full. */
-static bool write_question(const struct link *link, const struct verify *v)
+static bool write_question(const struct link *link, struct verify *v)
 {
 	struct strbuf b = { 0 };
-	bool sent;
 
 	strbuf_puts(&b, "<db:verify");
 	xml_attr(&b, "from", link->local);
@@ -70,9 +69,11 @@ static bool write_question(const struct link *link, const struct verify *v)
 	strbuf_puts(&b, ">");
 	xml_text(&b, v->key, strlen(v->key));
 	strbuf_puts(&b, "</db:verify>");
-	sent = sock_write(link->stream->sock, b.s, b.len) == OK;
+	v->sent = sock_write(link->stream->sock, b.s, b.len) == OK;
+	v->sent_at = s2s_now(link->s2s);
+	v->size = b.len;
 	strbuf_free(&b);
-	return sent;
+	return v->sent;
 }
 
 /* What finds no room goes out at a later tick: a stranger's questions must not cost the link its stream. */
@@ -80,11 +81,9 @@ void verify_send_pending(struct link *link)
 {
 	struct verify *v;
 
-	DL_FOREACH (link->verifies, v) {
+	DL_FOREACH (link->verifies, v)
 		if (!v->sent && !write_question(link, v))
 			break;
-		v->sent = true;
-	}
 }
 
 /* From the server that was asked, to the domain that asked. */

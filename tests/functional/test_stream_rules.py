@@ -167,12 +167,26 @@ def test_domain_without_address(lab, tybalt):
     lab.bridge.process.wait_line("link-failed .*remote=nowhere.test .*condition=remote-server-not-found", after=mark)
 
 
+@pytest.mark.parametrize("size", [8300, 12000, 20000])
+def test_large_tag_is_not_left_unread(lab, raw, unharmed, romeo, size):
+    """Prosody reads 8192 bytes at a time, and its expat leaves a tag that is cut there until more comes behind it."""
+    mark = lab.bridge.process.mark()
+    say(raw, f"<message from='x@raw.test' to='{romeo.address}' type='chat'><body>large {size}</body>"
+             f"<x xmlns='urn:x' a='{'a' * size}'/></message>")
+    romeo.wait_message(f"large {size}")
+    lab.bridge.process.wait_line("delivered from=x@raw.test", after=mark)
+    assert not [line for line in lab.bridge.process.lines[mark:] if "stream-down" in line and "edge=internal" in line]
+
+
 def test_keep_alive(raw, romeo):
-    """White space, while nothing else is said."""
+    """White space, while nothing else is said and nothing waits for an answer."""
+    back = raw.connect()
     romeo.send("x@raw.test", "and then silence")
     stream = raw.accept()
     stream.wait_bodies(1)
-    stream.wait("> ")
+    number = stream.wait("<iq type='get' id='([^']*)'").group(1)
+    back.send(f"<iq type='result' id='{number}' {PAIR}/>")
+    stream.wait("> (?! )")
 
 
 def test_rate_is_paid_by_who_sends(new_lab):

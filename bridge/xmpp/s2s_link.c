@@ -468,6 +468,10 @@ bool link_stream_ended(struct link *link, bool orderly, const char *why)
 		   lived >= link->s2s->setup.config->s2s.backoff_min_ms) {
 		/* A peer that closes as soon as it is reached is not asked again at once. */
 		link_work(link);
+	} else if (was_negotiated && link->verifies && link->failures == 0) {
+		/* Peers close a stream that only asks when they like, also as a question comes: it is put once more. */
+		link->failures++;
+		link_work(link);
 	} else if (was_negotiated) {
 		link_back_off(link, COND_REMOTE_SERVER_TIMEOUT, why);
 	} else {

@@ -301,6 +301,46 @@ static void test_no_blanks_where_all_is_answered(void **state)
 	assert_int_equal(s->out.len, mark);
 }
 
+/* --- questions on a stream that ends --- */
+
+static void test_question_is_put_once_more(void **state)
+{
+	struct sock *first = come_with_key(), *second, *s, *again;
+	size_t mark;
+
+	(void)state;
+	s = reach(PAIR);
+	answer_question(s, 0, "valid");
+	assert_true(says(first, 0, "type='valid'"));
+	pass(5000);
+	mark = s->out.len;
+	second = come_with_key();
+	assert_true(says(s, mark, "<db:verify "));
+	hear(s, "<stream:error><connection-timeout "
+		"xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>");
+	assert_true(s->gone);
+	assert_false(says(second, 0, "<db:result"));
+	again = reach(PAIR);
+	answer_question(again, 0, "valid");
+	assert_true(says(second, 0, "type='valid'"));
+}
+
+static void test_question_is_not_put_for_ever(void **state)
+{
+	struct sock *asking = come_with_key(), *s;
+
+	(void)state;
+	s = reach(PAIR);
+	world_close(s, true);
+	world_turn();
+	assert_false(says(asking, 0, "<db:result"));
+	s = reach(PAIR);
+	assert_true(says(s, 0, "<db:verify "));
+	world_close(s, true);
+	world_turn();
+	assert_true(says(asking, 0, "type='error'"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -308,6 +348,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_blanks_do_not_keep_the_dead, begin, end),
 		cmocka_unit_test_setup_teardown(test_blanks_behind_a_question, begin, end),
 		cmocka_unit_test_setup_teardown(test_no_blanks_where_all_is_answered, begin, end),
+		cmocka_unit_test_setup_teardown(test_question_is_put_once_more, begin, end),
+		cmocka_unit_test_setup_teardown(test_question_is_not_put_for_ever, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,14 +191,11 @@ static void trust_external(struct stream *st)
 void s2s_in_header(struct stream *st, const struct xml_header *header)
 {
 	struct refusal refusal;
-	char id[33];
 
-	if (random_hex(id, sizeof(id)) != OK) {
+	if (stream_renew_id(st) != OK) {
 		stream_close(st, "internal-server-error", NULL);
 		return;
 	}
-	free(st->id);
-	st->id = xstrdup(id);
 	st->is_v1 = header->version && atoi(header->version) >= 1;
 	refusal = read_addresses(st, header);
 	stream_send_header(st);

@@ -292,6 +292,8 @@ void stream_accept(struct s2s *s2s, enum edge edge, bool direct_tls, int fd);
 struct stream *stream_connect(struct link *link, const struct dns_target *target, const struct sockaddr *bind,
 			      socklen_t bind_len);
 void stream_set_state(struct stream *st, enum stream_state state);
+/* A fresh id of our own, for an XML stream that a peer has opened. */
+MUST_CHECK enum err stream_renew_id(struct stream *st);
 void stream_send_header(struct stream *st);
 /* False: the stream was closed, because its output is full. */
 bool stream_write(struct stream *st, const struct strbuf *b);

@@ -57,6 +57,20 @@ bool stream_write(struct stream *st, const struct strbuf *b)
 }
 
 /* RFC 6120 section 4.7. No xml:lang: a stanza that passes through must not inherit ours. */
+static void write_header(struct stream *st, bool is_v1, struct strbuf *b)
+{
+	strbuf_puts(b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER "' xmlns:stream='" NS_STREAMS
+		       "' xmlns:db='" NS_DIALBACK "'");
+	if (st->direction == DIRECTION_IN)
+		xml_attr(b, "id", st->id);
+	xml_attr(b, "from", st->local[0] ? st->local : NULL);
+	xml_attr(b, "to", st->remote[0] ? st->remote : NULL);
+	if (is_v1)
+		xml_attr(b, "version", "1.0");
+	strbuf_puts(b, ">");
+	st->header_sent = true;
+}
+
 void stream_send_header(struct stream *st)
 {
 	struct strbuf b = { 0 };
@@ -65,18 +79,22 @@ void stream_send_header(struct stream *st)
 		component_send_header(st);
 		return;
 	}
-	strbuf_puts(&b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER "' xmlns:stream='" NS_STREAMS
-			"' xmlns:db='" NS_DIALBACK "'");
-	if (st->direction == DIRECTION_IN)
-		xml_attr(&b, "id", st->id ? st->id : "");
-	xml_attr(&b, "from", st->local[0] ? st->local : NULL);
-	xml_attr(&b, "to", st->remote[0] ? st->remote : NULL);
-	if (st->direction == DIRECTION_OUT || st->is_v1)
-		xml_attr(&b, "version", "1.0");
-	strbuf_puts(&b, ">");
-	st->header_sent = true;
+	write_header(st, st->direction == DIRECTION_OUT || st->is_v1, &b);
 	stream_write(st, &b);
 	strbuf_free(&b);
+}
+
+/* RFC 6120 section 4.7.3: unique and unpredictable, anew for each XML stream on a connection. */
+enum err stream_renew_id(struct stream *st)
+{
+	char id[33];
+	enum err e = random_hex(id, sizeof(id));
+
+	if (e != OK)
+		return e;
+	free(st->id);
+	st->id = xstrdup(id);
+	return OK;
 }
 
 static void stream_free(void *obj)
@@ -161,14 +179,11 @@ static void write_closing(struct stream *st, const char *condition, const char *
 {
 	struct strbuf b = { 0 };
 
-	if (condition && !st->header_sent && st->direction == DIRECTION_IN) {
-		strbuf_puts(&b, "<?xml version='1.0'?><stream:stream xmlns='" NS_SERVER
-				"' xmlns:stream='" NS_STREAMS "' version='1.0' id=''>");
-		st->header_sent = true;
-	}
+	if (condition && !st->header_sent && st->direction == DIRECTION_IN && stream_renew_id(st) == OK)
+		write_header(st, true, &b);
 	/* The last count, so that the peer does not take for lost what has arrived (XEP-0198 section 4). */
 	sm_write_acknowledgement(st, &b);
-	if (condition) {
+	if (condition && st->header_sent) {
 		strbuf_printf(&b, "<stream:error><%s xmlns='" NS_STREAM_ERRORS "'/>", condition);
 		if (text) {
 			strbuf_puts(&b, "<text xmlns='" NS_STREAM_ERRORS "' xml:lang='en'>");

@@ -341,6 +341,61 @@ static void test_question_is_not_put_for_ever(void **state)
 	assert_true(says(asking, 0, "type='error'"));
 }
 
+/* --- the first words --- */
+
+/* The id that stands in the header at the beginning of this text. */
+static const char *header_id(const char *text)
+{
+	static const char start[] = "<?xml version='1.0'?><stream:stream ";
+	const char *id = strstr(text, " id='");
+
+	assert_memory_equal(text, start, sizeof(start) - 1);
+	assert_non_null(id);
+	assert_true(id < strchr(text + sizeof(start), '>'));
+	assert_int_equal(strspn(id + 5, "0123456789abcdef"), 32);
+	return id + 5;
+}
+
+static void test_error_before_the_peers_header(void **state)
+{
+	static const char *const beginnings[] = { "GET / HTTP/1.0\r\n\r\n", "<!DOCTYPE x>", "<a></b>" };
+	char ids[ARRAY_SIZE(beginnings)][33];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(beginnings); i++) {
+		struct sock *s;
+
+		stream_accept(s2s, EDGE_EXTERNAL, false, -1);
+		s = newest();
+		hear(s, beginnings[i]);
+		assert_true(s->gone);
+		snprintf(ids[i], sizeof(ids[i]), "%s", header_id(s->out.s));
+		assert_true(says(s, 0, "<stream:error>"));
+		assert_true(says(s, 0, "version='1.0'"));
+		for (size_t j = 0; j < i; j++)
+			assert_string_not_equal(ids[i], ids[j]);
+	}
+}
+
+/* The XML stream before TLS had an id of its own. */
+static void test_error_first_after_tls(void **state)
+{
+	struct sock *s = come();
+	const char *first, *second;
+	size_t mark;
+
+	(void)state;
+	hear(s, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+	mark = s->out.len;
+	world_handshake(s, true);
+	hear(s, "hello");
+	first = header_id(s->out.s);
+	second = header_id(s->out.s + mark);
+	assert_memory_not_equal(first, second, 32);
+	assert_true(says(s, mark, "from='corp.test' to='partner.test'"));
+	assert_true(says(s, mark, "<stream:error>"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +405,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_blanks_where_all_is_answered, begin, end),
 		cmocka_unit_test_setup_teardown(test_question_is_put_once_more, begin, end),
 		cmocka_unit_test_setup_teardown(test_question_is_not_put_for_ever, begin, end),
+		cmocka_unit_test_setup_teardown(test_error_before_the_peers_header, begin, end),
+		cmocka_unit_test_setup_teardown(test_error_first_after_tls, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

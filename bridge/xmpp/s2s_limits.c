@@ -5,7 +5,8 @@
  * per source address, and those that have proved nothing yet. Stanzas are paid
  * for from a token bucket per remote domain: when it is empty, the stream is not
  * read until there is a token again, so the partner's own queue grows and not
- * ours. The internal edge has one known peer and is exempt.
+ * ours. What one read had brought by then is still taken, and is paid for by the
+ * length of the pause. The internal edge has one known peer and is exempt.
  */
 #include "bridge/xmpp/s2s_internal.h"
 
@@ -218,11 +219,12 @@ void limits_pay(struct stream *st, const char *remote)
 		return;
 	b = bucket_of(st->s2s, remote);
 	b->tokens -= 1;
-	if (b->tokens >= 0 || (st->paused & PAUSE_RATE))
+	if (b->tokens >= 0)
 		return;
 	if (!st->throttle)
 		st->throttle = loop_timer_create(st->s2s->setup.loop, on_throttle_over, st);
+	if (!(st->paused & PAUSE_RATE))
+		log_event(LOG_DEBUG, "stream-slowed", st->name, "remote=%s", remote);
 	stream_pause(st, PAUSE_RATE, true);
 	loop_timer_set(st->throttle, (int64_t)(-b->tokens * 1000 / rate) + 1);
-	log_event(LOG_DEBUG, "stream-slowed", st->name, "remote=%s", remote);
 }

@@ -396,6 +396,29 @@ static void test_error_first_after_tls(void **state)
 	assert_true(says(s, mark, "<stream:error>"));
 }
 
+/* --- the rate --- */
+
+static void test_one_read_is_paid_for(void **state)
+{
+	struct sock *s = come_with_key(), *authority;
+	struct strbuf many = { 0 };
+
+	(void)state;
+	authority = reach(PAIR);
+	answer_question(authority, 0, "valid");
+	assert_true(says(s, 0, "type='valid'"));
+	for (int i = 0; i < 40; i++)
+		strbuf_puts(&many, "<message from='a@partner.test' to='b@corp.test'/>");
+	hear(s, many.s);
+	strbuf_free(&many);
+	assert_int_equal(stanzas, 40);
+	assert_true(s->paused);
+	pass(3400); /* 35 above the burst, 10 a second */
+	assert_true(s->paused);
+	pass(200);
+	assert_false(s->paused);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -407,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_question_is_not_put_for_ever, begin, end),
 		cmocka_unit_test_setup_teardown(test_error_before_the_peers_header, begin, end),
 		cmocka_unit_test_setup_teardown(test_error_first_after_tls, begin, end),
+		cmocka_unit_test_setup_teardown(test_one_read_is_paid_for, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

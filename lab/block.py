@@ -25,6 +25,7 @@ HOSTS = {
     "front": 56,
     "front-proxy": 57,
     "raw": 70,
+    "stranger": 71,
     "nobody": 99,
 }
 FIRST_USER = 100

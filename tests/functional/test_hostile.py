@@ -13,9 +13,15 @@ FORGED = "<message from='juliet@partner.test' to='romeo@corp.test' id='forged'><
 PAIR = "from='partner.test' to='corp.test'"
 
 
+def connect(lab, edge="external", source=None):
+    """From an address of their own: what one address may take must not be taken from the partner's server."""
+    return socket.create_connection((lab.block.address(edge), 5269), timeout=20,
+                                    source_address=(source or lab.block.address("stranger"), 0))
+
+
 def say(lab, *parts, edge="external", features=True):
     """Connect, say the parts one after the other, and return all that is answered until the stream ends."""
-    with socket.create_connection((lab.block.address(edge), 5269), timeout=20) as stream:
+    with connect(lab, edge) as stream:
         heard = b""
         for number, part in enumerate(parts):
             try:
@@ -151,7 +157,7 @@ def test_what_was_proved_in_clear_text_does_not_hold_in_tls(lab, juliet, romeo):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with Authority(lab, "slow.test") as authority:
-        with socket.create_connection((lab.block.address("external"), 5269), timeout=20) as clear:
+        with connect(lab) as clear:
             clear.sendall(header)
             listen(clear, b"", b"</stream:features>")
             clear.sendall(b"<db:result from='slow.test' to='corp.test'>0000</db:result>")
@@ -174,7 +180,7 @@ def test_questions_of_strangers_do_not_break_a_link(lab, juliet, romeo):
     check_unharmed(lab, juliet, romeo)
     mark = lab.bridge.process.mark()
     question = f"<db:verify {PAIR} id=\"{chr(39) * 1024}\">0</db:verify>"
-    streams = [socket.create_connection((lab.block.address("external"), 5269), timeout=20) for _ in range(30)]
+    streams = [connect(lab) for _ in range(30)]
     try:
         for stream in streams:
             stream.sendall(HEADER.encode())
@@ -193,7 +199,7 @@ def test_questions_of_strangers_do_not_break_a_link(lab, juliet, romeo):
 
 def test_verify_of_a_key_that_nobody_made(lab, juliet, romeo):
     """We are the authority of corp.test: a key that is neither ours nor the legacy gateway's is invalid."""
-    with socket.create_connection((lab.block.address("external"), 5269), timeout=20) as stream:
+    with connect(lab) as stream:
         stream.sendall(HEADER.encode())
         listen(stream, b"", b"</stream:features>")
         stream.sendall(f"<db:verify {PAIR} id='s-1'>0000</db:verify>".encode())
@@ -204,7 +210,8 @@ def test_verify_of_a_key_that_nobody_made(lab, juliet, romeo):
 
 def test_many_silent_connections(lab, juliet, romeo):
     """A hundred connections that say nothing, or half a header, do not keep others out."""
-    streams = [socket.create_connection((lab.block.address("external"), 5269), timeout=20) for _ in range(100)]
+    source = lab.block.user_address()
+    streams = [connect(lab, source=source) for _ in range(100)]
     try:
         for stream in streams[::2]:
             stream.sendall(HEADER[:60].encode())
@@ -218,7 +225,7 @@ def test_many_silent_connections(lab, juliet, romeo):
 def test_unproved_connections_keep_nobody_out(new_lab, said):
     """More of them than there may be streams, and than a partner may have: partners get in, and our links out."""
     lab = new_lab(pool=False, settings={"s2s.streams": 30})
-    streams = [socket.create_connection((lab.block.address("external"), 5269), timeout=20) for _ in range(60)]
+    streams = [connect(lab) for _ in range(60)]
     try:
         for stream in streams:
             with contextlib.suppress(ConnectionError):  # displaced already

@@ -56,6 +56,7 @@ def test_strangers_keep_nobody_out(new_lab):
     assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
     before = lab.bridge.link("partner.test", "in")["id"]
     streams = [connect(lab, lab.block.user_address())[0] for _ in range(30)]
+    lab.bridge.process.wait_line("stream-accepted .*peer={}:{}$".format(*streams[-1].getsockname()))
     assert len([line for line in lab.bridge.process.lines if "stream-displaced" in line]) >= 20
     assert lab.bridge.link("partner.test", "in")["id"] == before
     assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"

@@ -115,12 +115,12 @@ static bool is_bidirectional(const struct sock *s, const char *local, const char
 	       (strbuf_has(&s->in, s->tls_in, "success") || strbuf_has(&s->in, s->tls_in, "valid"));
 }
 
-/* A component's server vouches for everybody but us. */
+/* A component's server vouches for everybody but those whom we know to be ours. */
 static bool is_component_of(const struct sock *s, const char *local, const char *remote)
 {
-	return strcmp(local, "branch.test") == 0 && strcmp(remote, "corp.test") != 0 &&
-	       strcmp(remote, local) != 0 && strbuf_has(&s->out, 0, "<handshake>") &&
-	       strbuf_has(&s->in, 0, "handshake");
+	return strcmp(local, "branch.test") == 0 &&
+	       (strcmp(remote, "corp.test") != 0 || world.registry_fails) && strcmp(remote, local) != 0 &&
+	       strbuf_has(&s->out, 0, "<handshake>") && strbuf_has(&s->in, 0, "handshake");
 }
 
 bool oracle_has_proved(const struct sock *s, const char *local, const char *remote)

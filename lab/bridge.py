@@ -183,7 +183,7 @@ class Bridge:
             ready.settimeout(0.2)
             self.process = Process("poolbridge" if self._starts == 1 else f"poolbridge-{self._starts}",
                                    [DAEMON, "-c", self.config], self._lab.folder, self._lab.guard,
-                                   env=dict(self._sanitizers(), NOTIFY_SOCKET=notify))
+                                   env=dict(SANITIZERS, NOTIFY_SOCKET=notify))
             for _ in range(int(WAIT / 0.2)):
                 try:
                     if "READY=1" in ready.recv(4096).decode().split("\n"):
@@ -192,17 +192,6 @@ class Bridge:
                     if not self.process.running():
                         break
         raise ProcessError(f"poolbridge did not get ready\n{self.process.tail()}")
-
-    def _sanitizers(self):
-        if not self._lab.sip_authority:
-            return SANITIZERS
-        # sofia-sip 1.12.11 forgets the alternative names of each certificate that it is shown, and who asked OpenSSL
-        # for the memory shows only in full stacks, which take too long.
-        path = os.path.join(self.folder, "lsan.supp")
-        with open(os.path.join(TOP, "tests", "lsan.supp"), encoding="utf-8") as known, \
-                open(path, "w", encoding="utf-8") as out:
-            out.write(known.read() + "leak:libcrypto.so\n")
-        return dict(SANITIZERS, LSAN_OPTIONS=f"suppressions={path}:print_suppressions=0")
 
     def reload(self):
         mark = self.process.mark()

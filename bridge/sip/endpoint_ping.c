@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-enum { PATIENCE_MS = 10 * 1000 };
+enum { PATIENCE_MS = 5 * 1000 };
 
 struct ping {
 	struct sip_endpoint *ep;

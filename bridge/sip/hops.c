@@ -8,8 +8,8 @@
  * nothing is sent twice for that (RFC 3263 section 4.3).
  *
  * A target that has never answered OPTIONS is not believed to be down because it
- * is silent about it: there are peers that drop it. Such a one is tried again
- * with a request when its rest is over.
+ * is silent about it: there are peers that drop it. Such a one is tried with a
+ * request.
  *
  * Owns the targets. Nothing is fatal.
  */
@@ -75,10 +75,12 @@ static void set_state(struct target *t, enum target_state state)
 		[TARGET_DOWN] = "sip-hop-down",
 	};
 
-	if (t->state != state)
-		log_event(state == TARGET_UP ? LOG_NOTICE : LOG_WARNING, events[state], NULL,
-			  "pool=%s hop=%s why=%s", pool_word(t->entry->pool), log_value(t->hop.log),
-			  log_value(state == TARGET_UP ? "" : t->error));
+	if (t->state != state && state == TARGET_UP)
+		log_event(LOG_NOTICE, events[state], NULL, "pool=%s hop=%s", pool_word(t->entry->pool),
+			  log_value(t->hop.log));
+	else if (t->state != state)
+		log_event(LOG_WARNING, events[state], NULL, "pool=%s hop=%s why=%s",
+			  pool_word(t->entry->pool), log_value(t->hop.log), log_value(t->error));
 	t->state = state;
 	set_timer(t);
 }
@@ -96,7 +98,7 @@ static void on_timer(void *ctx)
 	struct target *t = ctx;
 	const int64_t ping_ms = config_of(t)->sip.ping_ms;
 
-	if (t->state == TARGET_PAUSED || (t->state == TARGET_DOWN && (ping_ms == 0 || !t->answers_pings))) {
+	if (t->state == TARGET_PAUSED || (t->state == TARGET_DOWN && ping_ms == 0)) {
 		t->heard = now_of(t); /* of it is not known more; the next ping has time */
 		set_state(t, TARGET_UP);
 	} else if (t->state == TARGET_UP && t->heard + ping_ms > now_of(t)) {
@@ -189,14 +191,10 @@ void sip_hops_pinged(struct sip_hops *h, unsigned id, enum sip_outcome outcome, 
 
 	if (t == NULL)
 		return;
-	if (outcome == SIP_HOP_SILENT && !t->answers_pings && t->state == TARGET_UP) {
-		t->pinging = false;
-		t->heard = now_of(t);
-		set_timer(t);
-		return;
-	}
 	if (outcome == SIP_HOP_ANSWERED || outcome == SIP_HOP_BUSY)
 		t->answers_pings = true;
+	if (outcome == SIP_HOP_SILENT && !t->answers_pings) /* deaf, perhaps; it takes a request to know */
+		outcome = SIP_HOP_ANSWERED;
 	conclude(t, outcome, retry_after, why);
 	t->pinging = false;
 	set_timer(t);

@@ -23,6 +23,8 @@
 /* How long a pool may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
 enum { STOP_MS = 2000 };
 
+enum { T1_MS = 500 }; /* RFC 3261 section 17.1.1.1 */
+
 static void refuse(struct stanza *stanza, enum condition condition, const char *text, delivery_fn *done,
 		   void *done_ctx)
 {
@@ -121,6 +123,7 @@ static enum err open_endpoint(struct gateway *g, const struct gateway_setup *fro
 				   .on_cancel = on_cancel,
 				   .ctx = g,
 				   .t1_ms = from->t1_ms };
+
 	enum err e = OK;
 
 	if (g->config->sip.listen.count > 0)
@@ -144,7 +147,10 @@ enum err gateway_create(const struct gateway_setup *setup, struct gateway **out,
 	struct gateway *g = xcalloc(1, sizeof(*g));
 	enum err e;
 
-	*g = (struct gateway){ .loop = setup->loop, .config = setup->config, .router = setup->router };
+	*g = (struct gateway){ .loop = setup->loop,
+			       .config = setup->config,
+			       .router = setup->router,
+			       .t1_ms = setup->t1_ms > 0 ? setup->t1_ms : T1_MS };
 	e = random_hex(g->id_prefix, sizeof(g->id_prefix));
 	if (e != OK)
 		*why = "the system gives no random numbers for message ids";
@@ -237,6 +243,11 @@ void gateway_destroy(struct gateway *g)
 	sip_relay_destroy(g->relay);
 	sip_endpoint_destroy(g->endpoint);
 	free(g);
+}
+
+enum err gateway_reload(struct gateway *g, const char **why)
+{
+	return g->endpoint != NULL ? sip_endpoint_reload(g->endpoint, why) : OK;
 }
 
 json_t *gateway_status(const struct gateway *g)

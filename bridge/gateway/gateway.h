@@ -33,6 +33,8 @@ MUST_CHECK enum err gateway_create(const struct gateway_setup *setup, struct gat
 void gateway_stop(struct gateway *g, void (*finished)(void *ctx), void *ctx);
 void gateway_abort(struct gateway *g);   /* the same at once: what is under way fails; again is allowed */
 void gateway_destroy(struct gateway *g); /* before the router; NULL is allowed */
+/* Read SIP's certificates again; on failure what was loaded before stays in use. */
+MUST_CHECK enum err gateway_reload(struct gateway *g, const char **why);
 json_t *gateway_status(const struct gateway *g);
 
 #endif

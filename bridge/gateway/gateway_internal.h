@@ -34,6 +34,7 @@ struct gateway {
 	struct sip_endpoint *endpoint; /* NULL: no SIP is configured */
 	struct sip_relay *relay;       /* likewise */
 	bool stopped;
+	int64_t t1_ms;                 /* SIP's timer T1, from which other times follow */
 	struct loop_timer *stop_timer; /* NULL: not stopping, or stopped */
 	void (*finished)(void *ctx);
 	void *finished_ctx;

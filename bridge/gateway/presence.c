@@ -8,7 +8,9 @@
  * the ledger before the turn ends.
  *
  * A probe that the ledger knows nothing of is no reason to deny: contacts may
- * know each other from before us. The pool is asked, and its word alone decides.
+ * know each other from before us. The pool is asked, and its word alone decides;
+ * a state that was only fetched would soon be wrong, so it becomes a subscription
+ * where the pool says "active".
  *
  * Owns the watches. Nothing is fatal.
  */
@@ -16,8 +18,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { PROBE_MS = 50, PROBES_A_TIME = 10 };
+#include <utlist.h>
 
 /* --- the book --- */
 
@@ -82,8 +83,8 @@ static void watch_free(struct watch *w)
 {
 	struct presence_book *b = w->book;
 
-	if (b->to_probe == w)
-		b->to_probe = w->hh.next;
+	if (b->next_watch == w)
+		b->next_watch = w->hh.next;
 	HASH_DEL(b->watches, w);
 	if (w->subscriber != NULL)
 		subscriber_free(w->subscriber);
@@ -118,6 +119,18 @@ static enum err store_half(struct watch *w, enum ledger_direction direction, enu
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
+/* The rows of dialogs go with the half that they hang on. */
+static void forget_rows(struct watch *w)
+{
+	struct notifier *n;
+
+	if (w->state.in == SUBSCRIPTION_NONE && w->subscriber != NULL)
+		w->subscriber->row = 0;
+	if (w->state.out == SUBSCRIPTION_NONE)
+		DL_FOREACH (w->notifiers, n)
+			n->row = 0;
+}
+
 enum err watch_step(struct watch *w, struct subscription next)
 {
 	enum err e = OK;
@@ -126,12 +139,23 @@ enum err watch_step(struct watch *w, struct subscription next)
 		e = store_half(w, LEDGER_TO_LOCAL, next.in);
 	if (e == OK && next.out != w->state.out)
 		e = store_half(w, LEDGER_TO_CONTACT, next.out);
-	if (e == OK)
+	if (e == OK) {
 		w->state = next;
-	else
+		forget_rows(w);
+	} else {
 		log_event(LOG_ERROR, "ledger", NULL, "pair=%s why=%s", log_value(w->key),
 			  log_value(err_text(e)));
+	}
 	return e;
+}
+
+enum err watch_decide(const struct watch *w, struct verdict *out)
+{
+	struct jid local, contact;
+
+	if (!watch_jids(w, &local, &contact))
+		return ERR_SYNTAX;
+	return router_decide(w->book->gateway->router, &local, contact.domain, out);
 }
 
 /* --- to the contact --- */
@@ -182,12 +206,12 @@ static void take_subscribe(struct event *e, struct watch *w)
 	}
 	if (step.reply != NULL) {
 		watch_send(w, step.reply);
-		subscriber_tell(w);
+		tell_again(w);
 	}
 	if (w->subscriber == NULL)
-		subscriber_start(w, e->verdict->pool, false);
+		subscriber_start(w, false);
 	else
-		w->subscriber->probed = false;
+		subscriber_asked(w->subscriber);
 }
 
 static void take_unsubscribe(struct event *e, struct watch *w)
@@ -196,8 +220,8 @@ static void take_unsubscribe(struct event *e, struct watch *w)
 
 	if (watch_step(w, step.next) != OK)
 		fail(e, COND_INTERNAL_SERVER_ERROR, "the subscription cannot be changed now");
-	else
-		subscriber_end(w);
+	else if (w->subscriber != NULL)
+		subscriber_end(w->subscriber, step.reply != NULL);
 }
 
 static void take_subscribed(struct event *e, struct watch *w)
@@ -227,36 +251,50 @@ static void take_unsubscribed(struct event *e, struct watch *w)
 
 static void take_probe(struct event *e, struct watch *w)
 {
-	if (w->subscriber == NULL) {
-		subscriber_start(w, e->verdict->pool, w->state.in == SUBSCRIPTION_NONE);
-	} else if (w->state.in == SUBSCRIPTION_ACTIVE) {
-		w->untold = true;
-		subscriber_tell(w);
+	if (w->state.in == SUBSCRIPTION_ACTIVE) {
+		tell_again(w);
+		if (w->subscriber == NULL)
+			subscriber_start(w, false);
+	} else if (w->state.in == SUBSCRIPTION_NONE && !may_ask(e, w)) {
+		watch_send(w, "unsubscribed");
+	} else if (w->subscriber == NULL) {
+		subscriber_start(w, w->state.in == SUBSCRIPTION_NONE);
 	}
 }
 
+/* Whether it says something new. */
+static bool put_known(struct watch *w, const struct presence *p)
+{
+	const struct presence *old = presence_list_find(&w->known, p->resource);
+	bool there = old != NULL;
+
+	if (p->available)
+		return (!there || !presence_equal(old, p)) && presence_list_put(&w->known, p) == OK;
+	presence_list_remove(&w->known, p->resource);
+	return there;
+}
+
+/* Of a contact who has not approved, it is the answer to a probe, or nobody's business. */
 static void take_state(struct event *e, struct watch *w)
 {
 	struct presence p = { .available = false };
 	bool changed;
 
-	if (w->state.out != SUBSCRIPTION_ACTIVE || presence_from_stanza(e->stanza, &p) != OK)
+	if (w->state.out != SUBSCRIPTION_ACTIVE && !notifier_looks(w))
 		return;
-	if (e->contact->resource[0] == '\0' && !p.available) {
+	if (presence_from_stanza(e->stanza, &p) != OK)
+		return;
+	if (p.resource == NULL && !p.available) {
 		changed = w->known.count > 0;
-		presence_list_clear(&w->known); /* RFC 6121 section 4.5.2: all of them */
-	} else if (p.available) {
-		const struct presence *old = presence_list_find(&w->known, p.resource);
-
-		changed = (old == NULL || !presence_equal(old, &p)) && presence_list_put(&w->known, &p) == OK;
+		presence_list_clear(&w->known); /* of the user, so of all that he has */
 	} else {
-		changed = presence_list_find(&w->known, p.resource) != NULL;
-		presence_list_remove(&w->known, p.resource);
+		changed = put_known(w, &p);
 	}
 	presence_clear(&p);
-	if (changed || !w->heard)
-		notifier_notify_all(w);
+	changed = changed || !w->heard;
 	w->heard = true;
+	if (changed)
+		notifier_notify_all(w);
 }
 
 static void take(struct event *e)
@@ -284,7 +322,6 @@ static void take(struct event *e)
 				  : watch_find(e->book, e->local, e->contact);
 		if (w == NULL)
 			return;
-		w->no_status = e->verdict->partner_type != PARTNER_FEDERATED;
 		types[i].take(e, w);
 		w = watch_find(e->book, e->local, e->contact); /* its last end may have freed it */
 		if (w != NULL)
@@ -348,25 +385,6 @@ bool presence_take(struct presence_book *b, const struct sip_request *r)
 
 /* --- the book as an object --- */
 
-/* After a restart nothing is known of the contacts whom a pool's users watch: their servers say it again. */
-static void on_probe_timer(void *ctx)
-{
-	struct presence_book *b = ctx;
-	struct watch *next;
-
-	for (int i = 0; b->to_probe != NULL && i < PROBES_A_TIME; b->to_probe = next) {
-		struct watch *w = b->to_probe;
-
-		next = w->hh.next;
-		if (w->notifiers == NULL || w->heard)
-			continue;
-		watch_send(w, w->state.out == SUBSCRIPTION_ACTIVE ? "probe" : "subscribe");
-		i++;
-	}
-	if (b->to_probe != NULL)
-		loop_timer_set(b->probe_timer, PROBE_MS);
-}
-
 enum err presence_create(struct gateway *g, struct ledger *ledger, struct presence_book **out)
 {
 	struct presence_book *b = xcalloc(1, sizeof(*b));
@@ -374,16 +392,15 @@ enum err presence_create(struct gateway *g, struct ledger *ledger, struct presen
 
 	b->gateway = g;
 	b->ledger = ledger;
-	b->probe_timer = loop_timer_create(g->loop, on_probe_timer, b);
+	b->delivery = xcalloc(1, sizeof(*b->delivery));
+	b->delivery->book = b;
 	if (ledger != NULL && g->endpoint != NULL)
-		e = store_load(b);
+		e = start_load(b);
 	if (e != OK) {
 		presence_destroy(b);
 		return e;
 	}
-	b->to_probe = b->watches;
-	if (b->to_probe != NULL)
-		loop_timer_set(b->probe_timer, PROBE_MS);
+	start_asking(b);
 	*out = b;
 	return OK;
 }
@@ -394,7 +411,10 @@ void presence_destroy(struct presence_book *b)
 		return;
 	while (b->watches != NULL)
 		watch_free(b->watches);
-	loop_timer_destroy(b->probe_timer);
+	loop_timer_destroy(b->start_timer);
+	b->delivery->book = NULL;
+	if (b->delivery->under_way == 0)
+		free(b->delivery);
 	free(b);
 }
 

@@ -23,10 +23,15 @@ struct subscriber {
 	struct sip_outgoing *request; /* NULL: none under way */
 	struct loop_timer *timer;     /* the next SUBSCRIBE, or the NOTIFY that is waited for */
 	int64_t row;                  /* of the dialog in the ledger; 0: none */
-	int64_t expires_at;           /* Unix seconds */
+	int64_t expires_at;           /* Unix seconds: as long holds what was last heard */
+	int64_t began_ms;             /* when the dialog was made, of loop_now(); 0: before the start */
+	int64_t least;                /* seconds that the pool insists on; 0: any */
 	unsigned failures;            /* in a row */
-	enum pool pool;               /* for the next dialog */
 	bool probed;                  /* begun by a probe alone: nobody has asked for approval */
+	bool awaited;                 /* a NOTIFY has to follow the SUBSCRIBE */
+	bool ending;                  /* Expires: 0 was sent */
+	bool farewell;                /* ending: "unsubscribed" is still to be said */
+	bool last_heard;              /* ending: the last NOTIFY has come */
 	UT_hash_handle hh;
 	char *key; /* Call-ID and local tag; owned */
 };
@@ -42,6 +47,7 @@ struct notifier {
 	bool dirty;         /* there is something new since the NOTIFY that is under way */
 	bool over;          /* the NOTIFY under way, or to come, is the last */
 	bool look;          /* one NOTIFY was asked for */
+	unsigned failures;  /* of NOTIFYs, in a row */
 	const char *reason; /* of its end; static */
 	struct notifier *prev, *next;
 	UT_hash_handle hh;
@@ -53,8 +59,7 @@ struct watch {
 	struct presence_book *book;
 	struct subscription state;
 	struct subscriber *subscriber; /* NULL: the contact does not watch */
-	bool no_status;                /* the partner may not see what users say of their presence */
-	bool untold;                   /* something did not arrive: tell all of it again */
+	bool untold;                   /* it may not have arrived: tell all of it again */
 	struct presence_list told;     /* of the local user, as the contact has it */
 	struct notifier *notifiers;
 	bool heard;                 /* known is what the contact says, not what we assume */
@@ -64,15 +69,24 @@ struct watch {
 	char key[]; /* "LOCAL CONTACT", bare */
 };
 
+/* What is on its way to contacts; outlives the book until the router has told of all of it. */
+struct delivery {
+	struct presence_book *book; /* NULL: gone */
+	size_t under_way;
+};
+
 struct presence_book {
 	struct gateway *gateway;
 	struct ledger *ledger;
+	struct delivery *delivery;
 	struct watch *watches;
 	struct subscriber *subscribers; /* by key */
 	struct notifier *notifiers;     /* by key */
 	size_t under_way;               /* SUBSCRIBEs */
-	struct watch *to_probe;         /* after the start: the next one */
-	struct loop_timer *probe_timer;
+	size_t probing;                 /* subscribers begun by a probe alone */
+	struct watch *next_watch;       /* after the start: to be looked after */
+	struct loop_timer *start_timer;
+	bool asked; /* contacts have been asked for their presence since the start */
 	/* Counters for status. */
 	uint64_t notified, notices, refused;
 };
@@ -85,8 +99,10 @@ void watch_check(struct watch *w);
 bool watch_jids(const struct watch *w, struct jid *local, struct jid *contact);
 const char *watch_contact(const struct watch *w);
 void watch_local(const struct watch *w, char out[JID_BARE_SIZE]);
-/* From the local user to the contact. type NULL: available. */
+/* From the local user to the contact: one of the types of subscriptions, or a probe. */
 void watch_send(struct watch *w, const char *type);
+/* Where it is to be carried now, and what the partner may see. */
+MUST_CHECK enum err watch_decide(const struct watch *w, struct verdict *out);
 /* The watch's own errors are the caller's to answer. */
 MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
 
@@ -97,23 +113,35 @@ void store_dialog(struct watch *w, enum ledger_direction direction, const struct
 		  const char *event_id, int64_t expires_at, int64_t *row);
 void store_remove_dialog(struct presence_book *b, int64_t *row);
 void store_told(struct watch *w);
-MUST_CHECK enum err store_load(struct presence_book *b);
+void store_read_told(struct watch *w, const char *text);
 int64_t unix_now(void);
 
+/* presence_start.c: what is done once, at the start. */
+MUST_CHECK enum err start_load(struct presence_book *b);
+void start_asking(struct presence_book *b);
+
+/* presence_tell.c: what the contact is told of the local user. */
+void tell(struct watch *w, const struct presence_list *now);
+void tell_again(struct watch *w); /* all of it, as it is */
+void tell_gone(struct watch *w);
+
 /* presence_subscriber.c */
-void subscriber_start(struct watch *w, enum pool pool, bool probed);
+void subscriber_start(struct watch *w, bool probed);
 void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, int64_t expires_at,
 		       int64_t delay_ms);
-void subscriber_end(struct watch *w); /* Expires: 0 */
+/* The contact has asked, now or again. */
+void subscriber_asked(struct subscriber *s);
+/* The contact wants no more: Expires: 0. said: he is told "unsubscribed" then. */
+void subscriber_end(struct subscriber *s, bool said);
 void subscriber_free(struct subscriber *s);
 void subscriber_take_notify(struct subscriber *s, const struct sip_request *r);
-void subscriber_tell(struct watch *w); /* all that the contact should see now */
 
 /* presence_notifier.c */
 void notifier_resume(struct watch *w, struct sip_dialog *dialog, const char *event_id, int64_t row,
-		     int64_t expires_at);
+		     int64_t expires_at, int64_t delay_ms);
 void notifier_free(struct notifier *n);
 void notifier_take(struct notifier *n, const struct sip_request *r);
+bool notifier_looks(const struct watch *w); /* somebody waits for what a probe brings */
 void notifier_notify_all(struct watch *w);
 void notifier_end_all(struct watch *w, const char *reason);
 

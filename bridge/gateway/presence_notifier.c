@@ -10,7 +10,9 @@
  * sees of the user by his own subscription).
  *
  * One NOTIFY is under way for each dialog; what changes meanwhile goes with the
- * next. Each owns its dialog and its row in the ledger. Nothing is fatal.
+ * next. One that asks only once (Expires: 0) waits a little for the answer to a
+ * probe, when nothing is known. Each owns its dialog and its row in the ledger.
+ * Nothing is fatal.
  */
 #include "bridge/gateway/presence_internal.h"
 
@@ -25,8 +27,11 @@ enum {
 	EXPIRES_MIN = 60,
 	EXPIRES_MAX = 28800,
 	NOTIFIERS_MAX = 16,
-	RETRY_MS = 5000,
-	LOOK_MS = 3000
+	/* In units of T1: five seconds, five minutes, three seconds, a tenth of one. */
+	RETRY_MIN_T1 = 10,
+	RETRY_MAX_T1 = 600,
+	LOOK_T1 = 6,
+	MORE_T1_PART = 5 /* of it */
 };
 
 /* --- the object --- */
@@ -66,6 +71,13 @@ void notifier_free(struct notifier *n)
 	free(n);
 }
 
+static void arm(struct notifier *n)
+{
+	int64_t left = n->expires_at - unix_now();
+
+	loop_timer_set(n->timer, left > 0 ? 1000 * left : 0);
+}
+
 /* The endpoint is gone, or told so. */
 static void drop(struct notifier *n)
 {
@@ -73,10 +85,19 @@ static void drop(struct notifier *n)
 
 	store_remove_dialog(w->book, &n->row);
 	notifier_free(n);
+	if (w->state.out != SUBSCRIPTION_ACTIVE && !notifier_looks(w)) {
+		presence_list_clear(&w->known); /* an answer to a probe, which nobody keeps up */
+		w->heard = false;
+	}
 	watch_check(w);
 }
 
 /* --- NOTIFY --- */
+
+static int64_t times_t1(const struct notifier *n, int64_t times)
+{
+	return times * n->watch->book->gateway->t1_ms;
+}
 
 static const char *state_of(const struct notifier *n)
 {
@@ -99,7 +120,7 @@ static bool write_body(const struct notifier *n, struct strbuf *out)
 {
 	static const struct presence_list nobody = { .count = 0 };
 	const struct watch *w = n->watch;
-	bool known = w->state.out == SUBSCRIPTION_ACTIVE && w->heard;
+	bool known = w->heard && (w->state.out == SUBSCRIPTION_ACTIVE || n->look);
 
 	/*
 	 * Pending says nothing of the contact, who has not agreed yet (RFC 3856 section 6.6.2); nor does an
@@ -111,20 +132,51 @@ static bool write_body(const struct notifier *n, struct strbuf *out)
 	       OK;
 }
 
+/* RFC 6665 section 4.2.2: after these, and after silence, the endpoint has no such subscription any more. */
+static bool ends_dialog(unsigned status)
+{
+	static const unsigned ends[] = {
+		404, 405, 408, 410, 416, 480, 481, 482, 483, 484, 485, 489, 501, 604
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
+		if (ends[i] == status)
+			return true;
+	return false;
+}
+
 static void notify(struct notifier *n);
+
+static void retry_later(struct notifier *n, int64_t after)
+{
+	int64_t wait = times_t1(n, RETRY_MIN_T1), max = times_t1(n, RETRY_MAX_T1);
+
+	for (unsigned i = 0; i < n->failures && wait < max; i++)
+		wait *= 2;
+	n->failures++;
+	if (after > 0 && 1000 * after > wait)
+		wait = 1000 * after;
+	loop_timer_set(n->timer, wait < max ? wait : max);
+}
 
 static void on_response(void *ctx, const struct sip_response *r)
 {
 	struct notifier *n = ctx;
 
 	n->request = NULL;
-	/* RFC 6665 section 4.2.2: silence and 481 end it; other failures are of this one request. */
-	if (r->status == 481 || r->status == 408 || (n->over && !n->dirty))
+	if (r->status / 100 != 2)
+		log_event(LOG_INFO, "notify-answered", NULL, "pair=%s status=%u phrase=%s",
+			  log_value(n->watch->key), r->status, log_value(r->phrase));
+	if (ends_dialog(r->status) || (n->over && !n->dirty)) {
 		drop(n);
-	else if (r->status == 503 && !n->over)
-		loop_timer_set(n->timer, RETRY_MS);
-	else if (n->dirty)
+	} else if (n->dirty) {
 		notify(n);
+	} else if (r->status / 100 == 5) {
+		retry_later(n, r->retry_after);
+	} else if (n->failures > 0) {
+		n->failures = 0;
+		arm(n);
+	}
 }
 
 static void notify(struct notifier *n)
@@ -139,7 +191,7 @@ static void notify(struct notifier *n)
 				 .headers = headers,
 				 .header_count = ARRAY_SIZE(headers) };
 
-	if (n->look) {
+	if (n->look && !n->over) {
 		n->over = true;
 		n->reason = "timeout";
 	}
@@ -165,18 +217,13 @@ static void finish(struct notifier *n, const char *reason)
 	notify(n);
 }
 
-static void arm(struct notifier *n)
-{
-	int64_t left = n->expires_at - unix_now();
-
-	loop_timer_set(n->timer, left > 0 ? 1000 * left : 0);
-}
-
 /* Its time is over, or a NOTIFY is to be tried again. */
 static void on_timer(void *ctx)
 {
 	struct notifier *n = ctx;
 
+	if (n->over)
+		return;
 	if (n->expires_at <= unix_now()) {
 		finish(n, "timeout");
 		return;
@@ -189,8 +236,11 @@ void notifier_notify_all(struct watch *w)
 {
 	struct notifier *n;
 
+	/* The probe that a look waits for may be answered by several resources, at once. */
 	DL_FOREACH (w->notifiers, n)
-		if (!n->over)
+		if (n->look && !n->over)
+			loop_timer_set(n->timer, times_t1(n, 1) / MORE_T1_PART);
+		else if (!n->over)
 			notify(n);
 }
 
@@ -203,8 +253,18 @@ void notifier_end_all(struct watch *w, const char *reason)
 			finish(n, reason);
 }
 
+bool notifier_looks(const struct watch *w)
+{
+	const struct notifier *n;
+
+	DL_FOREACH (w->notifiers, n)
+		if (n->look && !n->over)
+			return true;
+	return false;
+}
+
 void notifier_resume(struct watch *w, struct sip_dialog *dialog, const char *event_id, int64_t row,
-		     int64_t expires_at)
+		     int64_t expires_at, int64_t delay_ms)
 {
 	struct notifier *n = create(w, dialog, event_id);
 
@@ -214,7 +274,10 @@ void notifier_resume(struct watch *w, struct sip_dialog *dialog, const char *eve
 	}
 	n->row = row;
 	n->expires_at = expires_at;
-	arm(n);
+	if (expires_at > unix_now())
+		arm(n);
+	else
+		loop_timer_set(n->timer, delay_ms);
 }
 
 /* --- SUBSCRIBE --- */
@@ -269,75 +332,109 @@ static void accept_subscribe(const struct sip_request *r, int64_t expires)
 /* The id parameter of Event, a token (RFC 6665 section 8.2.1). */
 static void event_id_of(const struct sip_request *r, char *out, size_t size)
 {
-	const char *event = sip_header(r->view, "Event", 0);
-	const char *id = event != NULL ? strcasestr(event, ";id=") : NULL;
-	size_t n = id != NULL ? strcspn(id + 4, "; \t") : 0;
+	const char *at = sip_header(r->view, "Event", 0);
+	size_t n;
 
 	out[0] = '\0';
-	if (n > 0 && n < size) {
-		memcpy(out, id + 4, n);
-		out[n] = '\0';
+	while (at != NULL && (at = strchr(at, ';')) != NULL) {
+		at += 1 + strspn(at + 1, " \t");
+		if (strncasecmp(at, "id=", 3) != 0)
+			continue;
+		n = strspn(at + 3,
+			   "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.!%*_+`'~");
+		if (n > 0 && n < size)
+			snprintf(out, size, "%.*s", (int)n, at + 3);
+		return;
 	}
 }
 
 /* The contact is asked when he has not been; else what he says now is asked for. */
-static void ask_contact(struct watch *w)
+static enum err ask_contact(struct watch *w)
 {
 	struct subscription_step step = subscription_outbound(w->state, SUBSCRIPTION_SUBSCRIBE);
+	enum err e = OK;
 
 	if (w->state.out == SUBSCRIPTION_ACTIVE) {
 		if (!w->heard)
 			watch_send(w, "probe");
-	} else if (watch_step(w, step.next) == OK) {
-		watch_send(w, "subscribe");
+		return OK;
 	}
+	e = watch_step(w, step.next);
+	if (e == OK)
+		watch_send(w, "subscribe");
+	return e;
 }
 
-static size_t count(const struct watch *w)
+/* One endpoint too many: the oldest, perhaps long dead, gives way. */
+static void make_room(struct watch *w)
 {
-	const struct notifier *n;
+	struct notifier *n, *oldest = NULL;
 	size_t total = 0;
 
-	DL_COUNT(w->notifiers, n, total);
-	return total;
+	DL_FOREACH (w->notifiers, n) {
+		if (n->over)
+			continue;
+		if (oldest == NULL)
+			oldest = n;
+		total++;
+	}
+	if (total < NOTIFIERS_MAX)
+		return;
+	store_remove_dialog(w->book, &oldest->row);
+	finish(oldest, "probation");
 }
 
-static void begin(struct watch *w, const struct sip_request *r)
+static struct notifier *accept_dialog(struct watch *w, const struct sip_request *r)
 {
 	char event_id[128];
 	struct sip_dialog *dialog;
 	struct notifier *n = NULL;
-	int64_t expires = granted(r);
 
-	if (count(w) >= NOTIFIERS_MAX) {
-		sip_answer(r->transaction, 503, NULL, "Retry-After: 60");
+	event_id_of(r, event_id, sizeof(event_id));
+	if (sip_dialog_accept(r, &dialog) != OK)
+		return NULL;
+	n = create(w, dialog, event_id);
+	if (n == NULL)
+		sip_dialog_free(dialog);
+	return n;
+}
+
+/* Only what is known now is wanted (RFC 6665 section 4.4.3, RFC 8048 section 7.2). */
+static void look(struct notifier *n)
+{
+	n->look = true;
+	if (n->watch->heard) {
+		notify(n);
 		return;
 	}
-	event_id_of(r, event_id, sizeof(event_id));
-	if (sip_dialog_accept(r, &dialog) == OK) {
-		n = create(w, dialog, event_id);
-		if (n == NULL)
-			sip_dialog_free(dialog);
-	}
+	watch_send(n->watch, "probe");
+	loop_timer_set(n->timer, times_t1(n, LOOK_T1));
+}
+
+static void begin(struct watch *w, const struct sip_request *r)
+{
+	int64_t expires = granted(r);
+	struct notifier *n;
+
+	make_room(w);
+	n = accept_dialog(w, r);
 	if (n == NULL) {
 		sip_answer(r->transaction, 400, NULL, NULL);
 		return;
 	}
-	accept_subscribe(r, expires);
 	n->expires_at = unix_now() + expires;
-	n->look = expires == 0; /* RFC 8048 section 6 */
-	if (n->look && w->state.out == SUBSCRIPTION_ACTIVE && !w->heard) {
-		watch_send(w, "probe");
-		loop_timer_set(n->timer, LOOK_MS);
+	if (expires > 0 && ask_contact(w) != OK) {
+		w->book->refused++;
+		sip_answer(r->transaction, 500, "No Room for Subscriptions", "Retry-After: 600");
+		notifier_free(n);
 		return;
 	}
-	if (n->look) {
-		notify(n);
+	accept_subscribe(r, expires);
+	if (expires == 0) {
+		look(n);
 		return;
 	}
-	ask_contact(w);
-	if (w->state.out != SUBSCRIPTION_NONE)
-		store_dialog(w, LEDGER_TO_CONTACT, n->dialog, n->event_id, n->expires_at, &n->row);
+	store_dialog(w, LEDGER_TO_CONTACT, n->dialog, n->event_id, n->expires_at, &n->row);
 	notify(n);
 	arm(n);
 }

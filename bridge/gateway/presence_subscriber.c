@@ -9,7 +9,11 @@
  * it is tried again, ever more seldom, and the contact keeps his subscription.
  * Meanwhile nobody is shown as being there of whom nothing is known any more.
  *
- * A subscription begun by a probe alone has no right to deny: nobody has asked.
+ * Where the user lives is asked of the router each time. When he is no longer
+ * ours, the subscription is left alone until he comes back.
+ *
+ * One that was begun by a probe alone becomes a subscription when the pool says
+ * that it is active; it asks nobody for approval, so it does not wait for one.
  * Owns its dialog and its row in the ledger. Nothing is fatal.
  */
 #include "bridge/gateway/presence_internal.h"
@@ -21,83 +25,28 @@
 enum {
 	EXPIRES_MAX = 28800, /* what the gateways of the pools use, too */
 	UNDER_WAY_MAX = 200,
+	PROBING_MAX = 1000,
 	BUSY_MS = 500,
-	RETRY_MIN_S = 30,
-	RETRY_MAX_S = 3600,
-	NOTIFY_MS = 32 * 1000 /* timer N (RFC 6665 section 4.1.2.4) */
+	/* In units of T1: half a minute, half an hour, ten seconds, timer N (RFC 6665 section 4.1.2.4). */
+	RETRY_MIN_T1 = 60,
+	RETRY_MAX_T1 = 3600,
+	ANEW_T1 = 20,
+	NOTIFY_T1 = 64
 };
 
 static void send_subscribe(struct subscriber *s, int64_t expires);
 
 /* What we ask for, in seconds. */
-static int64_t lifetime(const struct presence_book *b)
+static int64_t lifetime(const struct subscriber *s)
 {
-	return b->gateway->config->presence.expires_ms / 1000;
+	int64_t ours = s->watch->book->gateway->config->presence.expires_ms / 1000;
+
+	return s->least > ours ? s->least : ours;
 }
 
-/* --- what the contact is told --- */
-
-static void tell_one(struct watch *w, const struct presence *p)
+static int64_t times_t1(const struct subscriber *s, int64_t n)
 {
-	char local[JID_BARE_SIZE], from[JID_BARE_SIZE + 1 + JID_PART_MAX];
-	struct presence_stanza how = { .from = from, .to = watch_contact(w), .no_status = w->no_status };
-	struct stanza *stanza;
-
-	watch_local(w, local);
-	snprintf(from, sizeof(from), "%s%s%s", local, p->resource != NULL ? "/" : "",
-		 p->resource != NULL ? p->resource : "");
-	if (presence_to_stanza(p, &how, &stanza) != OK)
-		return;
-	w->book->notices++;
-	gateway_submit(w->book->gateway, stanza);
-	stanza_unref(stanza);
-}
-
-/* First what is there, then what is no more: the contact sees no gap. */
-static void tell_changes(struct watch *w, const struct presence_list *now)
-{
-	for (size_t i = 0; i < now->count; i++) {
-		const struct presence *p = &now->items[i], *old = presence_list_find(&w->told, p->resource);
-
-		if (p->available && (w->untold || old == NULL || !presence_equal(old, p)))
-			tell_one(w, p);
-	}
-	for (size_t i = 0; i < w->told.count; i++) {
-		const struct presence *p = presence_list_find(now, w->told.items[i].resource);
-		struct presence gone = { .resource = w->told.items[i].resource };
-
-		if (w->told.items[i].available && (p == NULL || !p->available))
-			tell_one(w, &gone);
-	}
-	w->untold = false;
-}
-
-static void tell(struct watch *w, const struct presence_list *now)
-{
-	if (!w->untold && presence_list_equal(&w->told, now))
-		return;
-	tell_changes(w, now);
-	presence_list_clear(&w->told);
-	presence_list_copy(now, &w->told);
-	store_told(w);
-}
-
-void subscriber_tell(struct watch *w)
-{
-	static const struct presence nobody = { .available = false };
-
-	if (w->told.count == 0)
-		tell_one(w, &nobody);
-	w->untold = true;
-	tell_changes(w, &w->told);
-}
-
-static void tell_gone(struct watch *w)
-{
-	const struct presence_list nobody = { .count = 0 };
-
-	w->untold = false;
-	tell(w, &nobody);
+	return n * s->watch->book->gateway->t1_ms;
 }
 
 /* --- the object --- */
@@ -118,23 +67,39 @@ static void publish(struct subscriber *s)
 	HASH_ADD_KEYPTR(hh, b->subscribers, s->key, strlen(s->key), s);
 }
 
+static void cancel_request(struct subscriber *s)
+{
+	if (s->request == NULL)
+		return;
+	sip_outgoing_cancel(s->request);
+	s->request = NULL;
+	s->watch->book->under_way--;
+}
+
 static void drop_dialog(struct subscriber *s)
 {
-	if (s->request != NULL) {
-		sip_outgoing_cancel(s->request);
-		s->watch->book->under_way--;
-	}
-	s->request = NULL;
+	cancel_request(s);
 	if (s->key != NULL)
 		HASH_DEL(s->watch->book->subscribers, s);
 	free(s->key);
 	s->key = NULL;
 	sip_dialog_free(s->dialog);
 	s->dialog = NULL;
+	s->awaited = false;
+}
+
+static void set_probed(struct subscriber *s, bool probed)
+{
+	struct presence_book *b = s->watch->book;
+
+	if (s->probed != probed)
+		b->probing += probed ? 1 : (size_t)-1;
+	s->probed = probed;
 }
 
 void subscriber_free(struct subscriber *s)
 {
+	set_probed(s, false);
 	s->watch->subscriber = NULL;
 	drop_dialog(s);
 	loop_timer_destroy(s->timer);
@@ -156,37 +121,93 @@ static void end(struct subscriber *s, const char *type)
 		watch_check(w);
 }
 
-/* The pool has said no; only who has asked is told. */
+/* The pool has said no. */
 static void deny(struct subscriber *s)
 {
 	s->watch->book->refused++;
-	end(s, s->probed ? NULL : "unsubscribed");
+	end(s, "unsubscribed");
 }
 
+/* --- waiting --- */
+
+/* From half of it to all of it. */
 static int64_t jitter(int64_t ms)
 {
 	return ms / 2 + (int64_t)arc4random_uniform((uint32_t)(ms / 2 > 0 ? ms / 2 : 1));
 }
 
-static void retry_later(struct subscriber *s, int64_t seconds)
+static void wait_for_refresh(struct subscriber *s)
 {
-	int64_t wait = RETRY_MIN_S;
+	int64_t left = s->expires_at - unix_now();
 
-	for (unsigned i = 0; i < s->failures && wait < RETRY_MAX_S; i++)
-		wait *= 2;
-	s->failures++;
-	if (seconds > wait)
-		wait = seconds;
-	if (wait > RETRY_MAX_S)
-		wait = RETRY_MAX_S;
-	loop_timer_set(s->timer, jitter(2000 * wait));
+	loop_timer_set(s->timer, jitter(1000 * (left > 1 ? left : 1) * 4 / 5));
 }
 
-/* Nothing is known of the user now; the subscription itself stays. */
+/* As long as what was last heard may hold, but no longer, the contact is shown it. */
+static void set_retry_timer(struct subscriber *s, int64_t ms)
+{
+	int64_t left = 1000 * (s->expires_at - unix_now());
+
+	if (s->watch->told.count > 0 && left > 0 && left < ms)
+		ms = left;
+	loop_timer_set(s->timer, ms);
+}
+
+/* From half an hour to an hour. */
+static void rest(struct subscriber *s)
+{
+	set_retry_timer(s, jitter(2 * times_t1(s, RETRY_MAX_T1)));
+}
+
+/* after: seconds that the pool has asked for; -1: none. */
+static void retry_later(struct subscriber *s, int64_t after)
+{
+	int64_t wait = times_t1(s, RETRY_MIN_T1), max = times_t1(s, RETRY_MAX_T1);
+
+	for (unsigned i = 0; i < s->failures && wait < max; i++)
+		wait *= 2;
+	s->failures++;
+	if (after > max / 1000)
+		wait = max;
+	else if (1000 * after > wait)
+		wait = 1000 * after;
+	set_retry_timer(s, jitter(2 * (wait < max ? wait : max)));
+}
+
+/* The subscription itself stays. */
 static void lose_dialog(struct subscriber *s)
 {
 	drop_dialog(s);
 	store_remove_dialog(s->watch->book, &s->row);
+}
+
+/* Nothing is known of the user now. */
+static void lose_sight(struct subscriber *s)
+{
+	lose_dialog(s);
+	s->expires_at = 0;
+	tell_gone(s->watch);
+}
+
+/* A trouble that passes: what there is stays until its time is over. */
+static void try_later(struct subscriber *s, int64_t after)
+{
+	if (s->expires_at <= unix_now())
+		lose_sight(s);
+	retry_later(s, after);
+}
+
+/* In another dialog, at once; but not again and again with a pool that ends each of them. */
+static void begin_anew(struct subscriber *s)
+{
+	bool soon = s->began_ms != 0 &&
+		    loop_now(s->watch->book->gateway->loop) - s->began_ms < times_t1(s, ANEW_T1);
+
+	lose_dialog(s);
+	if (soon)
+		retry_later(s, -1);
+	else
+		send_subscribe(s, lifetime(s));
 }
 
 /* --- responses --- */
@@ -197,7 +218,8 @@ static void read_body(struct subscriber *s, const struct presence_body *body)
 	struct presence_body with = *body;
 
 	with.known = &s->watch->told;
-	if (presence_read(&with, &list) == OK)
+	/* Without a body it is unknown, or closed (RFC 8048 section 5.2.1). */
+	if (body->size == 0 || presence_read(&with, &list) == OK)
 		tell(s->watch, &list);
 	presence_list_clear(&list);
 }
@@ -205,70 +227,107 @@ static void read_body(struct subscriber *s, const struct presence_body *body)
 static void confirm(struct subscriber *s, const struct sip_response *r)
 {
 	struct watch *w = s->watch;
-	int64_t expires = r->expires > 0 && r->expires <= EXPIRES_MAX ? r->expires : lifetime(w->book);
-	/* Some pools put the first state into the response. */
+	int64_t expires = r->expires > 0 && r->expires <= EXPIRES_MAX ? r->expires : lifetime(s);
+	/* COMPAT: some pools put the first state into the response, and send no NOTIFY then. */
 	const struct presence_body body = { .type = r->view != NULL ? sip_header(r->view, "Content-Type", 0)
 								    : NULL,
 					    .bytes = r->body,
 					    .size = r->body_size };
 
-	s->failures = 0;
 	s->expires_at = unix_now() + expires;
 	if (w->state.in != SUBSCRIPTION_NONE)
 		store_dialog(w, LEDGER_TO_LOCAL, s->dialog, NULL, s->expires_at, &s->row);
-	loop_timer_set(s->timer, jitter(1000 * expires * 4 / 5));
-	if (r->body_size > 0 && w->state.in == SUBSCRIPTION_ACTIVE)
+	if (r->body_size > 0 && w->state.in == SUBSCRIPTION_ACTIVE) {
+		s->awaited = false;
+		s->failures = 0;
 		read_body(s, &body);
+	}
+	if (s->awaited)
+		loop_timer_set(s->timer, times_t1(s, NOTIFY_T1));
+	else
+		wait_for_refresh(s);
+}
+
+static bool is_one_of(unsigned status, const unsigned *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i] == status)
+			return true;
+	return false;
 }
 
 /* Before anything was approved, whatever will not be better another time ends it, too. */
 static bool says_no(const struct subscriber *s, unsigned status)
 {
-	static const unsigned never[] = { 404, 405, 410, 501, 604 };
+	static const unsigned always[] = { 403, 489, 603 }, at_first[] = { 404, 405, 410, 501, 604 };
 
-	if (status == 403 || status == 489 || status == 603)
-		return true;
-	for (size_t i = 0; s->watch->state.in == SUBSCRIPTION_PENDING && i < ARRAY_SIZE(never); i++)
-		if (status == never[i])
-			return true;
-	return false;
+	return is_one_of(status, always, ARRAY_SIZE(always)) ||
+	       (s->watch->state.in == SUBSCRIPTION_PENDING &&
+		is_one_of(status, at_first, ARRAY_SIZE(at_first)));
 }
 
-/* Another dialog, at once: this one is not known, or its time was too short (RFC 6665 sections 4.1.2.2, 4.1.2.3). */
-static bool says_anew(const struct subscriber *s, unsigned status)
+/* RFC 6665 section 4.1.2.2: after these there is no such subscription any more. */
+static bool ends_dialog(unsigned status)
 {
-	return status == 481 && s->dialog != NULL && s->dialog->remote_tag != NULL;
+	static const unsigned ends[] = { 404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 501, 604 };
+
+	return is_one_of(status, ends, ARRAY_SIZE(ends));
+}
+
+static void take_failure(struct subscriber *s, const struct sip_response *r)
+{
+	const char *min = r->view != NULL ? sip_header(r->view, "Min-Expires", 0) : NULL;
+	int64_t least = r->status == 423 && min != NULL ? strtoll(min, NULL, 10) : 0;
+
+	if (least > lifetime(s) && least <= EXPIRES_MAX) {
+		s->least = least;
+		send_subscribe(s, least);
+	} else if (s->probed) {
+		end(s, NULL);
+	} else if (r->status == 481 && s->dialog->remote_tag != NULL) {
+		begin_anew(s);
+	} else {
+		if (ends_dialog(r->status))
+			lose_sight(s);
+		try_later(s, r->retry_after);
+	}
+}
+
+/* Expires: 0 has its answer, whatever it is; the last NOTIFY may be still to come (RFC 6665 section 4.1.2.3). */
+static void take_farewell(struct subscriber *s, const struct sip_response *r)
+{
+	if (s->farewell)
+		watch_send(s->watch, "unsubscribed");
+	s->farewell = false;
+	if (r->status / 100 != 2 || s->last_heard)
+		end(s, NULL);
+	else
+		loop_timer_set(s->timer, times_t1(s, NOTIFY_T1));
 }
 
 static void on_response(void *ctx, const struct sip_response *r)
 {
 	struct subscriber *s = ctx;
 	struct watch *w = s->watch;
-	const char *min = r->view != NULL ? sip_header(r->view, "Min-Expires", 0) : NULL;
 
 	s->request = NULL;
 	w->book->under_way--;
 	log_event(r->status / 100 == 2 ? LOG_DEBUG : LOG_INFO, "subscribe-answered", NULL,
 		  "pair=%s status=%u phrase=%s", log_value(w->key), r->status, log_value(r->phrase));
-	if (w->state.in == SUBSCRIPTION_NONE && !s->probed) {
-		end(s, "unsubscribed"); /* Expires: 0 has its answer, whatever it is */
+	if (w->book->gateway->stopped)
+		return;
+	if (s->ending && w->state.in == SUBSCRIPTION_NONE) {
+		take_farewell(s, r);
+	} else if (s->ending) { /* he has asked again meanwhile */
+		s->ending = false;
+		lose_dialog(s);
+		send_subscribe(s, lifetime(s));
 	} else if (r->status / 100 == 2) {
 		confirm(s, r);
 	} else if (says_no(s, r->status)) {
 		deny(s);
-	} else if (says_anew(s, r->status)) {
-		lose_dialog(s);
-		send_subscribe(s, lifetime(w->book));
-	} else if (r->status == 423 && min != NULL && s->failures == 0 &&
-		   strtoll(min, NULL, 10) <= EXPIRES_MAX) {
-		s->failures++;
-		send_subscribe(s, strtoll(min, NULL, 10));
 	} else {
-		if (s->expires_at <= unix_now() || r->status == 404 || r->status == 410 || r->status == 604) {
-			lose_dialog(s);
-			tell_gone(w);
-		}
-		retry_later(s, r->retry_after);
+		take_failure(s, r);
 	}
 }
 
@@ -300,6 +359,53 @@ static struct sip_dialog *new_dialog(const struct watch *w, enum pool pool)
 	return dialog;
 }
 
+/*
+ * The user is not ours now. What was told is taken back as far as the route
+ * allows; who takes him over tells the contact what is true.
+ */
+static void stand_by(struct subscriber *s, const struct verdict *v)
+{
+	log_event(LOG_INFO, "subscription-resting", NULL, "pair=%s route=%s row=%u", log_value(s->watch->key),
+		  route_name(v->route), v->row);
+	s->failures = 0;
+	if (v->route == ROUTE_HOLD) {
+		try_later(s, -1);
+		return;
+	}
+	lose_sight(s);
+	rest(s);
+}
+
+/* Where the user lives, and a dialog there. */
+static bool prepare(struct subscriber *s)
+{
+	struct verdict v;
+
+	if (watch_decide(s->watch, &v) != OK) {
+		try_later(s, -1);
+		return false;
+	}
+	if (v.route != ROUTE_GATEWAY) {
+		if (s->probed)
+			end(s, NULL);
+		else
+			stand_by(s, &v);
+		return false;
+	}
+	if (s->dialog != NULL && s->dialog->pool != v.pool)
+		lose_dialog(s); /* the old one's NOTIFYs get 481 */
+	if (s->dialog == NULL) {
+		s->dialog = new_dialog(s->watch, v.pool);
+		if (s->dialog == NULL) {
+			end(s, "unsubscribed"); /* an address that SIP cannot carry */
+			return false;
+		}
+		s->began_ms = loop_now(s->watch->book->gateway->loop);
+		publish(s);
+	}
+	return true;
+}
+
 static void send_subscribe(struct subscriber *s, int64_t expires)
 {
 	struct presence_book *b = s->watch->book;
@@ -309,63 +415,79 @@ static void send_subscribe(struct subscriber *s, int64_t expires)
 				 .headers = headers,
 				 .header_count = ARRAY_SIZE(headers) };
 
-	if (s->dialog == NULL) {
-		s->dialog = new_dialog(s->watch, s->pool);
-		if (s->dialog == NULL) {
-			retry_later(s, RETRY_MAX_S);
-			return;
-		}
-		publish(s);
-	}
+	s->awaited = false;
 	if (b->under_way >= UNDER_WAY_MAX && expires > 0) {
 		loop_timer_set(s->timer, BUSY_MS + (int64_t)arc4random_uniform(BUSY_MS));
 		return;
 	}
+	if (expires > 0 && !prepare(s))
+		return;
 	snprintf(line, sizeof(line), "Expires: %lld", (long long)expires);
 	send.pool = s->dialog->pool;
 	send.dialog = s->dialog;
+	s->awaited = expires > 0;
 	b->under_way++;
 	loop_timer_cancel(s->timer);
 	s->request = sip_send(b->gateway->endpoint, &send, on_response, s);
+}
+
+/* It was answered 200, and no NOTIFY came. */
+static void take_silence(struct subscriber *s)
+{
+	bool first = s->began_ms != 0 &&
+		     loop_now(s->watch->book->gateway->loop) - s->began_ms < times_t1(s, NOTIFY_T1 + ANEW_T1);
+
+	log_event(LOG_INFO, "subscription-silent", NULL, "pair=%s", log_value(s->watch->key));
+	if (s->probed) {
+		end(s, NULL);
+	} else if (first) {
+		lose_sight(s);
+		retry_later(s, -1);
+	} else {
+		begin_anew(s);
+	}
 }
 
 static void on_timer(void *ctx)
 {
 	struct subscriber *s = ctx;
 
-	if (s->request == NULL && !s->watch->book->gateway->stopped)
-		send_subscribe(s, lifetime(s->watch->book));
+	if (s->request != NULL || s->watch->book->gateway->stopped)
+		return;
+	if (s->ending)
+		end(s, NULL);
+	else if (s->awaited)
+		take_silence(s);
+	else
+		send_subscribe(s, lifetime(s));
 }
 
-static struct subscriber *create(struct watch *w, enum pool pool)
+static struct subscriber *create(struct watch *w)
 {
 	struct subscriber *s = xcalloc(1, sizeof(*s));
 
 	s->watch = w;
-	s->pool = pool;
 	s->timer = loop_timer_create(w->book->gateway->loop, on_timer, s);
 	w->subscriber = s;
 	return s;
 }
 
-void subscriber_start(struct watch *w, enum pool pool, bool probed)
+void subscriber_start(struct watch *w, bool probed)
 {
-	struct subscriber *s = create(w, pool);
+	struct subscriber *s;
 
-	s->probed = probed;
-	send_subscribe(s, lifetime(w->book));
+	if (probed && w->book->probing >= PROBING_MAX)
+		return;
+	s = create(w);
+	set_probed(s, probed);
+	send_subscribe(s, lifetime(s));
 }
 
 void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, int64_t expires_at,
 		       int64_t delay_ms)
 {
-	struct subscriber *s;
+	struct subscriber *s = create(w);
 
-	if (w->subscriber != NULL) {
-		sip_dialog_free(dialog);
-		return;
-	}
-	s = create(w, dialog != NULL ? dialog->pool : POOL_NEW);
 	s->dialog = dialog;
 	s->row = row;
 	s->expires_at = expires_at;
@@ -374,23 +496,30 @@ void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, 
 	loop_timer_set(s->timer, delay_ms);
 }
 
-void subscriber_end(struct watch *w)
+void subscriber_asked(struct subscriber *s)
 {
-	struct subscriber *s = w->subscriber;
+	set_probed(s, false);
+	if (!s->ending || s->request != NULL)
+		return;
+	s->ending = false;
+	lose_dialog(s);
+	send_subscribe(s, lifetime(s));
+}
 
-	if (s == NULL)
+void subscriber_end(struct subscriber *s, bool said)
+{
+	if (s->ending)
 		return;
-	s->probed = false;
-	tell_gone(w);
+	set_probed(s, false);
+	tell_gone(s->watch);
 	if (s->dialog == NULL || s->dialog->remote_tag == NULL) {
-		end(s, "unsubscribed");
+		end(s, said ? "unsubscribed" : NULL);
 		return;
 	}
-	if (s->request != NULL) { /* a refresh: this comes after it */
-		sip_outgoing_cancel(s->request);
-		w->book->under_way--;
-		s->request = NULL;
-	}
+	cancel_request(s); /* a refresh: this comes after it */
+	s->ending = true;
+	s->farewell = said;
+	s->last_heard = false;
 	send_subscribe(s, 0);
 }
 
@@ -400,17 +529,22 @@ void subscriber_end(struct watch *w)
 static void terminated(struct subscriber *s, const struct sip_request *r)
 {
 	const char *reason = r->reason != NULL ? r->reason : "";
+	bool at_once = strcmp(reason, "deactivated") == 0 || strcmp(reason, "timeout") == 0;
+	bool never = strcmp(reason, "noresource") == 0 || strcmp(reason, "invariant") == 0;
 
 	if (strcmp(reason, "rejected") == 0) {
 		deny(s);
-		return;
-	}
-	lose_dialog(s);
-	if (strcmp(reason, "deactivated") == 0 || strcmp(reason, "timeout") == 0) {
-		send_subscribe(s, lifetime(s->watch->book));
+	} else if (s->probed) {
+		end(s, NULL);
+	} else if (at_once) {
+		begin_anew(s);
 	} else {
-		tell_gone(s->watch);
-		retry_later(s, r->retry_after);
+		/* The contact's approval stays, and the user may be back one day: seldom rather than never. */
+		lose_sight(s);
+		if (never)
+			rest(s);
+		else
+			retry_later(s, r->retry_after);
 	}
 }
 
@@ -419,15 +553,47 @@ static void activate(struct subscriber *s)
 	struct watch *w = s->watch;
 	struct subscription next = { .out = w->state.out, .in = SUBSCRIPTION_ACTIVE };
 
-	if (w->state.in == SUBSCRIPTION_ACTIVE)
-		return;
-	if (watch_step(w, next) != OK)
-		return; /* the next NOTIFY or refresh tries again */
+	if (w->state.in == SUBSCRIPTION_ACTIVE || watch_step(w, next) != OK)
+		return; /* failed: the next NOTIFY or refresh tries again */
 	if (!s->probed)
 		watch_send(w, "subscribed");
-	s->probed = false;
+	set_probed(s, false);
 	w->untold = true;
 	store_dialog(w, LEDGER_TO_LOCAL, s->dialog, NULL, s->expires_at, &s->row);
+}
+
+/* What the NOTIFY says of the subscription's time is what counts; it may only be less than we know. */
+static void take_time(struct subscriber *s, int64_t seconds, bool was_awaited)
+{
+	int64_t until = unix_now() + seconds;
+	bool less = seconds > 0 && s->expires_at > 0 && until < s->expires_at;
+
+	if (less)
+		s->expires_at = until;
+	if (s->request == NULL && (was_awaited || less))
+		wait_for_refresh(s);
+}
+
+/* Pending, or active. state NULL: the pool does not say; it approves nothing then. */
+static void take_state(struct subscriber *s, const char *state, const struct presence_body *body)
+{
+	bool pending = state != NULL && strcmp(state, "pending") == 0;
+
+	if (state != NULL && strcmp(state, "active") == 0)
+		activate(s);
+	if (s->probed)
+		subscriber_end(s, false);
+	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE && pending)
+		tell_gone(s->watch);
+	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE)
+		read_body(s, body);
+}
+
+static void take_last(struct subscriber *s, const char *state)
+{
+	s->last_heard = state != NULL && strcmp(state, "terminated") == 0;
+	if (s->last_heard && s->request == NULL)
+		end(s, NULL);
 }
 
 void subscriber_take_notify(struct subscriber *s, const struct sip_request *r)
@@ -437,6 +603,7 @@ void subscriber_take_notify(struct subscriber *s, const struct sip_request *r)
 					    .language = r->content_language,
 					    .bytes = r->body,
 					    .size = r->body_size };
+	bool was_awaited = s->awaited;
 
 	if (r->event == NULL || strcmp(r->event, "presence") != 0) {
 		sip_answer(r->transaction, 489, NULL, "Allow-Events: presence");
@@ -448,12 +615,18 @@ void subscriber_take_notify(struct subscriber *s, const struct sip_request *r)
 	}
 	s->watch->book->notified++;
 	sip_answer(r->transaction, 200, NULL, NULL);
-	if (s->watch->state.in == SUBSCRIPTION_NONE && !s->probed)
-		return; /* it is being ended */
+	if (s->watch->book->gateway->stopped)
+		return;
+	if (s->ending) {
+		take_last(s, state);
+		return;
+	}
+	s->awaited = false;
 	if (state != NULL && strcmp(state, "terminated") == 0) {
 		terminated(s, r);
-	} else if (state == NULL || strcmp(state, "active") == 0) {
-		activate(s);
-		read_body(s, &body);
+		return;
 	}
+	s->failures = 0;
+	take_time(s, r->state_expires, was_awaited);
+	take_state(s, state, &body);
 }

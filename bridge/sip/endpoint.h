@@ -123,6 +123,7 @@ struct sip_setup {
 	 */
 	void (*on_cancel)(void *ctx, struct sip_transaction *transaction);
 	void *ctx;
+	int64_t resolve_ms; /* how often next hops' names are looked up; 0: every minute */
 	unsigned t1_ms; /* timer T1 (RFC 3261 section 17.1.1.1), from which the others follow; 0: 500 ms */
 };
 MUST_CHECK enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint **out,

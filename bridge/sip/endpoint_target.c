@@ -39,6 +39,7 @@ enum err endpoint_open_hops(struct sip_endpoint *ep, const char **why)
 		.loop = ep->loop,
 		.dns = ep->setup.dns,
 		.config = ep->config,
+		.resolve_ms = ep->setup.resolve_ms,
 		.ping = endpoint_ping,
 		.moved = on_moved,
 		.ctx = ep,

@@ -107,15 +107,18 @@ def test_iq_that_is_not_served_for_a_migrated_user(lab, juliet, tybalt):
 
 
 def test_vcard_has_the_name_that_the_pool_gave(lab, juliet, tybalt):
-    assert lab.deliver(tybalt, "juliet@partner.test").by == "partner"
+    name = [("P-Asserted-Identity", '"Tybalt of the Capulets" <sip:tybalt@corp.test>')]
+    assert lab.deliver(tybalt, "juliet@partner.test", headers=name).by == "partner"
     vcard = juliet.ask("tybalt@corp.test", VCARD).xml
     assert vcard.findtext(".//{vcard-temp}JABBERID") == "tybalt@corp.test"
+    assert vcard.findtext(".//{vcard-temp}FN") == "Tybalt of the Capulets"
 
 
 def test_iq_to_the_domain_when_it_is_migrated(lab, juliet):
     lab.bridge.ctl("domain", "set", "corp.test", "--phase", "migrated")
-    assert juliet.ask("corp.test", DISCO).type in ("result", "error")
-    assert juliet.ask("corp.test", UNKNOWN).type == "error"
+    assert juliet.ask("corp.test", DISCO).type == "result"
+    assert juliet.ask("corp.test", PING).type == "result"
+    assert juliet.ask("corp.test", UNKNOWN).error == "service-unavailable"
 
 
 def test_iq_that_cannot_be_routed_is_answered(lab, juliet):

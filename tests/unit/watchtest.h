@@ -93,7 +93,7 @@ const char *watchtest_request_at(struct watchtest *t, struct sippeer *peer, cons
 /* Answers it; its To gets the tag "peer" where it has none. extra: whole header lines. */
 void watchtest_answer(struct watchtest *t, const char *status, const char *extra, const char *body);
 void watchtest_answer_at(struct sippeer *peer, const char *status, const char *extra, const char *body);
-/* The dialog of the SUBSCRIBE received last, before it is answered. */
+/* The dialog of the SUBSCRIBE received last, before it is answered; a refresh must be in this one. */
 void watchtest_dialog(struct watchtest *t, struct peer_dialog *d);
 /* A request in a dialog. */
 void watchtest_send(struct watchtest *t, struct peer_dialog *d, const char *method, const char *extra,

@@ -109,7 +109,7 @@ static void test_list(void **state)
 static void test_list_limit(void **state)
 {
 	struct presence_list l = { NULL, 0 };
-	char resource[8];
+	char resource[16];
 	struct presence p = { .available = true, .resource = resource };
 	(void)state;
 

@@ -37,14 +37,17 @@ release_services() {
 
 # Servers that were installed just now and for the lab alone need not start with the machine either.
 disable_services() { # PACKAGE...
-    local name
+    local name units
     for name; do
+        units=$name.service
         case $name in
-        prosody | kamailio | ejabberd | nsd)
-            as_root deb-systemd-helper disable "$name.service"
-            as_root update-rc.d "$name" disable
-            ;;
+        prosody | kamailio | ejabberd | nsd) ;;
+        jabberd2) units="jabberd.service jabberd-router.service jabberd-sm.service jabberd-c2s.service jabberd-s2s.service" ;;
+        *) continue ;;
         esac
+        # shellcheck disable=SC2086
+        as_root env DPKG_MAINTSCRIPT_PACKAGE="$name" deb-systemd-helper disable $units
+        as_root update-rc.d "$name" disable
     done >/dev/null 2>&1 || true
 }
 

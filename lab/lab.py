@@ -14,6 +14,7 @@ from lab.delivery import deliver
 from lab.dns import Dns, Zone
 from lab.ejabberd import Ejabberd
 from lab.guard import Guard
+from lab.jabberd2 import Jabberd2
 from lab.kamailio import Kamailio
 from lab.linphone_user import LinphoneUser
 from lab.loop import Loop
@@ -41,7 +42,7 @@ PARTNER_USERS = ("juliet", "rosaline")
 
 class Lab:
     """
-    partner: "prosody" or "ejabberd"; partner_tls: "required", "optional" or "none".
+    partner: "prosody", "ejabberd" or "jabberd2"; partner_tls: "required", "optional" or "none".
     wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners, and knows
     poolbridge by its address).
     chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
@@ -138,11 +139,13 @@ class Lab:
 
     def _start_partner(self, kind, tls, modules, log):
         domains = PARTNERS + ODD_PARTNERS + tuple(p.domain for p in (self.federation.partners if self.federation else ()))
+        users = [f"{user}@{domain}" for domain in domains for user in PARTNER_USERS]
         if kind == "ejabberd":
             hosts = {f"xmpp.{domain}": self._local_host for domain in self._local()}
             self.partner = Ejabberd(self, "partner", domains, hosts, self.outside, tls, self.federation)
+        elif kind == "jabberd2":
+            self.partner = Jabberd2(self, "partner", domains, users, self.outside, tls)
         else:
-            users = [f"{user}@{domain}" for domain in domains for user in PARTNER_USERS]
             self.partner = Prosody(self, "partner", domains, users, self.outside, tls, federation=self.federation,
                                    modules=modules, log=log)
         self._ends.callback(lambda: self.partner.stop())
@@ -209,7 +212,8 @@ class Lab:
     # ---- users
 
     def partner_user(self, address="juliet@partner.test", resource=None):
-        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD, resource), "partner")
+        reflects = not isinstance(self.partner, Jabberd2)
+        return self._keep(XmppUser(self.loop, address, self.partner.address, PASSWORD, resource, reflects), "partner")
 
     def legacy_user(self, address="romeo@corp.test", resource=None):
         return self._keep(XmppUser(self.loop, address, self.legacy.address, PASSWORD, resource), "legacy")

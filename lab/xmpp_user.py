@@ -80,9 +80,12 @@ class Client(slixmpp.ClientXMPP):
 
 
 class XmppUser:
-    def __init__(self, loop, address, host, password="secret", resource=None):
-        """Logs in and returns when the server shows the user as available."""
-        self.address, self._loop, self._resource = address, loop, resource
+    def __init__(self, loop, address, host, password="secret", resource=None, reflects=True):
+        """
+        Logs in and returns when the server shows the user as available. reflects: does it show that to the user,
+        too, as RFC 6121 has it?
+        """
+        self.address, self._loop, self._resource, self._reflects = address, loop, resource, reflects
         self.inbox = Inbox(f"{address}/{resource}" if resource else address)
         self._loop.call(self._open(host, password))
 
@@ -110,6 +113,10 @@ class XmppUser:
         return stanza
 
     async def _show_presence(self):
+        if not self._reflects:
+            self.client.send_presence()
+            await self.client.get_roster()
+            return
         # The server reflects one's own presence once it has taken it.
         shown = asyncio.get_running_loop().create_future()
 

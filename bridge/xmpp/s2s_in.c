@@ -136,10 +136,10 @@ struct refusal {
 /* Is the domain that the peer wants to reach ours, and the peer one that we know? */
 static struct refusal check_parties(struct stream *st)
 {
-	bool ours;
+	bool ours = true;
 
 	st->policy = stranger_policy();
-	if (s2s_is_ours(st->s2s, st->edge, st->local, &ours) != OK ||
+	if ((st->local[0] && s2s_is_ours(st->s2s, st->edge, st->local, &ours) != OK) ||
 	    (st->remote[0] && s2s_policy_for(st->s2s, st->edge, st->remote, &st->policy) != OK))
 		return (struct refusal){ "internal-server-error", "the registry cannot be read" };
 	if (!ours)
@@ -159,14 +159,18 @@ static struct refusal check_parties(struct stream *st)
 	return (struct refusal){ NULL, NULL };
 }
 
-/* The header's addresses; after a restart under TLS they must be what they were (CVE-2018-10847). */
+/*
+ * The header's addresses; after a restart under TLS they must be what they were (CVE-2018-10847).
+ * COMPAT: jabberd2 without a certificate opens streams as they were before XMPP 1.0, which had no addresses;
+ * each element of dialback has its own.
+ */
 static struct refusal read_addresses(struct stream *st, const struct xml_header *header)
 {
-	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE] = "";
+	char local[DOMAIN_SIZE] = "", remote[DOMAIN_SIZE] = "";
 
-	if (!header->to)
+	if (!header->to && st->is_v1)
 		return (struct refusal){ "improper-addressing", "the stream header has no 'to'" };
-	if (jid_domain(header->to, local) != OK)
+	if (header->to && jid_domain(header->to, local) != OK)
 		return (struct refusal){ "host-unknown", NULL };
 	if (header->from && jid_domain(header->from, remote) != OK)
 		return (struct refusal){ "improper-addressing", "the stream header's 'from' is no domain" };

@@ -75,6 +75,7 @@ def test_before_authentication(lab, juliet, romeo, bytes_sent, conditions):
 
 HEADERS = {
     "unknown-host": (HEADER.replace("to='corp.test'", "to='elsewhere.test'"), "host-unknown"),
+    "no-to": (HEADER.replace(" to='corp.test'", ""), "improper-addressing"),
     "wrong-namespace": (HEADER.replace("xmlns='jabber:server'", "xmlns='jabber:client'"), "invalid-namespace"),
     "wrong-stream-namespace": (HEADER.replace("http://etherx.jabber.org/streams", "urn:x"), "invalid-namespace"),
     "no-stream": ("<?xml version='1.0'?><hello/>", "bad-format|invalid-namespace|not-well-formed"),

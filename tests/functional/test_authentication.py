@@ -115,6 +115,43 @@ def test_our_certificate_judged_strictly(certified, variant):
         assert "certificate" in refused.item.error_text
 
 
+# ---- external.certificate_usage
+
+@pytest.fixture(scope="module")
+def for_clients_only(own_lab):
+    partners = [Partner(theirs("server-only"), "server-only", policy("RO-yes")),
+                Partner(theirs("server-only", strict=True), "server-only", policy("RR-no")),
+                Partner(theirs("good", strict=True), "good", policy("RR-no"))]
+    return own_lab(federation=Federation("either", partners), pool=False,
+                   settings=dict(FAST, **{"external.certificate_usage": "client"}))
+
+
+def test_certificate_for_servers_only_is_refused(for_clients_only):
+    """It is good where we connect, not where its owner connects to us; the log says why, with the certificate's data."""
+    lab, partner = for_clients_only, theirs("server-only", strict=True)
+    juliet, romeo = users_of(lab, partner)
+    assert lab.deliver(juliet, romeo.address, timeout=40).by == "error"
+    assert lab.bridge.link(partner, "in") is None
+    said = lab.bridge.process.wait_line(f"stream-refused .*from={partner} .*condition=not-authorized why=(.*)").group(1)
+    for word in "TLS client (clientAuth)", "server-only " + partner, "Lab root", "2099-12-31":
+        assert word in said, said
+    assert lab.deliver(romeo, juliet.address).by == "partner"
+    assert lab.bridge.link(partner, "out")["auth"] == "external"
+
+
+def test_certificate_for_servers_only_falls_back(for_clients_only):
+    """Where the partner may come by dialback it does."""
+    lab, partner = for_clients_only, theirs("server-only")
+    check_delivery(lab, *users_of(lab, partner))
+    assert (lab.bridge.link(partner, "in")["auth"], lab.bridge.link(partner, "out")["auth"]) == ("dialback", "external")
+
+
+def test_certificate_for_both_is_taken(for_clients_only):
+    lab, partner = for_clients_only, theirs("good", strict=True)
+    check_delivery(lab, *users_of(lab, partner))
+    check_links(lab, partner, "S")
+
+
 # ---- which certificate we show
 
 SHOWN = {

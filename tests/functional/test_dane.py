@@ -22,6 +22,14 @@ CASES = {
     "other-key": ("good", ["3 1 1 " + "00" * 32], False),
     "unusable": ("good", ["9 8 7 00"], True),
 }
+# TLS from the start (XEP-0368): the records are those of the port that the service's own SRV record names.
+# name: (its certificate, {port: TLSA records}, is it trusted?)
+DIRECT = {
+    "direct-key": ("rogue", {5270: ["3 1 1 {key}"]}, True),
+    "direct-other-key": ("good", {5270: ["3 1 1 " + "00" * 32]}, False),
+    "direct-other-port": ("rogue", {5269: ["3 1 1 {key}"]}, False),
+    "direct-both": ("rogue", {5269: ["3 1 1 " + "00" * 32], 5270: ["3 1 1 {key}"]}, True),
+}
 
 
 def digests(certificate):
@@ -34,15 +42,18 @@ def digests(certificate):
 
 @pytest.fixture(scope="module")
 def lab(own_lab):
-    partners = [Partner(f"{name}.dane.test", certificate, POLICY) for name, (certificate, _, _) in CASES.items()]
-    lab = own_lab(federation=Federation("either", partners), pool=False,
+    cases = CASES | DIRECT
+    partners = [Partner(f"{name}.dane.test", certificate, POLICY) for name, (certificate, _, _) in cases.items()]
+    lab = own_lab(federation=Federation("either", partners, direct_tls=True), pool=False,
                   settings={"s2s.queue_time": 6, "s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3})
     records = []
-    for name, (_, tlsa, _) in CASES.items():
-        records += [f"_xmpp-server._tcp.{name} IN SRV 0 0 5269 xmpp.{name}",
+    for name, (_, tlsa, _) in cases.items():
+        service, port = ("xmpps-server", 5270) if name in DIRECT else ("xmpp-server", 5269)
+        records += [f"_{service}._tcp.{name} IN SRV 0 0 {port} xmpp.{name}",
                     f"xmpp.{name} IN A {lab.block.address('partner')}"]
         digest = digests(lab.federation.of_partner[f"{name}.dane.test"][0])
-        records += [f"_5269._tcp.xmpp.{name} IN TLSA " + record.format(**digest) for record in tlsa]
+        records += [f"_{at}._tcp.xmpp.{name} IN TLSA " + record.format(**digest)
+                    for at, of_port in (tlsa if name in DIRECT else {port: tlsa}).items() for record in of_port]
     dns = SignedDns(lab, "dane.test", records)
     lab.bridge.write_config(dns__resolver=dns.resolver, dns__trust_anchor=dns.anchor)
     lab.bridge.restart()
@@ -51,10 +62,22 @@ def lab(own_lab):
 
 @pytest.mark.parametrize("name", CASES)
 def test_dane(lab, name):
+    check(lab, name, CASES[name][2])
+
+
+@pytest.mark.parametrize("name", DIRECT)
+def test_dane_with_direct_tls(lab, name):
+    check(lab, name, DIRECT[name][2])
+    if DIRECT[name][2]:
+        link = lab.bridge.link(f"{name}.dane.test", "out")
+        assert link["direct_tls"] and link["address"].endswith(":5270"), link
+
+
+def check(lab, name, is_trusted):
     romeo = next((user for user in lab.users if user.where == "legacy"), None) or lab.legacy_user()
     juliet = lab.partner_user(f"juliet@{name}.dane.test")
     delivery = lab.deliver(romeo, juliet.address, timeout=40)
-    if CASES[name][2]:
+    if is_trusted:
         assert delivery.by == "partner", delivery
         assert lab.bridge.link(f"{name}.dane.test", "out")["auth"] == "external"
     else:

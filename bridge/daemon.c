@@ -28,6 +28,7 @@
 #include "bridge/gateway/gateway.h"
 #include "bridge/route/ledger_tap.h"
 #include "bridge/route/router.h"
+#include "bridge/sip/tls.h"
 #include "bridge/xmpp/dns.h"
 #include "bridge/xmpp/s2s.h"
 #include "bridge/xmpp/tls.h"
@@ -281,6 +282,8 @@ static void reload(struct daemon *d)
 	warn_of_changes(d->config, fresh);
 	if (tls_reload(d->tls, &why) != OK)
 		log_event(LOG_ERROR, "certificate-kept", NULL, "error=%s", log_value(why));
+	if (gateway_reload(d->gateway, &why) != OK)
+		log_event(LOG_ERROR, "sip-certificate-kept", NULL, "error=%s", log_value(why));
 	log_event(LOG_NOTICE, "reloaded", NULL, "file=%s", log_value(d->config->file));
 done:
 	config_free(fresh);
@@ -461,15 +464,21 @@ done:
 	return status;
 }
 
+static bool has_sip_tls(const struct config *config)
+{
+	for (size_t i = 0; i < config->sip.listen.count; i++)
+		if (strncmp(config->sip.listen.item[i], "tls:", 4) == 0)
+			return true;
+	return false;
+}
+
 enum err daemon_check_certificate(const struct config *config, const char **why)
 {
-	struct tls *tls;
-	enum err e;
-
 	const struct tls_settings settings = tls_settings_of(config);
+	struct tls *tls;
+	enum err e = tls_create(&settings, &tls, why);
 
-	e = tls_create(&settings, &tls, why);
 	if (e == OK)
 		tls_destroy(tls);
-	return e;
+	return e == OK && has_sip_tls(config) ? sip_tls_check(config, why) : e;
 }

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from lab.bridge import DAEMON
+
 HELLO = ("OPTIONS sip:bridge.corp.test SIP/2.0\r\nVia: SIP/2.0/TLS 127.0.0.1:5061;branch=z9hG4bKx\r\n"
          "Max-Forwards: 70\r\nFrom: <sip:a@corp.test>;tag=a\r\nTo: <sip:bridge.corp.test>\r\nCall-ID: hello\r\n"
          "CSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n")
@@ -152,3 +154,20 @@ def test_reload(new_lab):
     mark = lab.bridge.reload()
     lab.bridge.process.wait_line("sip-certificate-kept", after=mark)
     assert shown() == "server-only bridge.corp.test"
+
+
+def test_configuration_is_checked(stage, tmp_path):
+    """A key of another certificate is found before the daemon runs."""
+    lab = stage[0]
+    settings = lab.bridge.settings
+    other = lab.sip_authority.make(str(tmp_path), "other.test")[1]
+    with open(lab.bridge.config, encoding="utf-8") as file:
+        text = file.read()
+    config = os.path.join(lab.bridge.folder, "other.conf")  # relative paths begin there
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(text.replace(settings["sip.key"], other))
+    good, bad = (subprocess.run([DAEMON, "--test-config", "-c", path], capture_output=True, text=True, timeout=30,
+                                check=False) for path in (lab.bridge.config, config))
+    assert good.returncode == 0, good.stderr
+    assert bad.returncode == 2
+    assert other in bad.stderr and "does not fit the certificate" in bad.stderr

@@ -335,3 +335,42 @@ enum err sip_address_format(const struct sip_address *a, char out[SIP_URI_SIZE])
 		put_escaped(stpcpy(out, ";gr="), a->gr, param_plain);
 	return OK;
 }
+
+/* Its value, up to the next parameter; NULL: there is none of that name. */
+static const char *find_param(const char *params, const char *name, size_t *length)
+{
+	const size_t name_length = strlen(name);
+
+	while (params != NULL) {
+		const size_t n = strcspn(params, ";");
+
+		if (n >= name_length && strncasecmp(params, name, name_length) == 0 &&
+		    (n == name_length || params[name_length] == '=')) {
+			*length = n == name_length ? 0 : n - name_length - 1;
+			return params + n - *length;
+		}
+		params = params[n] == ';' ? params + n + 1 : NULL;
+	}
+	return NULL;
+}
+
+enum err sip_uri_param(const char *params, const char *name, char *out, size_t size)
+{
+	size_t length = 0;
+	const char *value = find_param(params, name, &length);
+
+	if (value == NULL)
+		return ERR_NOT_FOUND;
+	if (length >= size)
+		return ERR_LIMIT;
+	memcpy(out, value, length);
+	out[length] = '\0';
+	return OK;
+}
+
+bool sip_uri_has_param(const char *params, const char *name)
+{
+	size_t length;
+
+	return find_param(params, name, &length) != NULL;
+}

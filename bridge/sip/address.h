@@ -31,6 +31,15 @@ MUST_CHECK enum err sip_address_parse(const char *uri, struct sip_address *out);
 MUST_CHECK enum err sip_address_format(const struct sip_address *a, char out[SIP_URI_SIZE]);
 
 /*
+ * A parameter of a URI, of any case, among those behind its host ("lr;transport=tcp", NULL for
+ * none); "" when it has no value. ERR_NOT_FOUND; ERR_LIMIT: the value does not fit.
+ * COMPAT: sofia-sip's url_param() and url_has_param() read past the end of a last parameter that
+ * begins like the one asked for.
+ */
+MUST_CHECK enum err sip_uri_param(const char *params, const char *name, char *out, size_t size);
+bool sip_uri_has_param(const char *params, const char *name);
+
+/*
  * A text as a header field's value: UTF-8, no controls (ERR_SYNTAX), at most
  * size-1 bytes (ERR_LIMIT). The one encoder between XMPP text and SIP headers.
  */

@@ -69,7 +69,7 @@ static bool is_loose(const char *uri)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	const url_t *url = url_hdup(home, URL_STRING_MAKE(uri)->us_url);
-	bool loose = url != NULL && url_has_param(url, "lr");
+	bool loose = url != NULL && sip_uri_has_param(url->url_params, "lr");
 
 	su_home_deinit(home);
 	return loose;

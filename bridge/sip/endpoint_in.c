@@ -249,8 +249,10 @@ static bool route(const struct arrival *a, nta_incoming_t *irq)
 	const char *phrase;
 	struct refusal r;
 
+	/* In a dialog, or to ourselves: ours. */
 	if (ep->setup.on_route == NULL || sip->sip_to->a_tag != NULL ||
-	    sip->sip_request->rq_method == sip_method_cancel)
+	    sip->sip_request->rq_method == sip_method_cancel ||
+	    endpoint_is_our_uri(ep, sip->sip_request->rq_url))
 		return false;
 	r = check_uris(sip);
 	phrase = endpoint_view_route(a->view, &request);

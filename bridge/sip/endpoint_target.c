@@ -84,8 +84,8 @@ static bool transport_of(const url_t *url, enum transport *out)
 	static const enum transport all[] = { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 	char name[8] = "udp";
 
-	if (url->url_params != NULL)
-		url_param(url->url_params, "transport", name, sizeof(name));
+	if (sip_uri_param(url->url_params, "transport", name, sizeof(name)) == ERR_LIMIT)
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (strcasecmp(name, transport_name(all[i])) != 0)
 			continue;

@@ -183,17 +183,18 @@ static bool send_elsewhere(struct relayed *t, int status)
 	return false;
 }
 
-/* Takes msg, whose topmost Via is ours. */
-static void send_back(struct relayed *t, msg_t *msg)
+/* Takes msg, whose topmost Via is ours. False: it is none that can be sent (section 16.7 step 3). */
+static bool send_back(struct relayed *t, msg_t *msg)
 {
 	sip_t *sip = sip_object(msg);
 
 	sip_via_remove(msg, sip);
-	if (sip->sip_via == NULL) { /* section 16.7 step 3: it was meant for us */
+	if (sip->sip_via == NULL || !relay_is_clean(msg)) {
 		msg_destroy(msg);
-		return;
+		return false;
 	}
 	nta_incoming_mreply(t->irq, msg);
+	return true;
 }
 
 static void on_provisional(struct relayed *t, int status)
@@ -236,8 +237,9 @@ static void on_final(struct relayed *t, nta_outgoing_t *orq, int status)
 		answer(t, 500, "Next Hop Unavailable");
 		return;
 	}
-	send_back(t, nta_outgoing_getresponse(orq));
-	if (t->invite && status < 300)
+	if (!send_back(t, nta_outgoing_getresponse(orq)))
+		answer(t, SIP_502_BAD_GATEWAY);
+	else if (t->invite && status < 300)
 		accept_invite(t);
 	else
 		end(t);

@@ -63,6 +63,8 @@ const tp_name_t *relay_listener_of(const struct sip_relay *r, nta_incoming_t *ir
  */
 struct relay_refusal relay_make_onward(struct sip_relay *r, msg_t *received, const struct relay_way *way,
 				       const struct endpoint_target *failed, struct relay_onward *out);
+/* Whether a message's header, as it would be written, is lines without controls. */
+bool relay_is_clean(msg_t *msg);
 /* The CANCEL for a sent INVITE (RFC 3261 section 9.1), without Via. NULL: it cannot be made. */
 msg_t *relay_make_cancel(struct sip_relay *r, nta_outgoing_t *invite);
 

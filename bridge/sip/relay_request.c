@@ -63,6 +63,29 @@ static struct relay_refusal check_proxy_require(const sip_t *sip)
 	return r;
 }
 
+/* Whether a URI means the same when sofia-sip has written it again. */
+static bool is_plain(const url_t *uri)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	const char *text = url_as_string(home, uri);
+	bool plain = text != NULL && uri->url_path == NULL && uri->url_fragment == NULL;
+
+	for (const char *s = text; plain && *s != '\0'; s++)
+		plain = (unsigned char)*s > ' ' && (unsigned char)*s < 0x7f && strchr("<>\"", *s) == NULL;
+	su_home_deinit(home);
+	return plain;
+}
+
+static bool has_plain_uris(const sip_t *sip)
+{
+	bool plain = is_plain(sip->sip_request->rq_url) && is_plain(sip->sip_from->a_url) &&
+		     is_plain(sip->sip_to->a_url);
+
+	for (const sip_route_t *route = sip->sip_route; plain && route != NULL; route = route->r_next)
+		plain = is_plain(route->r_url);
+	return plain;
+}
+
 static struct relay_refusal check(const struct sip_relay *r, const sip_t *sip)
 {
 	const sip_max_forwards_t *hops = sip->sip_max_forwards;
@@ -74,6 +97,8 @@ static struct relay_refusal check(const struct sip_relay *r, const sip_t *sip)
 		return refusal(SIP_416_UNSUPPORTED_URI);
 	if (sip->sip_payload != NULL && sip->sip_payload->pl_len > (usize_t)r->ep->config->sip.message_bytes)
 		return refusal(SIP_413_REQUEST_TOO_LARGE);
+	if (!has_plain_uris(sip))
+		return refusal(400, "Bad URI");
 	return check_proxy_require(sip);
 }
 
@@ -139,8 +164,9 @@ bool relay_uri_mark(const struct sip_relay *r, const url_t *uri, char out[RELAY_
 {
 	char mark[RELAY_MARK_SIZE];
 
-	if (uri->url_params == NULL || !endpoint_is_our_uri(r->ep, uri) ||
-	    url_param(uri->url_params, MARK, mark, sizeof(mark)) != sizeof(mark))
+	if (!endpoint_is_our_uri(r->ep, uri) ||
+	    sip_uri_param(uri->url_params, MARK, mark, sizeof(mark)) != OK ||
+	    strlen(mark) != sizeof(mark) - 1)
 		return false;
 	memcpy(out, mark, sizeof(mark));
 	return true;
@@ -150,7 +176,8 @@ static bool is_pair(const struct sip_relay *r, const url_t *uri, const char *mar
 {
 	char other[RELAY_MARK_SIZE];
 
-	return relay_uri_mark(r, uri, other) && strcmp(other, mark) == 0 && url_has_param(uri, PAIR);
+	return relay_uri_mark(r, uri, other) && strcmp(other, mark) == 0 &&
+	       sip_uri_has_param(uri->url_params, PAIR);
 }
 
 static bool set_request_uri(msg_t *msg, sip_t *sip, const url_t *uri)
@@ -174,6 +201,29 @@ static bool undo_strict_router(const struct sip_relay *r, msg_t *msg, sip_t *sip
 	return last != NULL && set_request_uri(msg, sip, last->r_url);
 }
 
+/* Section 16.4: a Request-URI whose maddr is ours has reached that place, and goes on without it. */
+static bool leave_own_maddr(const struct sip_relay *r, msg_t *msg, sip_t *sip)
+{
+	const url_t *uri = sip->sip_request->rq_url;
+	url_t *plain;
+	url_t here = *uri;
+	char host[256];
+	char *params;
+
+	if (sip_uri_param(uri->url_params, "maddr", host, sizeof(host)) != OK)
+		return true;
+	here.url_host = host;
+	if (!endpoint_is_our_uri(r->ep, &here))
+		return true;
+	plain = url_hdup(msg_home(msg), uri);
+	if (plain == NULL)
+		return false;
+	params = url_strip_param_string((char *)(uintptr_t)plain->url_params, "maddr");
+	plain->url_params = params != NULL ? url_strip_param_string(params, "transport") : NULL;
+	plain->url_port = NULL;
+	return set_request_uri(msg, sip, plain);
+}
+
 /* Our own Route, or both of ours (RFC 5658). */
 static void remove_own_routes(const struct sip_relay *r, msg_t *msg, sip_t *sip)
 {
@@ -189,13 +239,22 @@ static void remove_own_routes(const struct sip_relay *r, msg_t *msg, sip_t *sip)
 		sip_route_remove(msg, sip);
 }
 
+/* Some write the parameter behind the brackets. */
+static bool is_loose(const sip_route_t *route)
+{
+	const char *params = route->r_url->url_params;
+
+	return params != NULL ? sip_uri_has_param(params, "lr")
+			      : msg_params_find(route->r_params, "lr") != NULL;
+}
+
 /* A strict router behind us wants its URI in the Request-URI. */
 static bool obey_strict_router(msg_t *msg, sip_t *sip)
 {
 	sip_route_t last[1];
 	const sip_route_t *first = sip->sip_route;
 
-	if (first == NULL || sip_route_is_loose(first))
+	if (first == NULL || is_loose(first))
 		return true;
 	*sip_route_init(last)->r_url = *sip->sip_request->rq_url;
 	if (msg_header_add_dup(msg, (msg_pub_t *)sip, (msg_header_t *)last) < 0)
@@ -223,7 +282,7 @@ static bool makes_dialog(const sip_t *sip)
 static const tp_name_t *listener_of_target(const struct sip_relay *r, su_home_t *home,
 					   const struct endpoint_target *target)
 {
-	tp_name_t name[1] = { { NULL } };
+	tp_name_t name[1] = { 0 };
 	tport_t *tport;
 
 	if (tport_name_by_url(home, name, URL_STRING_MAKE(target->uri)) < 0)
@@ -276,6 +335,34 @@ static bool record_route(const struct sip_relay *r, const struct relay_way *way,
 }
 
 /* --- the whole --- */
+
+/*
+ * sofia-sip reads much that is no header field, and writes it again: controls,
+ * and blanks in a Route that becomes a Request-URI. What leaves here is lines.
+ */
+bool relay_is_clean(msg_t *msg)
+{
+	su_home_t home[1] = { SU_HOME_INIT(home) };
+	size_t size = 0, blanks = 0;
+	const char *text = msg_as_string(home, msg, NULL, 0, &size);
+	const char *end = text != NULL ? strstr(text, "\r\n\r\n") : NULL;
+	const char *first = end != NULL ? strstr(text, "\r\n") : NULL;
+	bool clean = end != NULL;
+
+	for (const char *s = text; clean && s < end; s++) {
+		blanks += *s == ' ' && s < first;
+		if (*s == '\r')
+			clean = s[1] == '\n';
+		else if (*s == '\n')
+			clean = s > text && s[-1] == '\r';
+		else
+			clean = *s == '\t' || ((unsigned char)*s >= ' ' && *s != 0x7f);
+	}
+	if (clean && sip_object(msg)->sip_request != NULL)
+		clean = blanks == 2;
+	su_home_deinit(home);
+	return clean;
+}
 
 static bool count_hop(msg_t *msg, sip_t *sip)
 {
@@ -336,7 +423,7 @@ static struct relay_refusal change(struct sip_relay *r, const struct relay_way *
 	msg_t *msg = out->msg;
 	sip_t *sip = sip_object(msg);
 
-	if (!undo_strict_router(r, msg, sip))
+	if (!undo_strict_router(r, msg, sip) || !leave_own_maddr(r, msg, sip))
 		return refusal(SIP_500_INTERNAL_SERVER_ERROR);
 	remove_own_routes(r, msg, sip);
 	if (!way->in_dialog && sip->sip_route != NULL)
@@ -347,6 +434,8 @@ static struct relay_refusal change(struct sip_relay *r, const struct relay_way *
 		return refusal(SIP_500_INTERNAL_SERVER_ERROR);
 	if (makes_dialog(sip) && !record_route(r, way, out))
 		return refusal(SIP_500_INTERNAL_SERVER_ERROR);
+	if (!relay_is_clean(msg))
+		return refusal(400, "Header Is No Clean Text");
 	if (!fit_transport(r, out))
 		return refusal(513, "Too Large for UDP");
 	return refusal(0, NULL);

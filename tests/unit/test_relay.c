@@ -729,6 +729,9 @@ static const struct {
 	{ "Route: <sip:10.0.0.1;lr>\r\n", "403", NULL, NULL },
 	{ "Route: <sip:" OURS ";lr>, <sip:10.0.0.1;lr>\r\n", "403", NULL, NULL },
 	{ "Route: <sip:" LEGACY ";lr>\r\n", "403", NULL, NULL },
+	/* What would not be the same text behind us. */
+	{ "X-Bell: a\ab\r\n", "400", NULL, NULL },
+	{ "Route: <sip:" OURS ";lr x>\r\n", "400", NULL, NULL },
 };
 
 static void test_refusals(void **state)
@@ -751,6 +754,20 @@ static void test_refusals(void **state)
 	end(&f);
 }
 
+static void test_unclean_response(void **state)
+{
+	struct fixture f;
+	(void)state;
+
+	begin(&f, &by_udp);
+	send_as(&f.new_pool, "MESSAGE", ROMEO, "one", "", "7", "", "x");
+	expect_request(&f.legacy, "MESSAGE");
+	answer(&f.legacy, "200 OK", "X-Bell: a\ab\r\n");
+	expect_status(&f.new_pool, "502");
+	assert_int_equal(counter(&f, "under_way"), 0);
+	end(&f);
+}
+
 /* A Route that names us only brought it here. */
 static void test_preloaded_route(void **state)
 {
@@ -762,6 +779,28 @@ static void test_preloaded_route(void **state)
 		"Route: <sip:" OURS ":5060;lr>\r\nProxy-Require: ms-benotify\r\n", "x");
 	expect_request(&f.legacy, "MESSAGE");
 	assert_null(sip_field(f.legacy.message.s, "Route"));
+	end(&f);
+}
+
+/* Who is asked for here is not passed on; nor is a user at our own address anybody's but ours. */
+static void test_to_ourselves(void **state)
+{
+	struct fixture f;
+	(void)state;
+
+	begin(&f, &by_udp);
+	send_as(&f.new_pool, "OPTIONS", "sip:ping@" OURS, "one", "", "1", "", "");
+	expect_status(&f.new_pool, "200");
+	send_as(&f.new_pool, "OPTIONS", "sip:corp.test", "two", "", "2", "", "");
+	expect_status(&f.new_pool, "200");
+	send_as(&f.new_pool, "MESSAGE", "sip:someone@" OURS ":5060", "three", "", "3", "", "x");
+	expect_status(&f.new_pool, "404");
+	/* Section 16.4: a maddr that is ours only brought it here. */
+	send_as(&f.new_pool, "OPTIONS", ROMEO ":5060;maddr=" OURS ";transport=udp;x=y", "four", "", "4", "",
+		"");
+	expect_request(&f.legacy, "OPTIONS " ROMEO ";x=y");
+	send_as(&f.new_pool, "OPTIONS", ROMEO ";maddr=" STRANGER, "five", "", "5", "", "");
+	expect_request(&f.legacy, "OPTIONS " ROMEO ";maddr=" STRANGER);
 	end(&f);
 }
 
@@ -1017,7 +1056,9 @@ int main(void)
 		cmocka_unit_test(test_failover),
 		cmocka_unit_test(test_broken_connection),
 		cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_unclean_response),
 		cmocka_unit_test(test_preloaded_route),
+		cmocka_unit_test(test_to_ourselves),
 		cmocka_unit_test(test_loop),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_stop),

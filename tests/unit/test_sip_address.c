@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -246,12 +247,50 @@ static void test_text_limits(void **state)
 	assert_string_equal(out, "\"12345\"");
 }
 
+static const struct {
+	const char *params, *name;
+	enum err expected;
+	const char *value;
+} params[] = {
+	{ "lr;transport=tcp", "lr", OK, "" },
+	{ "lr;transport=tcp", "transport", OK, "tcp" },
+	{ "LR;Transport=TCP;x", "transport", OK, "TCP" },
+	{ "transport=", "transport", OK, "" },
+	{ "transport=a=b;lr", "transport", OK, "a=b" },
+	{ "transport=sevenup", "transport", OK, "sevenup" },
+	{ "transport=eightups", "transport", ERR_LIMIT, "untouched" },
+	{ "transports=tcp", "transport", ERR_NOT_FOUND, "untouched" },
+	/* The last one begins like the one asked for. */
+	{ "lr;transportx", "transport", ERR_NOT_FOUND, "untouched" },
+	{ "lrx", "lr", ERR_NOT_FOUND, "untouched" },
+	{ "l", "lr", ERR_NOT_FOUND, "untouched" },
+	{ "", "lr", ERR_NOT_FOUND, "untouched" },
+	{ ";;lr;", "lr", OK, "" },
+	{ NULL, "lr", ERR_NOT_FOUND, "untouched" },
+};
+
+static void test_params(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(params); i++) {
+		/* On the heap, where a byte too far shows. */
+		char *copy = params[i].params != NULL ? xstrdup(params[i].params) : NULL;
+		char out[16] = "untouched";
+
+		assert_int_equal(sip_uri_param(copy, params[i].name, out, 8), params[i].expected);
+		assert_string_equal(out, params[i].value);
+		assert_int_equal(sip_uri_has_param(copy, params[i].name),
+				 params[i].expected != ERR_NOT_FOUND);
+		free(copy);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse_and_format), cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_format_refuses),   cmocka_unit_test(test_text),
-		cmocka_unit_test(test_text_limits),
+		cmocka_unit_test(test_text_limits),      cmocka_unit_test(test_params),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,8 +31,8 @@ static void type_to_pool(struct conversation *c, bool composing)
 	if (c->composing == composing || c->no_typing)
 		return;
 	c->composing = composing;
-	/* Without a session, and not known to take single messages: a client that types has written nothing yet. */
-	if (session_open(c) == NULL && c->works != POOL_PAGER)
+	/* No session, none begins, no single messages: a client that types has written nothing yet. */
+	if (session_open(c) == NULL && c->works != POOL_PAGER && c->first == NULL)
 		return;
 	drop_waiting(c);
 	o = conversation_signal(c, OUTBOUND_TYPING);

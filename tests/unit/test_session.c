@@ -727,6 +727,30 @@ static void test_typing_to_pool(void **state)
 	}
 }
 
+/* Who types while his first message still opens the session is shown behind it, as he does at the end. */
+static void test_typing_behind_the_first(void **state)
+{
+	struct gatewaytest t;
+	(void)state;
+
+	gatewaytest_begin(&t, POOL_SESSION);
+	GIVE(&t, .id = "a", .inner = "<body>hi</body>" STATE("active"));
+	gatewaytest_request(&t, "INVITE");
+	GIVE(&t, .id = "s", .inner = STATE("composing"));
+	GIVE(&t, .id = "s", .inner = STATE("paused"));
+	GIVE(&t, .id = "s", .inner = STATE("composing"));
+	for (int i = 0; i < 3; i++)
+		gatewaytest_confirmed(&t, "s");
+	gatewaytest_answer(&t, "200 OK", ACCEPTED READ_IT, SDP);
+	gatewaytest_request(&t, "ACK");
+	gatewaytest_confirmed(&t, "a");
+	gatewaytest_request(&t, "INFO");
+	assert_non_null(strstr(sip_body(t.pool.message.s), "status=\"type\""));
+	gatewaytest_answer(&t, "200 OK", "", NO_BODY);
+	gatewaytest_quiet(&t);
+	gatewaytest_end(&t);
+}
+
 /* In pager mode typing is isComposing, once it is known that the user takes single messages. */
 static void test_typing_to_pager(void **state)
 {
@@ -1001,6 +1025,7 @@ int main(void)
 		cmocka_unit_test(test_typing_to_xmpp),
 		cmocka_unit_test(test_typing_ends_by_itself),
 		cmocka_unit_test(test_typing_to_pool),
+		cmocka_unit_test(test_typing_behind_the_first),
 		cmocka_unit_test(test_typing_to_pager),
 		cmocka_unit_test(test_receipts),
 		cmocka_unit_test(test_receipt_of_embedded),

@@ -102,21 +102,27 @@ static bool is_resting(const struct conversation *c)
 	return c->first == NULL && !c->telling && c->request == NULL;
 }
 
-/* The oldest that is idle, else the oldest that rests; a few busy ones before it are passed over. */
+/*
+ * The oldest with nothing under way; a session that it has ends. Busy ones before it go to the end
+ * of the list, so that no search meets them again soon; how many can be busy is bounded by the
+ * queues and the sessions.
+ */
 static void make_room(struct gateway *g)
 {
-	struct conversation *c = g->by_use, *resting = NULL;
+	size_t count = HASH_COUNT(g->conversations);
 
-	if (HASH_COUNT(g->conversations) < (unsigned)g->config->sip.conversations)
+	if (count < (size_t)g->config->sip.conversations)
 		return;
-	for (int tries = 16; c != NULL && !is_idle(c) && tries > 0; c = c->newer, tries--)
-		if (resting == NULL && is_resting(c))
-			resting = c;
-	if (c != NULL && is_idle(c)) {
-		conversation_free(c);
-	} else if (resting != NULL) {
-		session_close_all(resting);
-		conversation_free(resting);
+	for (; count > 0; count--) {
+		struct conversation *c = g->by_use;
+
+		if (is_idle(c) || is_resting(c)) {
+			session_close_all(c);
+			conversation_free(c);
+			return;
+		}
+		list_delete(g, c);
+		list_append(g, c);
 	}
 }
 

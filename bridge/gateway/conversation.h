@@ -53,6 +53,7 @@ struct conversation {
 	size_t count;
 	enum errand errand;
 	struct sip_outgoing *request; /* NULL: none under way */
+	bool gave_up;                 /* the INVITE under way is cancelled */
 	struct session *carrier;      /* in which the request was sent; NULL: none */
 	struct window *window;        /* that the request is counted in; NULL: in none */
 	bool ready;                   /* in a window's list */

@@ -24,6 +24,7 @@ struct inbound {
 	struct sip_transaction *transaction; /* NULL: answered, or the session's */
 	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
 	struct jid from, to;
+	bool in_dialog;
 	bool to_device; /* the pool wrote to one device, rather than to the user */
 	UT_hash_handle hh;
 	char id[ID_PREFIX_SIZE + 24];
@@ -69,6 +70,22 @@ void inbound_forget_session(struct inbound *in)
 	in->session = NULL;
 }
 
+/*
+ * The sender's messages go through the legacy pool by now: the session with us is over, and the next
+ * INVITE finds the way.
+ */
+static bool has_moved_back(struct inbound *in)
+{
+	struct conversation *c = conversation_find(in->gateway, &in->to, &in->from);
+	struct verdict v;
+
+	if (router_decide(in->gateway->router, &in->from, in->to.domain, &v) != OK || v.route != ROUTE_LEGACY)
+		return false;
+	if (c != NULL)
+		session_close_all(c);
+	return true;
+}
+
 /* The router's word, and the end of the inbound. */
 static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
@@ -78,6 +95,8 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 	(void)stanza;
 	if (outcome->confirmed)
 		answer(in, 200, NULL);
+	else if (g != NULL && in->in_dialog && has_moved_back(in))
+		answer(in, 481, NULL);
 	else
 		answer_condition(in, outcome->condition, outcome->text);
 	if (g != NULL) {
@@ -184,6 +203,7 @@ void inbound_submit(struct gateway *g, const struct sip_request *r, const struct
 	in->from = *source->from;
 	in->to = *source->to;
 	in->session = source->session;
+	in->in_dialog = r->to_tag != NULL;
 	in->to_device = r->to.gr[0] != '\0';
 	if (in->session != NULL)
 		in->session->inbound = in;

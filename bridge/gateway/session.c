@@ -132,11 +132,15 @@ void session_close(struct session *s, bool bye)
 	free(s);
 }
 
-/* The request under way in one of them is for its first item's holder to cancel. */
+/*
+ * The request under way in one of them is for its first item's holder to cancel. One whose first
+ * message is on its way to the XMPP user stays: what becomes of that is the answer to its INVITE.
+ */
 void session_close_all(struct conversation *c)
 {
 	struct session *s, *next;
 
 	DL_FOREACH_SAFE (c->sessions, s, next)
-		session_close(s, true);
+		if (s->state != SESSION_ANSWERING)
+			session_close(s, true);
 }

@@ -187,9 +187,15 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 	struct jid partner, user;
 	struct map_sdp *offer = NULL;
 	unsigned status = check_invite(r, &offer);
-	struct conversation *c = status == 0 ? conversation_get(g, to, from) : NULL;
-	struct session *s = c != NULL ? begin(c, r, offer) : NULL;
+	struct conversation *c = NULL;
+	struct session *s = NULL;
 
+	if (status == 0 && HASH_COUNT(g->sessions) >= (unsigned)g->config->sip.conversations)
+		status = 503;
+	if (status == 0) {
+		c = conversation_get(g, to, from);
+		s = begin(c, r, offer);
+	}
 	if (s == NULL) {
 		map_sdp_free(offer);
 		gateway_refuse(g, r, status != 0 ? status : 400, NULL,
@@ -206,8 +212,9 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 		else
 			lock(c, to);
 		inbound_submit(g, r, &(struct inbound_source){ from, to, c, s }, &text);
-	} else
+	} else {
 		session_accept(s, false);
+	}
 	map_content_free(&text);
 }
 
@@ -248,7 +255,10 @@ static void end(struct session *s, const struct sip_request *r)
 	struct conversation *c = s->conversation;
 
 	sip_answer(r->transaction, 200, NULL, NULL);
-	session_close(s, false);
+	if (s->invite != NULL)
+		session_refuse(s, 487, NULL);
+	else
+		session_close(s, false);
 	if (session_open(c) == NULL) {
 		chat_state_tell(c, CHAT_STATE_GONE);
 		conversation_set(&c->thread, NULL);

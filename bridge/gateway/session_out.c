@@ -154,9 +154,16 @@ static void on_invite_response(struct conversation *c, const struct sip_response
 {
 	struct outbound *o = c->first;
 	struct session *s = c->carrier;
+	bool gave_up = c->gave_up;
 
 	c->invite_until = 0;
+	c->gave_up = false;
 	c->carrier = NULL;
+	if (r->status / 100 != 2 && gave_up) {
+		session_close(s, false);
+		queue_fail(c, (struct objection){ COND_REMOTE_SERVER_TIMEOUT, "the user did not answer" });
+		return;
+	}
 	if (r->status / 100 != 2) {
 		session_close(s, false);
 		/* Both began at the same time: theirs is open, or will be, ours was refused. */
@@ -207,17 +214,12 @@ static void on_response(void *ctx, const struct sip_response *r)
 		on_pager_response(c, r);
 }
 
-/* The user has not taken the conversation in time. */
+/* The user has not taken the conversation in time; a 200 that crosses the CANCEL still counts. */
 void session_give_up_invite(struct conversation *c)
 {
-	struct session *s = c->carrier;
-
-	sip_outgoing_cancel(c->request);
-	c->request = NULL;
-	c->carrier = NULL;
 	c->invite_until = 0;
-	session_close(s, false);
-	queue_fail(c, (struct objection){ COND_REMOTE_SERVER_TIMEOUT, "the user did not answer" });
+	c->gave_up = true;
+	sip_outgoing_give_up(c->request);
 }
 
 /* --- requests --- */

@@ -151,6 +151,8 @@ struct sip_outgoing *sip_send(struct sip_endpoint *ep, const struct sip_send *s,
  * the same is acknowledged and ended with BYE. The dialog may be freed then.
  */
 void sip_outgoing_cancel(struct sip_outgoing *o);
+/* An INVITE is cancelled, and the callback still comes: 487, or a 2xx that has crossed the CANCEL. */
+void sip_outgoing_give_up(struct sip_outgoing *o);
 
 struct sip_reply {
 	unsigned status;            /* 200 to 699; 408 leaves as 504, but for INVITE (RFC 4320 section 4.2) */

@@ -10,9 +10,10 @@
  * out once more on a fresh connection: the same transaction, so that a server
  * which has it already can tell.
  *
- * When a next hop cannot be reached, is silent or answers 503, the request goes
- * to the pool's next one as a transaction of its own, unless something was heard
- * from the first.
+ * When a next hop cannot be reached, or answers 503, the request goes to the
+ * pool's next one as a transaction of its own. Silence is another matter: it may
+ * have been taken, and a text must not come twice, so only a request that may be
+ * repeated goes on then.
  *
  * An INVITE that is cancelled has no listener any more, but goes on: CANCEL as
  * soon as a provisional response allows it (RFC 3261 section 9.1), 64*T1 for the
@@ -48,6 +49,8 @@ struct sip_outgoing {
 	bool upgraded; /* too large for UDP: TCP or nothing */
 	bool repeated;
 	bool proceeding; /* INVITE: it has a provisional response */
+	bool giving_up;  /* INVITE: it is cancelled, and its end is waited for */
+	bool repeatable; /* twice is as good as once */
 	struct loop_timer *timer;
 	int64_t failed_retry_after;
 	unsigned failed_status; /* it could not even be sent: the callback comes in a turn of its own */
@@ -150,12 +153,12 @@ static bool send_again(struct sip_outgoing *o)
 	return send_request(o, copy);
 }
 
-/* Nothing was heard from this next hop, or only that it is too busy: the request goes to another (RFC 3263 section 4.3). */
-static bool send_elsewhere(struct sip_outgoing *o)
+/* It has certainly not been taken, or may be twice: the request goes to another next hop (RFC 3263 section 4.3). */
+static bool send_elsewhere(struct sip_outgoing *o, int status)
 {
 	msg_t *request, *copy;
 
-	if (o->done == NULL || o->proceeding || !endpoint_next_target(o->ep, o->pool, &o->target))
+	if (o->done == NULL || o->proceeding || o->giving_up || (status != 503 && !o->repeatable) || !endpoint_next_target(o->ep, o->pool, &o->target))
 		return false;
 	request = nta_outgoing_getrequest(o->orq);
 	copy = msg_dup(request);
@@ -215,6 +218,15 @@ static void on_ringing_too_long(void *ctx)
 	done(o->ctx, &response);
 }
 
+void sip_outgoing_give_up(struct sip_outgoing *o)
+{
+	if (o->giving_up || o->own == NULL)
+		return;
+	o->giving_up = true;
+	if (o->proceeding)
+		send_cancel(o);
+}
+
 /* sofia-sip sees other transactions through; nobody hears of it. */
 void sip_outgoing_cancel(struct sip_outgoing *o)
 {
@@ -235,7 +247,7 @@ static void on_provisional(struct sip_outgoing *o)
 	o->proceeding = true;
 	if (o->own == NULL || !first)
 		return;
-	if (o->done == NULL)
+	if (o->done == NULL || o->giving_up)
 		send_cancel(o);
 	else
 		set_timer(o, on_ringing_too_long, RINGING_MS);
@@ -277,7 +289,7 @@ static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip)
 	if (silent && status == 503 && o->done != NULL && send_again(o))
 		return 0;
 	endpoint_report(o->ep, &o->target, status, silent ? NULL : sip);
-	if ((silent || status == 503) && send_elsewhere(o))
+	if ((silent || status == 503) && send_elsewhere(o, status))
 		return 0;
 	if (!silent)
 		on_final(o, sip);
@@ -312,6 +324,8 @@ static void launch(struct sip_outgoing *o, const struct sip_send *s, const struc
 		return;
 	}
 	o->ep->upgraded += o->upgraded;
+	o->repeatable = strcmp(s->method, "MESSAGE") != 0 && strcmp(s->method, "INVITE") != 0 &&
+			strcmp(s->method, "INFO") != 0;
 	if (strcmp(s->method, "INVITE") == 0)
 		o->own = sip_dialog_copy(d);
 	if (!send_request(o, msg))

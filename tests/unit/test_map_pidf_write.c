@@ -203,7 +203,7 @@ static void test_there_and_back(void **state)
 static void test_size(void **state)
 {
 	struct presence_list l = { NULL, 0 }, again = { NULL, 0 };
-	char note[PRESENCE_STATUS_MAX + 1] = "", resource[8];
+	char note[PRESENCE_STATUS_MAX + 1] = "", resource[16];
 	struct strbuf b = { 0 };
 	(void)state;
 

@@ -4,8 +4,9 @@
  *
  * All requests go to the first target that is up, in the order of the
  * configuration and of DNS, not to all of them in turn: messages keep their
- * order, and connections are few. One failure is enough to try the next;
- * nothing is sent twice for that (RFC 3263 section 4.3).
+ * order, and connections are few. One failed connection is enough to try the
+ * next; a request that nobody answers is not, as long as others are answered
+ * (RFC 3263 section 4.3 knows no users behind a target).
  *
  * A target that has never answered OPTIONS is not believed to be down because it
  * is silent about it: there are peers that drop it. Such a one is tried with a
@@ -23,6 +24,8 @@
 #include <utlist.h>
 
 #include "bridge/core/log.h"
+
+enum { SILENCE_MS = 32 * 1000 }; /* timer F: as long as a request without an answer was under way */
 
 static const char *pool_word(enum pool pool)
 {
@@ -176,11 +179,31 @@ static void conclude(struct target *t, enum sip_outcome outcome, int64_t retry_a
 	}
 }
 
+/*
+ * A request without an answer: of the server, or of one user behind it, who must not take the
+ * others' next hop away. Heard of meanwhile, it is there; else a ping tells.
+ */
+static void suspect(struct target *t)
+{
+	if (t->state == TARGET_UP && now_of(t) - t->heard < SILENCE_MS)
+		return;
+	if (t->state == TARGET_UP && config_of(t)->sip.ping_ms > 0 && t->answers_pings) {
+		if (!t->pinging)
+			ping(t);
+		return;
+	}
+	fail(t, "no answer");
+}
+
 void sip_hops_report(struct sip_hops *h, unsigned id, enum sip_outcome outcome, int64_t retry_after)
 {
 	struct target *t = find(h, id);
 
-	if (t != NULL)
+	if (t == NULL)
+		return;
+	if (outcome == SIP_HOP_SILENT)
+		suspect(t);
+	else
 		conclude(t, outcome, retry_after, NULL);
 }
 

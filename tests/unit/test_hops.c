@@ -210,9 +210,14 @@ static void test_failover(void **state)
 	sip_hops_report(f.hops, first.id, SIP_HOP_ANSWERED, 0);
 	assert_string_equal(pick(&f, &hop), A_URI);
 
-	/* All rest. */
+	/* One user behind it who does not answer takes nothing away from the others. */
 	sip_hops_report(f.hops, first.id, SIP_HOP_SILENT, 0);
-	expect_error(&f, 0, "no answer");
+	assert_string_equal(pick(&f, &hop), A_URI);
+
+	sip_hops_report(f.hops, first.id, SIP_HOP_REFUSED, 0);
+	expect_error(&f, 0, "no connection");
+
+	/* All rest. */
 	sip_hops_report(f.hops, second.id, SIP_HOP_REFUSED, 0);
 	assert_string_equal(pick(&f, &hop), "busy");
 	/* The other pool has none. */

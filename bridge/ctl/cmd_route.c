@@ -185,7 +185,7 @@ static const char *words_of(const struct question *q, const char *direction)
 	switch (q->verdict.route) {
 	case ROUTE_LEGACY:
 		return inbound ? "legacy: to the legacy gateway, unchanged"
-			       : "legacy: from the legacy gateway to the partner, unchanged";
+			       : "legacy: by the legacy gateway; the new pool's SIP goes to the legacy pool";
 	case ROUTE_GATEWAY:
 		if (!inbound)
 			return "gateway: through poolbridge's gateway, to the partner";
@@ -197,8 +197,8 @@ static const char *words_of(const struct question *q, const char *direction)
 	case ROUTE_REJECT:
 		return "reject: answered with an error";
 	case ROUTE_RELAY:
-		return new_pool ? "relay: belongs to the new pool; poolbridge does not relay it yet"
-				: "relay: belongs to the legacy pool; poolbridge does not relay it yet";
+		return new_pool ? "relay: to the new pool; refused (482) when it comes from there"
+				: "relay: to the legacy pool; refused (482) when it comes from there";
 	}
 	return "";
 }

@@ -60,7 +60,7 @@ def test_the_words_fit_the_direction(reg):
     def words(sender, to):
         return reg.text("route", "explain", sender, to).splitlines()[1].strip()
     assert words("x@partner.test", "bob@corp.test") == "legacy: to the legacy gateway, unchanged"
-    assert words("bob@corp.test", "x@partner.test") == "legacy: from the legacy gateway to the partner, unchanged"
+    assert words("bob@corp.test", "x@partner.test").endswith("the new pool's SIP goes to the legacy pool")
     assert words("x@partner.test", "al@corp.test").endswith("to the new pool")
     assert words("al@corp.test", "x@partner.test").endswith("to the partner")
     assert words("x@partner.test", "eve@corp.test").endswith("the sender is asked to try again later")

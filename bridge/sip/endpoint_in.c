@@ -309,6 +309,12 @@ static void receive(const struct arrival *a)
 	take(a, irq);
 }
 
+/* Of a pool that is reached by TLS: its address alone proves nothing. */
+static bool is_clear_text(const struct arrival *a)
+{
+	return a->transport != TRANSPORT_TLS && sip_hops_need_tls(a->ep->hops, &msg_addr(a->msg)->su_sa);
+}
+
 /*
  * Not a peer. On TCP the address is proved, so an answer helps whoever set it
  * up; on UDP it would go wherever the sender says.
@@ -322,10 +328,11 @@ static void refuse_stranger(const struct arrival *a)
 	ep->strangers++;
 	if (ep->strangers == 1 || now - ep->stranger_logged >= STRANGER_LOG_MS) {
 		ep->stranger_logged = now;
-		log_event(LOG_WARNING, "sip-stranger", NULL,
-			  "method=%s from=%s count=%llu hint=\"not in sip.allow\"",
+		log_event(LOG_WARNING, "sip-stranger", NULL, "method=%s from=%s count=%llu hint=\"%s\"",
 			  log_value(sip->sip_request->rq_method_name), a->view->source,
-			  (unsigned long long)ep->strangers);
+			  (unsigned long long)ep->strangers,
+			  is_clear_text(a) ? "this pool's next hop is configured with TLS"
+					   : "not in sip.allow");
 	}
 	if (a->transport != TRANSPORT_UDP && sip->sip_request->rq_method != sip_method_ack)
 		nta_msg_treply(ep->agent, a->msg, 403, "Source Not Allowed",
@@ -352,7 +359,7 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 	held = msg_ref_create(msg);
 	endpoint_view_begin(&view, sip);
 	endpoint_view_source(&view, agent, msg);
-	if (!sip_peers_allow(ep->peers, &msg_addr(msg)->su_sa))
+	if (!sip_peers_allow(ep->peers, &msg_addr(msg)->su_sa) || is_clear_text(&arrival))
 		refuse_stranger(&arrival);
 	else if (sip->sip_request->rq_method == sip_method_ack || is_benotify(sip))
 		receive_silent(&arrival);

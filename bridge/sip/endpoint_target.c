@@ -59,19 +59,27 @@ int endpoint_pool_of(const struct sip_endpoint *ep, const su_sockaddr_t *source)
 
 /* --- the target of a request --- */
 
-static bool is_peer(const struct sip_endpoint *ep, const char *host)
+/* One that may be talked to by this transport. */
+static bool is_peer_at(const struct sip_endpoint *ep, const struct sockaddr *address,
+		       enum transport transport)
+{
+	return sip_peers_allow(ep->peers, address) &&
+	       (transport == TRANSPORT_TLS || !sip_hops_need_tls(ep->hops, address));
+}
+
+static bool is_peer(const struct sip_endpoint *ep, const char *host, enum transport transport)
 {
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
 	char bare[INET6_ADDRSTRLEN];
 
 	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
-		return sip_peers_allow(ep->peers, (const struct sockaddr *)&v4);
+		return is_peer_at(ep, (const struct sockaddr *)&v4, transport);
 	if (host[0] != '[' || strlen(host) >= sizeof(bare) + 2)
 		return false;
 	snprintf(bare, sizeof(bare), "%.*s", (int)strlen(host) - 2, host + 1);
 	return inet_pton(AF_INET6, bare, &v6.sin6_addr) == 1 &&
-	       sip_peers_allow(ep->peers, (const struct sockaddr *)&v6);
+	       is_peer_at(ep, (const struct sockaddr *)&v6, transport);
 }
 
 static bool has_listener(const struct sip_endpoint *ep, enum transport t)
@@ -114,7 +122,8 @@ static bool follow_route(const struct sip_endpoint *ep, const char *route, struc
 	const url_t *url = url_hdup(home, URL_STRING_MAKE(route)->us_url);
 	enum transport transport;
 	bool ok = url != NULL && sip_address_parse(route, &address) == OK && !address.secure &&
-		  is_peer(ep, address.host) && transport_of(url, &transport) && has_listener(ep, transport);
+		  transport_of(url, &transport) && is_peer(ep, address.host, transport) &&
+		  has_listener(ep, transport);
 
 	if (ok) {
 		set_target(out, transport);

@@ -331,6 +331,24 @@ int sip_hops_pool_of(const struct sip_hops *h, const struct sockaddr *source)
 	return found;
 }
 
+bool sip_hops_need_tls(const struct sip_hops *h, const struct sockaddr *peer)
+{
+	bool found = false;
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e) {
+		DL_FOREACH (e->targets, t) {
+			if (!hops_same_address((const struct sockaddr *)&t->addr, peer, false))
+				continue;
+			if (t->hop.transport != TRANSPORT_TLS)
+				return false;
+			found = true;
+		}
+	}
+	return found;
+}
+
 static void add_name(const char *name, const char **out, size_t *count, size_t max)
 {
 	for (size_t i = 0; i < *count; i++)

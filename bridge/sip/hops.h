@@ -84,6 +84,8 @@ bool sip_hops_is_explained(const struct sip_hops *h, unsigned id);
 size_t sip_hops_addresses(const struct sip_hops *h, const struct sockaddr_storage **out);
 /* The pool that has a target at this address, the one at this port before others; -1: none. */
 int sip_hops_pool_of(const struct sip_hops *h, const struct sockaddr *source);
+/* All targets at this address are reached by TLS, so that nothing else from or to it is to be believed. */
+bool sip_hops_need_tls(const struct sip_hops *h, const struct sockaddr *peer);
 /* The configured hosts behind an address and port, or else behind the address; at most max. */
 size_t sip_hops_names_at(const struct sip_hops *h, const struct sockaddr *peer, const char **out, size_t max);
 /* All configured hosts. */

@@ -807,6 +807,28 @@ static int group_setup(void **state)
 	return 0;
 }
 
+/* The address of a pool that is reached by TLS proves nothing without it, where another listener is open. */
+static void test_clear_text_is_not_believed(void **state)
+{
+	struct sippeer peer;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, "sip:" POOL ":5061;transport=tls");
+	f.config.sip.listen.item[f.config.sip.listen.count++] = "tcp:" OURS ":5060";
+	start(&f);
+	sippeer_connect(&peer, &f.net, POOL, OURS);
+	sippeer_printf(&peer, "MESSAGE sip:juliet@partner.test SIP/2.0\r\n"
+			      "Via: SIP/2.0/TCP " POOL ";branch=z9hG4bKclear\r\nMax-Forwards: 70\r\n"
+			      "From: <sip:tybalt@corp.test>;tag=1\r\nTo: <sip:juliet@partner.test>\r\n"
+			      "Call-ID: clear@x\r\nCSeq: 1 MESSAGE\r\nContent-Length: 0\r\n\r\n");
+	if (strncmp(sippeer_receive(&peer), "SIP/2.0 403 ", 12) != 0)
+		fail_msg("not 403 but %s", peer.message.s);
+	assert_int_equal(f.requests, 0);
+	sippeer_close(&peer);
+	end(&f);
+}
+
 static int group_teardown(void **state)
 {
 	(void)state;
@@ -830,7 +852,7 @@ int main(void)
 		cmocka_unit_test(test_refused_clients), cmocka_unit_test(test_tls_names),
 		cmocka_unit_test(test_address),         cmocka_unit_test(test_our_certificate_refused),
 		cmocka_unit_test(test_nothing_is_left), cmocka_unit_test(test_back_pressure),
-		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload),          cmocka_unit_test(test_clear_text_is_not_believed),
 	};
 
 	return cmocka_run_group_tests(tests, group_setup, group_teardown);

@@ -1,0 +1,210 @@
+"""Presence across the bridge, with real clients on both sides: asked for once, shown at once, and it survives kill -9."""
+
+import os
+import sqlite3
+import time
+
+import pytest
+
+from lab.sipe_user import BUILT
+
+pytestmark = pytest.mark.skipif(not BUILT, reason="lab/sipe_user was not built: libpurple-dev")
+
+JULIET, ROSALINE, TYBALT, PARIS = "juliet@partner.test", "rosaline@partner.test", "tybalt@corp.test", "paris@corp.test"
+
+
+@pytest.fixture(scope="module")
+def presence_lab(own_lab):
+    return own_lab(presence="2005")
+
+
+@pytest.fixture(scope="module")
+def juliet(presence_lab):
+    return presence_lab.partner_user(JULIET)
+
+
+@pytest.fixture(scope="module")
+def rosaline(presence_lab):
+    return presence_lab.partner_user(ROSALINE)
+
+
+@pytest.fixture(scope="module")
+def tybalt(presence_lab):
+    return presence_lab.sipe_user(TYBALT)
+
+
+@pytest.fixture(autouse=True)
+def empty_inboxes(request):
+    yield
+    if "presence_lab" in request.fixturenames:
+        for user in request.getfixturevalue("presence_lab").users:
+            user.inbox.clear()
+
+
+def ledger(lab):
+    """{(local, contact, direction): state} of what the daemon keeps alive."""
+    return {(row["local"], row["contact"], row["direction"]): row["state"]
+            for row in lab.bridge.json("subscription", "list") if row["via"] == "gateway"}
+
+
+def eventually(reached):
+    """What nobody is told of, but the ledger has."""
+    for _ in range(1000):
+        if reached():
+            return
+        time.sleep(0.02)
+    raise AssertionError("not reached")
+
+
+def dialogs(lab):
+    """Subscriptions with a SIP dialog, as the state file has them."""
+    with sqlite3.connect(f"file:{os.path.join(lab.bridge.folder, 'registry.db.state')}?mode=ro", uri=True) as db:
+        return {tuple(row) for row in db.execute("SELECT local, contact, direction FROM dialog")}
+
+
+def asked(user, since):
+    """What has been asked of somebody, or answered: nothing of it may come twice."""
+    return [item.type for item in user.inbox.history[since:]
+            if item.kind == "presence" and item.type in ("subscribe", "subscribed", "unsubscribe", "unsubscribed")]
+
+
+def test_contact_adds_user(presence_lab, juliet, tybalt):
+    juliet.subscribe(TYBALT)
+    juliet.wait_presence(TYBALT, "subscribed")
+    juliet.wait_status(TYBALT)
+    for status, show, note in (("away", "away", "à table"), ("busy", "dnd", "en duel"), ("available", None, None)):
+        tybalt.status(status, note or "")
+        juliet.wait_status(TYBALT, show, note)
+    assert juliet.roster()[TYBALT] == "to"
+    assert ledger(presence_lab)[TYBALT, JULIET, "to-local"] == "active"
+
+
+def test_user_adds_contact(presence_lab, juliet, tybalt):
+    tybalt.add(JULIET)
+    juliet.wait_presence(TYBALT, "subscribe")
+    juliet.approve(TYBALT)
+    tybalt.wait_presence(JULIET, "available", online=True)
+    for show, status, note in (("away", "away", "gone fishing"), ("dnd", "busy", None), (None, "available", None)):
+        juliet.status(show, note)
+        tybalt.wait_presence(JULIET, status, online=True)
+    juliet.unavailable()
+    tybalt.wait_presence(JULIET, online=False)
+    juliet.status()
+    tybalt.wait_presence(JULIET, "available", online=True)
+    assert juliet.roster()[TYBALT] == "both"
+    assert ledger(presence_lab)[TYBALT, JULIET, "to-contact"] == "active"
+
+
+def test_contact_says_no(presence_lab, rosaline, tybalt):
+    tybalt.add(ROSALINE)
+    rosaline.wait_presence(TYBALT, "subscribe")
+    rosaline.deny(TYBALT)
+    eventually(lambda: (TYBALT, ROSALINE, "to-contact") not in ledger(presence_lab))
+    rosaline.status("away")
+    tybalt.show(ROSALINE)
+    assert not tybalt.wait_presence(ROSALINE).online
+
+
+def test_pool_says_no(presence_lab, rosaline):
+    """The pool has no such user: no endless request."""
+    presence_lab.bridge.mark("migrated", "nosuch@corp.test")
+    rosaline.subscribe("nosuch@corp.test")
+    rosaline.wait_presence("nosuch@corp.test", "unsubscribed")
+    assert ledger(presence_lab).get(("nosuch@corp.test", ROSALINE, "to-local")) is None
+
+
+def test_contact_removes_user(presence_lab, juliet, rosaline, tybalt):
+    rosaline.subscribe(TYBALT)
+    rosaline.wait_presence(TYBALT, "subscribed")
+    rosaline.wait_status(TYBALT)
+    rosaline.unsubscribe(TYBALT)
+    rosaline.wait_presence(TYBALT, "unavailable")
+    eventually(lambda: (TYBALT, ROSALINE, "to-local") not in ledger(presence_lab))
+    since = len(rosaline.inbox.history)
+    tybalt.status("away")
+    juliet.wait_status(TYBALT, "away")  # who is still subscribed
+    assert [str(item) for item in rosaline.inbox.history[since:] if item.bare == TYBALT and item.show == "away"] == []
+    tybalt.status("available")
+    juliet.wait_status(TYBALT)
+
+
+def test_user_removes_contact(presence_lab, juliet):
+    """And adds her again: the approval stays, as if he had only logged out."""
+    paris = presence_lab.sipe_user(PARIS)
+    paris.add(JULIET)
+    juliet.wait_presence(PARIS, "subscribe")
+    juliet.approve(PARIS)
+    paris.wait_presence(JULIET, "available", online=True)
+    since = len(juliet.inbox.history)
+    paris.remove(JULIET)
+    paris.inbox.clear()
+    paris.add(JULIET)
+    paris.wait_presence(JULIET, "available", online=True)
+    assert asked(juliet, since) == []
+    assert ledger(presence_lab)[PARIS, JULIET, "to-contact"] == "active"
+    paris.close()
+
+
+BOTH = {(TYBALT, JULIET, "to-local"), (TYBALT, JULIET, "to-contact")}
+
+
+def test_kill_and_restart(presence_lab, juliet, tybalt):
+    """What changed meanwhile is right on both sides soon; nobody is asked anything again."""
+    bridge = presence_lab.bridge
+    eventually(lambda: BOTH <= dialogs(presence_lab))
+    before = ledger(presence_lab)
+    for number in range(2):
+        since, since_tybalt = len(juliet.inbox.history), len(tybalt.inbox.history)
+        bridge.kill()
+        tybalt.status(("away", "busy")[number], f"changed {number}")
+        juliet.status(("dnd", "away")[number])
+        bridge.start()
+        juliet.wait_status(TYBALT, ("away", "dnd")[number], f"changed {number}", timeout=60)
+        tybalt.wait_presence(JULIET, ("busy", "away")[number], timeout=60)
+        assert asked(juliet, since) == []
+        assert [event.kind for event in tybalt.inbox.history[since_tybalt:] if event.kind not in ("presence", "status")] == []
+        assert ledger(presence_lab) == before
+        eventually(lambda: BOTH <= dialogs(presence_lab))
+        # And they are alive.
+        tybalt.status("available")
+        juliet.wait_status(TYBALT)
+        juliet.status()
+        tybalt.wait_presence(JULIET, "available", online=True)
+
+
+def test_gone_meanwhile(presence_lab, juliet, tybalt):
+    """Nobody is shown who logged out while poolbridge was dead."""
+    bridge = presence_lab.bridge
+    bridge.kill()
+    juliet.unavailable()
+    bridge.start()
+    tybalt.wait_presence(JULIET, online=False, timeout=60)
+    juliet.status()
+    tybalt.wait_presence(JULIET, "available", online=True)
+    bridge.kill()
+    tybalt.close()
+    bridge.start()
+    juliet.wait_presence(TYBALT, "unavailable", timeout=60)
+
+
+def test_standard_client(presence_lab, juliet):
+    """linphone, which speaks PIDF with RPID and no more, over an end and a start, and when it goes and comes back."""
+    paris = presence_lab.linphone_user(PARIS, contacts=[JULIET])
+    juliet.subscribe(PARIS)
+    juliet.approve(PARIS)
+    juliet.wait_presence(PARIS, "subscribed")
+    juliet.wait_status(PARIS)
+    paris.wait_presence(JULIET, "online")
+    since = len(juliet.inbox.history)
+    presence_lab.bridge.kill()
+    juliet.status("away")
+    presence_lab.bridge.start()
+    paris.wait_presence(JULIET, "away", timeout=60)
+    paris.close()
+    juliet.wait_presence(PARIS, "unavailable")
+    eventually(lambda: (PARIS, JULIET, "to-contact") not in dialogs(presence_lab))
+    assert ledger(presence_lab)[PARIS, JULIET, "to-contact"] == "active"
+    paris = presence_lab.linphone_user(PARIS, contacts=[JULIET])
+    paris.wait_presence(JULIET, "away")
+    juliet.wait_status(PARIS)
+    assert asked(juliet, since) == []

@@ -159,7 +159,7 @@ static const struct config_option options[] = {
 	  "How long a user of a pool may take to accept an IM session.",
 	  AT(sip.invite_ms) },
 	{ "sip.conversations", CONFIG_INT, "10000", 100, 1000000, NULL,
-	  "How many conversations are remembered; beyond it, the oldest idle one is forgotten, else the oldest session ends.",
+	  "How many conversations are remembered; beyond it, the one used longest ago is forgotten, and its session ends.",
 	  AT(sip.conversations) },
 
 	{ "s2s.stanza_bytes", CONFIG_INT, "65536", 10000, 16777216, NULL,

@@ -3,10 +3,9 @@
  * while it is used, forgotten when its time is over or there are too many.
  *
  * What is forgotten is only what was learned (thread, mode, resource): a
- * conversation with something in its queue is never the one that gives way; one
- * with sessions only where all have some, and they end by BYE. An open session
- * ends so, too, after sip.session_time without a message (RFC 7573 section 4);
- * what is known lasts an hour longer.
+ * conversation with something under way is never the one that gives way; a
+ * session that it has ends by BYE. So it does after sip.session_time without a
+ * message (RFC 7573 section 4); what is known lasts an hour longer.
  *
  * The gateway owns all conversations. Nothing is fatal.
  */

@@ -99,7 +99,7 @@ struct config {
 	} s2s;
 	struct {
 		int64_t subscriptions_per_user, subscriptions; /* rows of the ledger */
-		int64_t expires_ms; /* of subscriptions at the pools */
+		int64_t expires_ms;                            /* of subscriptions at the pools */
 	} presence;
 };
 

@@ -23,9 +23,9 @@ struct route_facts {
 
 struct verdict {
 	enum route route;
-	enum pool pool;     /* for ROUTE_GATEWAY and ROUTE_RELAY */
-	unsigned row;       /* of the table, 1 to 11; 0 for local to local */
-	const char *reason; /* static: "host-unknown", "by mark", ... */
+	enum pool pool;                 /* for ROUTE_GATEWAY and ROUTE_RELAY */
+	unsigned row;                   /* of the table, 1 to 11; 0 for local to local */
+	const char *reason;             /* static: "host-unknown", "by mark", ... */
 	enum partner_type partner_type; /* filled in by route_lookup(), where the partner is known */
 };
 

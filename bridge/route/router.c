@@ -303,8 +303,8 @@ enum err router_decide_request(struct router *r, const struct jid *from, const s
 
 json_t *router_status(const struct router *r)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted",
-			 (json_int_t)r->submitted, "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted", (json_int_t)r->submitted,
+			 "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
 			 (json_int_t)r->routed[ROUTE_GATEWAY], "hold", (json_int_t)r->routed[ROUTE_HOLD],
 			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced", (json_int_t)r->bounced,
 			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift);

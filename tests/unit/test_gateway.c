@@ -293,8 +293,7 @@ static void test_out_addresses(void **state)
 	GIVE(&f, .from = "d\\27artagnan\\40x@partner.test/a \"b\" <c>;d=e", .to = "f\xC3\xBC@corp.test");
 	message = sippeer_receive(&f.pool);
 	assert_memory_equal(message, "MESSAGE sip:f%C3%BC@corp.test SIP/2.0\r\n", 39);
-	assert_memory_equal(sip_field(message, "From"),
-			    "<sip:d'artagnan%40x@partner.test>;tag=", 38);
+	assert_memory_equal(sip_field(message, "From"), "<sip:d'artagnan%40x@partner.test>;tag=", 38);
 	sippeer_answer(&f.pool, "200 OK", "");
 	assert_true(wait_told(&f)->confirmed);
 	end(&f);

@@ -358,8 +358,8 @@ static void test_refused(void **state)
 		{ "presence", "Expires: 1\r\n", "423 Interval Too Brief", "Min-Expires", "60" },
 	};
 	static const char *const accepts[] = {
-		"Accept: application/msrtc-event-categories+xml, application/xpidf+xml, text/xml+msrtc.pidf, "
-		"application/pidf+xml, application/rlmi+xml, multipart/related\r\n",
+		("Accept: application/msrtc-event-categories+xml, application/xpidf+xml, text/xml+msrtc.pidf, "
+		 "application/pidf+xml, application/rlmi+xml, multipart/related\r\n"),
 		"Accept: */*\r\n",
 		"Accept: application/*\r\n",
 		"",

@@ -562,7 +562,7 @@ static void test_tls_names(void **state)
 /* Where the host is an address, the certificate must name that. */
 static void test_address(void **state)
 {
-	static const char *const names[] = { "IP:\x7f\x21\x01\x02", "IP:\x7f\x21\x01\x03", "DNS:" POOL };
+	static const char *const names[] = { "IP:\x7f\x21\x01\x02", "IP:\x7f\x21\x01\x03", ("DNS:" POOL) };
 	(void)state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {

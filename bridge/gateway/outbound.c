@@ -222,6 +222,13 @@ static void log_failure(const struct outbound *o, const struct sip_response *r)
 		  log_value(r->phrase), log_value(diagnostics));
 }
 
+/* The endpoint's own 503 is no server's: the pool cannot be reached now, and may be later (RFC 6120 section 8.3.3.17). */
+static enum condition condition_of(const struct sip_response *r, bool moved)
+{
+	return r->view == NULL && r->status == 503 ? COND_REMOTE_SERVER_TIMEOUT
+						   : map_status_to_condition(r->status, moved);
+}
+
 void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *r)
 {
 	char uri[MAP_URI_SIZE], text[TEXT_SIZE];
@@ -229,7 +236,7 @@ void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_re
 	struct outcome outcome = { .confirmed = r->status / 100 == 2 };
 
 	if (!outcome.confirmed) {
-		outcome.condition = map_status_to_condition(r->status, moved);
+		outcome.condition = condition_of(r, moved);
 		outcome.text = reason_of(r, text);
 		outcome.uri = moved ? uri : NULL;
 		log_failure(o, r);

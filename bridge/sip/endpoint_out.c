@@ -158,7 +158,8 @@ static bool send_elsewhere(struct sip_outgoing *o, int status)
 {
 	msg_t *request, *copy;
 
-	if (o->done == NULL || o->proceeding || o->giving_up || (status != 503 && !o->repeatable) || !endpoint_next_target(o->ep, o->pool, &o->target))
+	if (o->done == NULL || o->proceeding || o->giving_up || (status != 503 && !o->repeatable) ||
+	    !endpoint_next_target(o->ep, o->pool, &o->target))
 		return false;
 	request = nta_outgoing_getrequest(o->orq);
 	copy = msg_dup(request);

@@ -120,19 +120,29 @@ static void note_error(struct target *t, const char *why)
 	t->explained[0] = '\0';
 }
 
-static void fail(struct target *t, const char *why)
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* It is asked no more rarely than one that is well, so that it is soon found to be back. */
+static int64_t rest_of(const struct target *t)
 {
 	const struct config *c = config_of(t);
-	const unsigned doublings = t->failures < 20 ? t->failures : 20;
-	int64_t rest = c->sip.backoff_min_ms << doublings;
+	const int64_t rest = c->sip.backoff_min_ms << (t->failures < 20 ? t->failures : 20);
 
+	return least(least(rest, c->sip.backoff_max_ms), c->sip.ping_ms > 0 ? c->sip.ping_ms : INT64_MAX);
+}
+
+static void fail(struct target *t, const char *why)
+{
 	t->failed++;
 	note_error(t, why);
 	/* What was under way to it fails all at once: one failure. */
 	if (t->state == TARGET_DOWN && now_of(t) < t->rest_until && !t->pinging)
 		return;
+	t->rest_until = now_of(t) + rest_of(t);
 	t->failures++;
-	t->rest_until = now_of(t) + (rest < c->sip.backoff_max_ms ? rest : c->sip.backoff_max_ms);
 	set_state(t, TARGET_DOWN);
 }
 

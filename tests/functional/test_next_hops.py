@@ -70,3 +70,4 @@ def test_all_are_gone(stage):
         wait_state(lab, server, "sip-hop-down", mark)
     error = lab.deliver(juliet, "tybalt@corp.test", "told at once", timeout=5)
     assert error.by == "error"
+    assert error.condition == "remote-server-timeout"

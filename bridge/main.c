@@ -12,6 +12,7 @@
 
 #include "bridge/core/config.h"
 #include "bridge/daemon.h"
+#include "bridge/xmpp/dialback.h"
 
 enum { EXIT_USAGE = 2 };
 
@@ -91,11 +92,17 @@ int main(int argc, char **argv)
 	struct arguments a = { .file = DEFAULT_CONFIG };
 	struct config *config = NULL;
 	const char *where = "", *why = "";
+	char random[2];
 	int status;
 	enum err e;
 
 	if (!parse_arguments(argc, argv, &a, &status))
 		return status;
+	/* Keys and ids that can be guessed are worse than none. */
+	if (random_hex(random, sizeof(random)) != OK) {
+		fputs("poolbridge: no random numbers: OpenSSL's generator does not work\n", stderr);
+		return EXIT_FAILURE;
+	}
 	e = config_load(a.file, &config, &why);
 	if (e == OK)
 		e = config_check_daemon(config, &why);

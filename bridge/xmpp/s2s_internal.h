@@ -234,7 +234,8 @@ struct link {
 	int64_t pushed_at;          /* blanks went out behind all that was written before; 0: never */
 	uint64_t sm_base, sm_acked; /* last_number when counting began, and what h has covered since */
 	struct loop_timer *tick;
-	struct check *check; /* NULL: an ordinary link */
+	bool for_check;      /* made for a check, and of no use after it */
+	struct check *check; /* NULL: an ordinary link, or it is over */
 	/* for status and error texts */
 	enum condition failure;
 	char why[WHY_SIZE];

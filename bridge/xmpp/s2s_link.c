@@ -73,8 +73,10 @@ struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const 
 struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote)
 {
 	char *key = xasprintf("check %llu", (unsigned long long)++s2s->last_stream);
+	struct link *link = create(s2s, key, EDGE_EXTERNAL, local, remote);
 
-	return create(s2s, key, EDGE_EXTERNAL, local, remote);
+	link->for_check = true;
+	return link;
 }
 
 void link_destroy(struct link *link)

@@ -81,8 +81,10 @@ json_t *s2s_links(const struct s2s *s2s)
 	const struct stream *st, *next_stream;
 	const struct pair *pair;
 
+	/* What a check leaves behind for a moment would be read as trouble. */
 	HASH_ITER (hh, s2s->links, link, next_link)
-		json_array_append_new(list, describe_link(s2s, link));
+		if (!link->for_check || link->check)
+			json_array_append_new(list, describe_link(s2s, link));
 	HASH_ITER (hh, s2s->streams, st, next_stream)
 		DL_FOREACH (st->pairs, pair)
 			json_array_append_new(list, describe_pair(s2s, st, pair));

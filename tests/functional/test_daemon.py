@@ -15,9 +15,9 @@ from lab.bridge import DAEMON, SANITIZERS, config_text
 MINIMAL = {"registry": "registry.db"}
 
 
-def poolbridge(*words):
+def poolbridge(*words, **environment):
     return subprocess.run([DAEMON, *words], capture_output=True, text=True, timeout=30, check=False,
-                          env=dict(os.environ, **SANITIZERS))
+                          env=dict(os.environ, **SANITIZERS, **environment))
 
 
 @pytest.mark.parametrize("words, status", [
@@ -63,6 +63,16 @@ def test_bad_configuration(tmp_path, text, words):
     assert done.returncode == 2
     for word in words:
         assert word in done.stderr, done.stderr
+
+
+def test_without_random_numbers(lab, tmp_path):
+    """Keys that could be guessed are not made: it does not start, and says why."""
+    broken = tmp_path / "openssl.cnf"
+    broken.write_text("openssl_conf = here\n[here]\nrandom = random\n[random]\nrandom = NO-SUCH-GENERATOR\n")
+    config = tmp_path / "poolbridge.conf"
+    config.write_text(config_text(dict(lab.bridge.settings, registry=str(tmp_path / "registry.db"))))
+    done = poolbridge("-c", str(config), OPENSSL_CONF=str(broken))
+    assert (done.returncode, done.stderr) == (1, "poolbridge: no random numbers: OpenSSL's generator does not work\n")
 
 
 def test_address_in_use(lab, tmp_path):

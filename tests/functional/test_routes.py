@@ -180,6 +180,11 @@ def test_from_legacy_gateway(lab, juliet, rosaline, outcast, romeo, changes, to,
     check(lab.deliver(romeo, to, timeout=40), expected)
 
 
+def test_domain_that_has_no_service(lab, romeo):
+    """Its SRV record's target is "."."""
+    assert lab.deliver(romeo, "juliet@without.test", timeout=40).condition == "remote-server-not-found"
+
+
 def test_migrated_user_at_the_legacy_gateway_is_drift(lab, juliet, tybalt_before):
     before = lab.bridge.json("status")["router"]["drift"]
     assert lab.deliver(tybalt_before, "juliet@partner.test").by == "partner"

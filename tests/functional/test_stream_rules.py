@@ -1,6 +1,8 @@
 """What a partner may say on a stream that is proved, and on one that we opened; and streams that come to nothing."""
 
 import contextlib
+import hashlib
+import hmac
 import re
 import socket
 from xml.etree import ElementTree
@@ -12,6 +14,7 @@ from lab.raw_peer import HEADER, RawPeer, RawStream
 
 PAIR = "from='raw.test' to='corp.test'"
 BODY = "<body>forged</body></message>"
+SECRET = "shared by several bridges"
 ODD = "' \" < > & \u00e9 ]]>"
 ODD_XML = "&apos; &quot; &lt; &gt; &amp; \u00e9 ]]&gt;"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
@@ -23,7 +26,8 @@ RAW = Partner("raw.test", policy=("--tls", "none", "--sasl", "none"), services=(
 @pytest.fixture(scope="module")
 def lab_of_file(own_lab):
     return own_lab(federation=Federation("plain", [RAW]),
-                   settings={"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3, "s2s.keepalive_time": 1})
+                   settings={"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3, "s2s.keepalive_time": 1,
+                             "dialback.secret": SECRET})
 
 
 @pytest.fixture
@@ -268,17 +272,44 @@ def open_stream(lab, sender, extra=""):
 
 
 def test_header_of_the_answer(lab):
-    """It has our name, the peer's, and an id that no two streams share."""
+    """It has our name, the peer's, and an id that no two streams share; behind it, the features."""
     ids = set()
     for _ in range(3):
         with socket.create_connection((lab.block.address("external"), 5269), timeout=20) as connection:
             stream = RawStream(connection, "partner.test", "corp.test")
             stream.send(HEADER.format("from='partner.test' to='corp.test'"))
             header = stream.wait("<stream:stream [^>]*>").group(0)
+            features = stream.wait("<stream:features>.*</stream:features>").group(0)
+        assert "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>" in features
         assert "from='corp.test'" in header and "to='partner.test'" in header and "version='1.0'" in header
         assert "xmlns='jabber:server'" in header and "xmlns:db='jabber:server:dialback'" in header
         ids.add(re.search(" id='([0-9a-f]{32})'", header).group(1))
     assert len(ids) == 3
+
+
+def test_key_of_the_configured_secret(lab):
+    """XEP-0185, computed by somebody else: several bridges with one secret answer for each other."""
+    said = "raw.test corp.test some-id"
+    key = hmac.new(hashlib.sha256(SECRET.encode()).hexdigest().encode(), said.encode(), "sha256").hexdigest()
+    stream = open_stream(lab, "raw.test")
+    for shown, verdict in (key, "valid"), (key[:-1] + ("0" if key[-1] != "0" else "1"), "invalid"), (key[:-1], "invalid"):
+        stream.send(f"<db:verify {PAIR} id='some-id'>{shown}</db:verify>")
+        assert stream.wait("<db:verify [^>]*type='([a-z]*)'").group(1) == verdict
+    stream.close()
+
+
+def test_log_has_no_bodies_and_no_keys(lab, raw, juliet, romeo):
+    """Not even where it says most."""
+    assert lab.bridge.settings["log_level"] == "debug"
+    assert lab.deliver(juliet, romeo.address, "a secret love").by == "legacy"
+    assert lab.deliver(romeo, juliet.address, "another secret love").by == "partner"
+    mark = lab.bridge.process.mark()
+    say(raw, "<message from='x@raw.test' to='y&#10;notice forged@corp.test'><body>a third secret love</body></message>"
+             f"<message from='x@raw.test' to='{romeo.address}'><body>a fourth secret love</body></message>")
+    lab.bridge.process.wait_line("delivered from=x@raw.test", after=mark)
+    for line in lab.bridge.process.lines:
+        assert "secret love" not in line and SECRET not in line and not re.search("[0-9a-f]{64}", line), line
+        assert not line.startswith("notice forged"), line
 
 
 def test_no_features_below_version_1(lab):

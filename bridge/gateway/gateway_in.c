@@ -84,6 +84,16 @@ static void take_message(struct gateway *g, const struct sip_request *r, const s
 	map_content_free(&content);
 }
 
+static bool needs_dialog(const char *method)
+{
+	static const char *const methods[] = { "NOTIFY", "BYE", "INFO" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(methods); i++)
+		if (strcmp(method, methods[i]) == 0)
+			return true;
+	return false;
+}
+
 /* A request that the router has given to the gateway, outside a dialog. */
 static void take_request(struct gateway *g, const struct sip_request *r)
 {
@@ -101,8 +111,8 @@ static void take_request(struct gateway *g, const struct sip_request *r)
 		session_take_invite(g, r, &from, &to);
 	else if (strcmp(r->method, "SUBSCRIBE") == 0)
 		presence_take_subscribe(g->presence, r, &from, &to);
-	else
-		gateway_refuse(g, r, strcmp(r->method, "NOTIFY") == 0 ? 481 : 405, NULL, SIP_ALLOW);
+	else if (strcmp(r->method, "BYE") != 0 || !session_take_early_bye(g, r))
+		gateway_refuse(g, r, needs_dialog(r->method) ? 481 : 405, NULL, SIP_ALLOW);
 }
 
 void gateway_receive(void *ctx, const struct sip_request *r)

@@ -11,6 +11,8 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 			 const struct jid *to);
 /* A request in a dialog. False: it is none of a session. */
 bool session_take(struct gateway *g, const struct sip_request *r);
+/* A BYE without a To tag. False: it belongs to no session. */
+bool session_take_early_bye(struct gateway *g, const struct sip_request *r);
 /* The pool has cancelled this INVITE. */
 void session_cancelled(struct gateway *g, struct sip_transaction *transaction);
 

@@ -250,6 +250,17 @@ static void refresh(struct session *s, const struct sip_request *r)
 	answer(s, r->transaction, false);
 }
 
+/* In another session: both sides began one, and this was the one too many. */
+static bool goes_on(const struct conversation *c)
+{
+	const struct session *s;
+
+	DL_FOREACH (c->sessions, s)
+		if (s->state == SESSION_OPEN || s->state == SESSION_INVITING)
+			return true;
+	return false;
+}
+
 static void end(struct session *s, const struct sip_request *r)
 {
 	struct conversation *c = s->conversation;
@@ -259,12 +270,29 @@ static void end(struct session *s, const struct sip_request *r)
 		session_refuse(s, 487, NULL);
 	else
 		session_close(s, false);
-	if (session_open(c) == NULL) {
+	if (!goes_on(c)) {
 		chat_state_tell(c, CHAT_STATE_GONE);
 		conversation_set(&c->thread, NULL);
 		conversation_set(&c->conversation_id, NULL);
 	}
 	queue_wake(c);
+}
+
+/*
+ * COMPAT: a client whose INVITE is met by ours gives its own up by BYE without a To tag, which it
+ * does not know yet (pidgin-sipe), where CANCEL is meant.
+ */
+bool session_take_early_bye(struct gateway *g, const struct sip_request *r)
+{
+	struct session *s, *next;
+
+	HASH_ITER (hh, g->sessions, s, next)
+		if (r->from_tag != NULL && strcmp(s->dialog->call_id, r->call_id) == 0 &&
+		    strcmp(s->dialog->remote_tag, r->from_tag) == 0) {
+			end(s, r);
+			return true;
+		}
+	return false;
 }
 
 /* The pool's user with the device that he speaks from, as the dialog began. */

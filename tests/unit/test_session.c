@@ -320,6 +320,51 @@ static void test_cancel(void **state)
 	gatewaytest_end(&t);
 }
 
+/* BYE where CANCEL is meant, of a client that gives its INVITE up for ours. */
+static void test_bye_without_tag(void **state)
+{
+	(void)state;
+
+	for (int answered = 0; answered < 2; answered++) {
+		struct peer_dialog d, early, none;
+		struct gatewaytest t;
+		char invite[8192];
+
+		gatewaytest_begin(&t, POOL_AUTO);
+		t.router.hold = true;
+		GIVE(&t, .id = "a", .inner = "<body>ours</body>" STATE("active"));
+		snprintf(invite, sizeof(invite), "%s", gatewaytest_request(&t, "INVITE"));
+		gatewaytest_invite(&t, &d, FIRST SDP_TYPE, SDP);
+		gatewaytest_hears(&t, "<body>first</body>");
+		early = none = d;
+		if (answered) {
+			gatewaytest_delivered(&t, &delivered);
+			gatewaytest_accepted(&t, &d);
+		}
+		snprintf(none.from, sizeof(none.from), "<sip:tybalt@corp.test>;tag=another");
+		gatewaytest_in_dialog(&t, &none, "BYE", "", NO_BODY);
+		gatewaytest_response(&t, "481 Call/Transaction Does Not Exist", "BYE");
+		gatewaytest_in_dialog(&t, &none, "INFO", INFO_TYPE, TYPING);
+		gatewaytest_response(&t, "481 Call/Transaction Does Not Exist", "INFO");
+		early.cseq = 2;
+		gatewaytest_in_dialog(&t, &early, "BYE", "", NO_BODY);
+		gatewaytest_response(&t, "200 OK", "BYE");
+		if (!answered) {
+			gatewaytest_response(&t, "487 Request Terminated", "INVITE");
+			gatewaytest_delivered(&t, &delivered);
+		}
+		assert_int_equal(gatewaytest_counter(&t, "sessions"), 0);
+		/* The conversation goes on in ours: it is not gone. */
+		strbuf_reset(&t.pool.message);
+		strbuf_puts(&t.pool.message, invite);
+		gatewaytest_answer(&t, "200 OK", ACCEPTED READ_IT, SDP);
+		gatewaytest_request(&t, "ACK");
+		gatewaytest_confirmed(&t, "a");
+		assert_int_equal(t.router.submitted_count, 0);
+		gatewaytest_end(&t);
+	}
+}
+
 /* No ACK in 64*T1: BYE. */
 static void test_no_ack(void **state)
 {
@@ -1014,6 +1059,7 @@ int main(void)
 		cmocka_unit_test(test_answer_line_by_line),
 		cmocka_unit_test(test_refresh),
 		cmocka_unit_test(test_cancel),
+		cmocka_unit_test(test_bye_without_tag),
 		cmocka_unit_test(test_no_ack),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_order_and_dialogs),

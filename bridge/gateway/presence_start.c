@@ -21,7 +21,7 @@
 enum {
 	CSEQ_GAP = 65536, /* more NOTIFYs than one dialog sees between two refreshes */
 	CSEQ_MAX = 0x7fffffff - 2 * CSEQ_GAP,
-	RESUME_RATE = 200,   /* requests a second */
+	RESUME_RATE = 500,   /* requests a second, if all are to be refreshed in time */
 	RESUME_MIN_MS = 200, /* after that, what is left of the start's own work is done */
 	ASK_MS = 50,
 	ASK_AT_ONCE = 10,
@@ -75,12 +75,13 @@ static struct sip_dialog *read_dialog(const struct ledger_dialog *d)
 	return dialog;
 }
 
-/* Spread, so that a pool is not asked for all of them at once. */
+/* Spread, so that a pool is not asked for all of them at once: but before they end, however many. */
 static int64_t resume_delay(const struct presence_book *b)
 {
-	int64_t span = 1000 * (int64_t)HASH_COUNT(b->watches) / RESUME_RATE + 1;
+	int64_t span = 1000 * (int64_t)HASH_COUNT(b->watches) / RESUME_RATE;
+	int64_t most = b->gateway->config->presence.expires_ms / 4;
 
-	return RESUME_MIN_MS + (int64_t)arc4random_uniform((uint32_t)span);
+	return RESUME_MIN_MS + (int64_t)arc4random_uniform((uint32_t)(span < most ? span : most) + 1);
 }
 
 static void note_unreadable(struct loading *loading, const struct ledger_dialog *d)

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "bridge/xmpp/xml.h"
+
 /* --- the book --- */
 
 static size_t key_of(const struct jid *local, const struct jid *contact, char key[2 * JID_BARE_SIZE])
@@ -160,15 +162,33 @@ enum err watch_decide(const struct watch *w, struct verdict *out)
 
 /* --- to the contact --- */
 
-void watch_send(struct watch *w, const char *type)
+static void submit(struct watch *w, const char *type, const struct strbuf *inner)
 {
 	char local[JID_BARE_SIZE];
 	struct stanza *stanza;
 
 	watch_local(w, local);
-	stanza = stanza_make(STANZA_PRESENCE, local, watch_contact(w), NULL, type, NULL, NULL);
+	stanza = stanza_make(STANZA_PRESENCE, local, watch_contact(w), NULL, type, NULL, inner);
 	gateway_submit(w->book->gateway, stanza);
 	stanza_unref(stanza);
+}
+
+void watch_send(struct watch *w, const char *type)
+{
+	submit(w, type, NULL);
+}
+
+void watch_ask(struct watch *w, const char *name)
+{
+	struct strbuf inner = { .s = NULL };
+
+	if (name[0] != '\0' && strchr(name, '@') == NULL && utf8_is_xml(name, strlen(name))) {
+		strbuf_puts(&inner, "<nick xmlns='" NS_NICK "'>");
+		xml_text(&inner, name, strlen(name));
+		strbuf_puts(&inner, "</nick>");
+	}
+	submit(w, "subscribe", &inner);
+	strbuf_free(&inner);
 }
 
 /* --- stanzas from the contact --- */

@@ -101,6 +101,8 @@ const char *watch_contact(const struct watch *w);
 void watch_local(const struct watch *w, char out[JID_BARE_SIZE]);
 /* From the local user to the contact: one of the types of subscriptions, or a probe. */
 void watch_send(struct watch *w, const char *type);
+/* "subscribe"; name: what the local user is called (XEP-0172); "", or the address again: nothing. */
+void watch_ask(struct watch *w, const char *name);
 /* Where it is to be carried now, and what the partner may see. */
 MUST_CHECK enum err watch_decide(const struct watch *w, struct verdict *out);
 /* The watch's own errors are the caller's to answer. */

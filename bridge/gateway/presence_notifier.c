@@ -349,7 +349,7 @@ static void event_id_of(const struct sip_request *r, char *out, size_t size)
 }
 
 /* The contact is asked when he has not been; else what he says now is asked for. */
-static enum err ask_contact(struct watch *w)
+static enum err ask_contact(struct watch *w, const char *name)
 {
 	struct subscription_step step = subscription_outbound(w->state, SUBSCRIPTION_SUBSCRIBE);
 	enum err e = OK;
@@ -361,7 +361,7 @@ static enum err ask_contact(struct watch *w)
 	}
 	e = watch_step(w, step.next);
 	if (e == OK)
-		watch_send(w, "subscribe");
+		watch_ask(w, name);
 	return e;
 }
 
@@ -423,7 +423,7 @@ static void begin(struct watch *w, const struct sip_request *r)
 		return;
 	}
 	n->expires_at = unix_now() + expires;
-	if (expires > 0 && ask_contact(w) != OK) {
+	if (expires > 0 && ask_contact(w, r->from_display) != OK) {
 		w->book->refused++;
 		sip_answer(r->transaction, 500, "No Room for Subscriptions", "Retry-After: 600");
 		notifier_free(n);
@@ -484,7 +484,7 @@ void notifier_take(struct notifier *n, const struct sip_request *r)
 	}
 	/* He may have been away when he was asked. */
 	if (n->watch->state.out == SUBSCRIPTION_PENDING)
-		watch_send(n->watch, "subscribe");
+		watch_ask(n->watch, r->from_display);
 	store_dialog(n->watch, LEDGER_TO_CONTACT, n->dialog, n->event_id, n->expires_at, &n->row);
 	notify(n);
 	arm(n);

@@ -156,7 +156,10 @@ static bool ask(struct watch *w)
 {
 	if (w->notifiers == NULL || w->heard)
 		return false;
-	watch_send(w, w->state.out == SUBSCRIPTION_ACTIVE ? "probe" : "subscribe");
+	if (w->state.out == SUBSCRIPTION_ACTIVE)
+		watch_send(w, "probe");
+	else
+		watch_ask(w, "");
 	return true;
 }
 

@@ -208,6 +208,26 @@ static void test_refused_by_contact(void **state)
 	watchtest_end(&t);
 }
 
+/* Who asks has a name (XEP-0172). */
+static void test_name(void **state)
+{
+	struct peer_dialog d;
+	(void)state;
+
+	watchtest_begin(&t);
+	t.display = "\"Tybalt <\xC3\xA4> & \\\"Co\\\"\" ";
+	watchtest_subscribe(&t, &d, "");
+	watchtest_accepted(&t, &d);
+	watchtest_notified(&t, NULL, "pending", NULL);
+	watchtest_hears(&t, " type='subscribe'><nick xmlns='http://jabber.org/protocol/nick'>Tybalt "
+			    "&lt;\xC3\xA4&gt; &amp; ");
+	watchtest_send(&t, &d, "SUBSCRIBE", "", "");
+	watchtest_response(&t, "200 OK", "SUBSCRIBE");
+	watchtest_notified(&t, NULL, "pending", NULL);
+	watchtest_hears(&t, "Co");
+	watchtest_end(&t);
+}
+
 /* An approval that nobody asked for approves nothing (no pre-approval). */
 static void test_approved_unasked(void **state)
 {
@@ -358,7 +378,8 @@ static void test_refused(void **state)
 		{ "presence", "Expires: 1\r\n", "423 Interval Too Brief", "Min-Expires", "60" },
 	};
 	static const char *const accepts[] = {
-		("Accept: application/msrtc-event-categories+xml, application/xpidf+xml, text/xml+msrtc.pidf, "
+		("Accept: application/msrtc-event-categories+xml, application/xpidf+xml, "
+		 "text/xml+msrtc.pidf, "
 		 "application/pidf+xml, application/rlmi+xml, multipart/related\r\n"),
 		"Accept: */*\r\n",
 		"Accept: application/*\r\n",
@@ -643,6 +664,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_documents, clean),
 		cmocka_unit_test_teardown(test_hostile_presence, clean),
 		cmocka_unit_test_teardown(test_refused_by_contact, clean),
+		cmocka_unit_test_teardown(test_name, clean),
 		cmocka_unit_test_teardown(test_approved_unasked, clean),
 		cmocka_unit_test_teardown(test_refresh, clean),
 		cmocka_unit_test_teardown(test_end_and_back, clean),

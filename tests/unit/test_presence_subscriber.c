@@ -390,44 +390,35 @@ static void test_interval_too_brief(void **state)
 	watchtest_end(&t);
 }
 
-/* Until there is something to hear, the pool answers so. */
-static void answer_until_heard(const char *status)
-{
-	while (t.router.submitted_count == 0) {
-		if (sippeer_poll(&t.pool)) {
-			assert_memory_equal(t.pool.message.s, "SUBSCRIBE ", 10);
-			watchtest_answer(&t, status, "", "");
-		}
-		nettest_is_quiet(&t.net);
-	}
-}
-
 /* A pool in trouble: the contact sees what was last known as long as it may hold, and loses nothing. */
 static void test_trouble(void **state)
 {
-	static const char *const statuses[] = { "500 Trouble", "503 Service Unavailable" };
 	struct peer_dialog d, fresh;
 	(void)state;
 
-	for (size_t i = 0; i < ARRAY_SIZE(statuses); i++) {
-		watchtest_prepare(&t);
-		t.t1_ms = 10;
-		t.expires = 2;
-		watchtest_open(&t);
-		watchtest_subscribed(&t, &d, OPEN_DESK);
-		refresh(&t, &d);
-		watchtest_answer(&t, statuses[i], "", "");
-		watchtest_quiet(&t);
-		answer_until_heard(statuses[i]);
-		watchtest_hears(&t, DESK " type='unavailable'/>");
-		assert_string_equal(half(&t), "active handshake");
-		t.expires = 3600;
-		watchtest_accept(&t, &fresh, OPEN_DESK);
-		assert_string_not_equal(fresh.call_id, d.call_id);
-		watchtest_hears(&t, DESK "/>");
-		watchtest_quiet(&t);
-		watchtest_end(&t);
+	watchtest_prepare(&t);
+	t.t1_ms = 10;
+	t.expires = 5; /* whole seconds are counted, and a refresh may come after four */
+	watchtest_open(&t);
+	watchtest_subscribed(&t, &d, OPEN_DESK);
+	refresh(&t, &d);
+	watchtest_answer(&t, "500 Trouble", "", "");
+	watchtest_quiet(&t);
+	while (t.router.submitted_count == 0) {
+		if (sippeer_poll(&t.pool)) {
+			assert_memory_equal(t.pool.message.s, "SUBSCRIBE ", 10);
+			watchtest_answer(&t, "503 Service Unavailable", "", "");
+		}
+		nettest_is_quiet(&t.net);
 	}
+	watchtest_hears(&t, DESK " type='unavailable'/>");
+	assert_string_equal(half(&t), "active handshake");
+	t.expires = 3600;
+	watchtest_accept(&t, &fresh, OPEN_DESK);
+	assert_string_not_equal(fresh.call_id, d.call_id);
+	watchtest_hears(&t, DESK "/>");
+	watchtest_quiet(&t);
+	watchtest_end(&t);
 }
 
 static void test_silence(void **state)

@@ -424,7 +424,8 @@ void watchtest_subscribe(struct watchtest *t, struct peer_dialog *d, const char 
 {
 	memset(d, 0, sizeof(*d));
 	snprintf(d->call_id, sizeof(d->call_id), "call-%u", ++t->number);
-	snprintf(d->from, sizeof(d->from), "<sip:tybalt@corp.test>;tag=t%u", t->number);
+	snprintf(d->from, sizeof(d->from), "%s<sip:tybalt@corp.test>;tag=t%u",
+		 t->display != NULL ? t->display : "", t->number);
 	snprintf(d->to, sizeof(d->to), "<sip:juliet@partner.test>");
 	snprintf(d->target, sizeof(d->target), "sip:juliet@partner.test");
 	snprintf(d->event, sizeof(d->event), "%s", t->event != NULL ? t->event : "presence");

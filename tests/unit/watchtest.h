@@ -48,7 +48,8 @@ struct watchtest {
 	unsigned expires;        /* seconds that the pool grants */
 	int64_t per_user, total; /* limits of the ledger */
 	bool no_ledger;
-	const char *event; /* of the SUBSCRIBEs to us; NULL: presence */
+	const char *event;   /* of the SUBSCRIBEs to us; NULL: presence */
+	const char *display; /* before their From; NULL: nothing */
 };
 
 /* A dialog as the pool sees it. */

@@ -221,11 +221,23 @@ static void serve(struct router *r, const struct submission *s, struct passage *
 	passage_done(p, s->stanza, &outcome);
 }
 
+/*
+ * A resource that our gateway has shown a contact is there no more: he may know, wherever the user lives now.
+ * Of the bare address it would be said of what another gateway shows, too. Rows 1 and 2: no such way at all.
+ */
+static bool takes_back(const struct submission *s, const struct verdict *v)
+{
+	return s->origin == ORIGIN_POOL && s->stanza->kind == STANZA_PRESENCE &&
+	       stanza_has_type(s->stanza, "unavailable") && s->from->resource[0] != '\0' && v->row > 2;
+}
+
 /* What a verdict means for each origin: the second table of docs/architecture.md, "The decision". */
 static void carry_out(struct router *r, const struct submission *s, const struct verdict *v,
 		      struct passage *p)
 {
-	if (v->route == ROUTE_REJECT) {
+	if (takes_back(s, v)) {
+		to_s2s(r, s, EDGE_EXTERNAL, p);
+	} else if (v->route == ROUTE_REJECT) {
 		reject(p, s->stanza, v);
 	} else if (s->origin == ORIGIN_LEGACY) {
 		to_s2s(r, s, EDGE_EXTERNAL, p);

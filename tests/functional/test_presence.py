@@ -172,6 +172,25 @@ def test_kill_and_restart(presence_lab, juliet, tybalt):
         tybalt.wait_presence(JULIET, "available", online=True)
 
 
+@pytest.mark.parametrize("change", ["legacy", "no access"])
+def test_user_is_not_ours_any_more(presence_lab, juliet, tybalt, change):
+    """The contact is not left with what was true before; nobody is asked when he comes back."""
+    bridge = presence_lab.bridge
+    since = len(juliet.inbox.history)
+    bridge.kill()
+    if change == "legacy":
+        bridge.mark("legacy", TYBALT)
+    else:
+        bridge.sql("UPDATE user SET xmpp_access = 0 WHERE address = ?", TYBALT)
+    bridge.start()
+    juliet.wait_presence(TYBALT, "unavailable", timeout=60)
+    assert ledger(presence_lab)[TYBALT, JULIET, "to-local"] == "active"
+    bridge.reset_registry()
+    bridge.restart()
+    juliet.wait_status(TYBALT, timeout=60)
+    assert asked(juliet, since) == []
+
+
 def test_gone_meanwhile(presence_lab, juliet, tybalt):
     """Nobody is shown who logged out while poolbridge was dead."""
     bridge = presence_lab.bridge

@@ -136,6 +136,21 @@ void subscriber_asked(struct subscriber *s);
 /* The contact wants no more: Expires: 0. said: he is told "unsubscribed" then. */
 void subscriber_end(struct subscriber *s, bool said);
 void subscriber_free(struct subscriber *s);
+/* For presence_notified.c. Those that say so may free the subscriber, and the watch with it. */
+void subscriber_finish(struct subscriber *s,
+		       const char *type);   /* frees; type: what the contact is told, or NULL */
+void subscriber_deny(struct subscriber *s); /* frees */
+void subscriber_set_probed(struct subscriber *s, bool probed);
+void subscriber_read_body(struct subscriber *s, const struct presence_body *body);
+void subscriber_lose_sight(
+	struct subscriber *s); /* nothing is known of the user now; the subscription stays */
+void subscriber_begin_anew(struct subscriber *s); /* frees; another dialog */
+void subscriber_wait_for_refresh(struct subscriber *s);
+void subscriber_retry_later(struct subscriber *s,
+			    int64_t after); /* seconds that the pool has asked for; -1: none */
+void subscriber_rest(struct subscriber *s); /* from half an hour to an hour */
+
+/* presence_notified.c */
 void subscriber_take_notify(struct subscriber *s, const struct sip_request *r);
 
 /* presence_notifier.c */

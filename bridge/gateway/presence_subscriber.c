@@ -1,7 +1,7 @@
 /*
  * presence_subscriber.c - a contact watches a user of a pool: our SUBSCRIBE there
- * (RFC 6665 section 4.1), and what its NOTIFYs mean for the contact (RFC 8048
- * section 5.2).
+ * (RFC 6665 section 4.1, RFC 8048 section 5.2), as long as it lives. What NOTIFYs
+ * say is presence_notified.c's.
  *
  * A subscription is refreshed well before it ends, at a random moment, so that
  * many of them do not come at once. What the pool says about authorisation
@@ -88,7 +88,7 @@ static void drop_dialog(struct subscriber *s)
 	s->awaited = false;
 }
 
-static void set_probed(struct subscriber *s, bool probed)
+void subscriber_set_probed(struct subscriber *s, bool probed)
 {
 	struct presence_book *b = s->watch->book;
 
@@ -99,7 +99,7 @@ static void set_probed(struct subscriber *s, bool probed)
 
 void subscriber_free(struct subscriber *s)
 {
-	set_probed(s, false);
+	subscriber_set_probed(s, false);
 	s->watch->subscriber = NULL;
 	drop_dialog(s);
 	loop_timer_destroy(s->timer);
@@ -107,7 +107,7 @@ void subscriber_free(struct subscriber *s)
 }
 
 /* The contact's half is over: the row and its dialog go, and the watch, if nothing else is left of it. */
-static void end(struct subscriber *s, const char *type)
+void subscriber_finish(struct subscriber *s, const char *type)
 {
 	struct watch *w = s->watch;
 	struct subscription next = { .out = w->state.out, .in = SUBSCRIPTION_NONE };
@@ -122,10 +122,10 @@ static void end(struct subscriber *s, const char *type)
 }
 
 /* The pool has said no. */
-static void deny(struct subscriber *s)
+void subscriber_deny(struct subscriber *s)
 {
 	s->watch->book->refused++;
-	end(s, "unsubscribed");
+	subscriber_finish(s, "unsubscribed");
 }
 
 /* --- waiting --- */
@@ -136,7 +136,7 @@ static int64_t jitter(int64_t ms)
 	return ms / 2 + (int64_t)arc4random_uniform((uint32_t)(ms / 2 > 0 ? ms / 2 : 1));
 }
 
-static void wait_for_refresh(struct subscriber *s)
+void subscriber_wait_for_refresh(struct subscriber *s)
 {
 	int64_t left = s->expires_at - unix_now();
 
@@ -154,13 +154,13 @@ static void set_retry_timer(struct subscriber *s, int64_t ms)
 }
 
 /* From half an hour to an hour. */
-static void rest(struct subscriber *s)
+void subscriber_rest(struct subscriber *s)
 {
 	set_retry_timer(s, jitter(2 * times_t1(s, RETRY_MAX_T1)));
 }
 
 /* after: seconds that the pool has asked for; -1: none. */
-static void retry_later(struct subscriber *s, int64_t after)
+void subscriber_retry_later(struct subscriber *s, int64_t after)
 {
 	int64_t wait = times_t1(s, RETRY_MIN_T1), max = times_t1(s, RETRY_MAX_T1);
 
@@ -182,7 +182,7 @@ static void lose_dialog(struct subscriber *s)
 }
 
 /* Nothing is known of the user now. */
-static void lose_sight(struct subscriber *s)
+void subscriber_lose_sight(struct subscriber *s)
 {
 	lose_dialog(s);
 	s->expires_at = 0;
@@ -193,26 +193,26 @@ static void lose_sight(struct subscriber *s)
 static void try_later(struct subscriber *s, int64_t after)
 {
 	if (s->expires_at <= unix_now())
-		lose_sight(s);
-	retry_later(s, after);
+		subscriber_lose_sight(s);
+	subscriber_retry_later(s, after);
 }
 
 /* In another dialog, at once; but not again and again with a pool that ends each of them. */
-static void begin_anew(struct subscriber *s)
+void subscriber_begin_anew(struct subscriber *s)
 {
 	bool soon = s->began_ms != 0 &&
 		    loop_now(s->watch->book->gateway->loop) - s->began_ms < times_t1(s, ANEW_T1);
 
 	lose_dialog(s);
 	if (soon)
-		retry_later(s, -1);
+		subscriber_retry_later(s, -1);
 	else
 		send_subscribe(s, lifetime(s));
 }
 
 /* --- responses --- */
 
-static void read_body(struct subscriber *s, const struct presence_body *body)
+void subscriber_read_body(struct subscriber *s, const struct presence_body *body)
 {
 	struct presence_list list = { .count = 0 };
 	struct presence_body with = *body;
@@ -240,12 +240,12 @@ static void confirm(struct subscriber *s, const struct sip_response *r)
 	if (r->body_size > 0 && w->state.in == SUBSCRIPTION_ACTIVE) {
 		s->awaited = false;
 		s->failures = 0;
-		read_body(s, &body);
+		subscriber_read_body(s, &body);
 	}
 	if (s->awaited)
 		loop_timer_set(s->timer, times_t1(s, NOTIFY_T1));
 	else
-		wait_for_refresh(s);
+		subscriber_wait_for_refresh(s);
 }
 
 static bool is_one_of(unsigned status, const unsigned *list, size_t count)
@@ -283,12 +283,12 @@ static void take_failure(struct subscriber *s, const struct sip_response *r)
 		s->least = least;
 		send_subscribe(s, least);
 	} else if (s->probed) {
-		end(s, NULL);
+		subscriber_finish(s, NULL);
 	} else if (r->status == 481 && s->dialog->remote_tag != NULL) {
-		begin_anew(s);
+		subscriber_begin_anew(s);
 	} else {
 		if (ends_dialog(r->status))
-			lose_sight(s);
+			subscriber_lose_sight(s);
 		try_later(s, r->retry_after);
 	}
 }
@@ -300,7 +300,7 @@ static void take_farewell(struct subscriber *s, const struct sip_response *r)
 		watch_send(s->watch, "unsubscribed");
 	s->farewell = false;
 	if (r->status / 100 != 2 || s->last_heard)
-		end(s, NULL);
+		subscriber_finish(s, NULL);
 	else
 		loop_timer_set(s->timer, times_t1(s, NOTIFY_T1));
 }
@@ -325,7 +325,7 @@ static void on_response(void *ctx, const struct sip_response *r)
 	} else if (r->status / 100 == 2) {
 		confirm(s, r);
 	} else if (says_no(s, r->status)) {
-		deny(s);
+		subscriber_deny(s);
 	} else {
 		take_failure(s, r);
 	}
@@ -372,8 +372,8 @@ static void stand_by(struct subscriber *s, const struct verdict *v)
 		try_later(s, -1);
 		return;
 	}
-	lose_sight(s);
-	rest(s);
+	subscriber_lose_sight(s);
+	subscriber_rest(s);
 }
 
 /* Where the user lives, and a dialog there. */
@@ -387,7 +387,7 @@ static bool prepare(struct subscriber *s)
 	}
 	if (v.route != ROUTE_GATEWAY) {
 		if (s->probed)
-			end(s, NULL);
+			subscriber_finish(s, NULL);
 		else
 			stand_by(s, &v);
 		return false;
@@ -397,7 +397,7 @@ static bool prepare(struct subscriber *s)
 	if (s->dialog == NULL) {
 		s->dialog = new_dialog(s->watch, v.pool);
 		if (s->dialog == NULL) {
-			end(s, "unsubscribed"); /* an address that SIP cannot carry */
+			subscriber_finish(s, "unsubscribed"); /* an address that SIP cannot carry */
 			return false;
 		}
 		s->began_ms = loop_now(s->watch->book->gateway->loop);
@@ -439,12 +439,12 @@ static void take_silence(struct subscriber *s)
 
 	log_event(LOG_INFO, "subscription-silent", NULL, "pair=%s", log_value(s->watch->key));
 	if (s->probed) {
-		end(s, NULL);
+		subscriber_finish(s, NULL);
 	} else if (first) {
-		lose_sight(s);
-		retry_later(s, -1);
+		subscriber_lose_sight(s);
+		subscriber_retry_later(s, -1);
 	} else {
-		begin_anew(s);
+		subscriber_begin_anew(s);
 	}
 }
 
@@ -455,7 +455,7 @@ static void on_timer(void *ctx)
 	if (s->request != NULL || s->watch->book->gateway->stopped)
 		return;
 	if (s->ending)
-		end(s, NULL);
+		subscriber_finish(s, NULL);
 	else if (s->awaited)
 		take_silence(s);
 	else
@@ -479,7 +479,7 @@ void subscriber_start(struct watch *w, bool probed)
 	if (probed && w->book->probing >= PROBING_MAX)
 		return;
 	s = create(w);
-	set_probed(s, probed);
+	subscriber_set_probed(s, probed);
 	send_subscribe(s, lifetime(s));
 }
 
@@ -498,7 +498,7 @@ void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, 
 
 void subscriber_asked(struct subscriber *s)
 {
-	set_probed(s, false);
+	subscriber_set_probed(s, false);
 	if (!s->ending || s->request != NULL)
 		return;
 	s->ending = false;
@@ -510,10 +510,10 @@ void subscriber_end(struct subscriber *s, bool said)
 {
 	if (s->ending)
 		return;
-	set_probed(s, false);
+	subscriber_set_probed(s, false);
 	tell_gone(s->watch);
 	if (s->dialog == NULL || s->dialog->remote_tag == NULL) {
-		end(s, said ? "unsubscribed" : NULL);
+		subscriber_finish(s, said ? "unsubscribed" : NULL);
 		return;
 	}
 	cancel_request(s); /* a refresh: this comes after it */
@@ -521,112 +521,4 @@ void subscriber_end(struct subscriber *s, bool said)
 	s->farewell = said;
 	s->last_heard = false;
 	send_subscribe(s, 0);
-}
-
-/* --- NOTIFY --- */
-
-/* RFC 6665 section 4.1.3: why it has ended says what to do. */
-static void terminated(struct subscriber *s, const struct sip_request *r)
-{
-	const char *reason = r->reason != NULL ? r->reason : "";
-	bool at_once = strcmp(reason, "deactivated") == 0 || strcmp(reason, "timeout") == 0;
-	bool never = strcmp(reason, "noresource") == 0 || strcmp(reason, "invariant") == 0;
-
-	if (strcmp(reason, "rejected") == 0) {
-		deny(s);
-	} else if (s->probed) {
-		end(s, NULL);
-	} else if (at_once) {
-		begin_anew(s);
-	} else {
-		/* The contact's approval stays, and the user may be back one day: seldom rather than never. */
-		lose_sight(s);
-		if (never)
-			rest(s);
-		else
-			retry_later(s, r->retry_after);
-	}
-}
-
-static void activate(struct subscriber *s)
-{
-	struct watch *w = s->watch;
-	struct subscription next = { .out = w->state.out, .in = SUBSCRIPTION_ACTIVE };
-
-	if (w->state.in == SUBSCRIPTION_ACTIVE || watch_step(w, next) != OK)
-		return; /* failed: the next NOTIFY or refresh tries again */
-	if (!s->probed)
-		watch_send(w, "subscribed");
-	set_probed(s, false);
-	w->untold = true;
-	store_dialog(w, LEDGER_TO_LOCAL, s->dialog, NULL, s->expires_at, &s->row);
-}
-
-/* What the NOTIFY says of the subscription's time is what counts; it may only be less than we know. */
-static void take_time(struct subscriber *s, int64_t seconds, bool was_awaited)
-{
-	int64_t until = unix_now() + seconds;
-	bool less = seconds > 0 && s->expires_at > 0 && until < s->expires_at;
-
-	if (less)
-		s->expires_at = until;
-	if (s->request == NULL && (was_awaited || less))
-		wait_for_refresh(s);
-}
-
-/* Pending, or active. state NULL: the pool does not say; it approves nothing then. */
-static void take_state(struct subscriber *s, const char *state, const struct presence_body *body)
-{
-	bool pending = state != NULL && strcmp(state, "pending") == 0;
-
-	if (state != NULL && strcmp(state, "active") == 0)
-		activate(s);
-	if (s->probed)
-		subscriber_end(s, false);
-	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE && pending)
-		tell_gone(s->watch);
-	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE)
-		read_body(s, body);
-}
-
-static void take_last(struct subscriber *s, const char *state)
-{
-	s->last_heard = state != NULL && strcmp(state, "terminated") == 0;
-	if (s->last_heard && s->request == NULL)
-		end(s, NULL);
-}
-
-void subscriber_take_notify(struct subscriber *s, const struct sip_request *r)
-{
-	const char *state = r->subscription_state;
-	const struct presence_body body = { .type = sip_header(r->view, "Content-Type", 0),
-					    .language = r->content_language,
-					    .bytes = r->body,
-					    .size = r->body_size };
-	bool was_awaited = s->awaited;
-
-	if (r->event == NULL || strcmp(r->event, "presence") != 0) {
-		sip_answer(r->transaction, 489, NULL, "Allow-Events: presence");
-		return;
-	}
-	if (!sip_dialog_take(s->dialog, r)) {
-		sip_answer(r->transaction, 500, "CSeq Out of Order", NULL);
-		return;
-	}
-	s->watch->book->notified++;
-	sip_answer(r->transaction, 200, NULL, NULL);
-	if (s->watch->book->gateway->stopped)
-		return;
-	if (s->ending) {
-		take_last(s, state);
-		return;
-	}
-	s->awaited = false;
-	if (state != NULL && strcmp(state, "terminated") == 0) {
-		terminated(s, r);
-		return;
-	}
-	s->failures = 0;
-	take_time(s, r->state_expires, was_awaited);
-	take_state(s, state, &body);
 }

@@ -189,7 +189,7 @@ static void test_refused_by_contact(void **state)
 	watchtest_notified(&t, &d, "terminated;reason=rejected", BASIC_CLOSED);
 	watchtest_quiet(&t);
 	assert_string_equal(half(), "");
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	watchtest_send(&t, &d, "SUBSCRIBE", "", "");
 	watchtest_response(&t, "481 Call/Transaction Does Not Exist", "SUBSCRIBE");
 	/* After he had approved. */
@@ -301,7 +301,7 @@ static void test_end_and_back(void **state)
 	watchtest_quiet(&t);
 	assert_string_equal(half(), "active");
 	assert_string_equal(dialogs(), "0");
-	assert_int_equal(watchtest_counter(&t, "notifiers"), 0);
+	watchtest_becomes(&t, "notifiers", 0);
 	watchtest_give(&t, NULL, NULL, "<show>dnd</show>");
 	watchtest_quiet(&t);
 	watchtest_subscribe(&t, &d, "");
@@ -325,7 +325,7 @@ static void test_look(void **state)
 	assert_string_equal(sip_field(watchtest_accepted(&t, &d), "Expires"), "0");
 	watchtest_notified(&t, &d, "terminated;reason=timeout", BASIC_OPEN);
 	watchtest_quiet(&t);
-	assert_int_equal(watchtest_counter(&t, "notifiers"), 1);
+	watchtest_becomes(&t, "notifiers", 1);
 	watchtest_end(&t);
 }
 
@@ -347,7 +347,7 @@ static void test_look_by_probe(void **state)
 	message = watchtest_notified(&t, &d, "terminated;reason=timeout", "balcony");
 	assert_non_null(strstr(message, "orchard"));
 	watchtest_quiet(&t);
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	/* No answer. */
 	watchtest_subscribe(&t, &d, "Expires: 0\r\n");
 	watchtest_accepted(&t, &d);
@@ -361,7 +361,7 @@ static void test_look_by_probe(void **state)
 	watchtest_notified(&t, &d, "terminated;reason=", BASIC_CLOSED);
 	watchtest_quiet(&t);
 	assert_string_equal(half(), "");
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	watchtest_end(&t);
 }
 
@@ -399,7 +399,7 @@ static void test_refused(void **state)
 		watchtest_quiet(&t);
 	}
 	assert_int_equal(watchtest_counter(&t, "refused"), ARRAY_SIZE(rows));
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	t.event = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(accepts); i++) {
 		watchtest_subscribe(&t, &d, accepts[i]);
@@ -485,7 +485,7 @@ static void test_too_many_endpoints(void **state)
 	watchtest_notified(&t, &d, "active", BASIC_OPEN);
 	watchtest_quiet(&t);
 	assert_string_equal(dialogs(), "16");
-	assert_int_equal(watchtest_counter(&t, "notifiers"), 16);
+	watchtest_becomes(&t, "notifiers", 16);
 	watchtest_end(&t);
 }
 
@@ -559,8 +559,7 @@ static void test_notify_silence(void **state)
 	watchtest_approved(&t, &d);
 	watchtest_give(&t, NULL, NULL, NULL);
 	watchtest_request(&t, "NOTIFY");
-	while (watchtest_counter(&t, "notifiers") > 0)
-		nettest_is_quiet(&t.net);
+	watchtest_becomes(&t, "notifiers", 0);
 	assert_string_equal(half(), "active");
 	assert_string_equal(dialogs(), "0");
 	watchtest_end(&t);
@@ -601,8 +600,8 @@ static void test_ledger_is_full(void **state)
 	watchtest_response(&t, "500 No Room for Subscriptions", "SUBSCRIBE");
 	assert_non_null(sip_field(t.client.message.s, "Retry-After"));
 	watchtest_quiet(&t);
-	assert_int_equal(watchtest_counter(&t, "pairs"), 1);
-	assert_int_equal(watchtest_counter(&t, "notifiers"), 0);
+	watchtest_becomes(&t, "pairs", 1);
+	watchtest_becomes(&t, "notifiers", 0);
 	watchtest_end(&t);
 }
 

@@ -255,7 +255,7 @@ static void test_refused(void **state)
 		watchtest_hears_type(&t, "unsubscribed");
 		watchtest_quiet(&t);
 		assert_string_equal(half(&t), "");
-		assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+		watchtest_becomes(&t, "pairs", 0);
 	}
 	assert_int_equal(watchtest_counter(&t, "refused"), ARRAY_SIZE(statuses));
 	watchtest_end(&t);
@@ -589,8 +589,8 @@ static void test_unsubscribe(void **state)
 			watchtest_notify(&t, &d, "terminated;reason=timeout", CLOSED);
 		watchtest_quiet(&t);
 		assert_string_equal(half(&t), "");
-		assert_int_equal(watchtest_counter(&t, "pairs"), 0);
-		assert_int_equal(watchtest_counter(&t, "subscribers"), 0);
+		watchtest_becomes(&t, "pairs", 0);
+		watchtest_becomes(&t, "subscribers", 0);
 	}
 	watchtest_end(&t);
 }
@@ -610,7 +610,7 @@ static void test_unsubscribe_and_back(void **state)
 	watchtest_quiet(&t);
 	watchtest_answer(&t, "200 OK", "", "");
 	watchtest_hears_type(&t, "unsubscribed");
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 
 	watchtest_subscribed(&t, &d, OPEN_DESK);
 	watchtest_give(&t, "unsubscribe", NULL, NULL);
@@ -717,7 +717,7 @@ static void test_probe_not_authorised(void **state)
 	watchtest_answer(&t, "200 OK", "", "");
 	watchtest_notify(&t, &d, "terminated;reason=timeout", NULL);
 	watchtest_quiet(&t);
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	/* The pool's no: RFC 6121 section 4.3.2. */
 	watchtest_give(&t, "probe", NULL, NULL);
 	watchtest_request(&t, "SUBSCRIBE");
@@ -733,7 +733,7 @@ static void test_probe_not_authorised(void **state)
 	watchtest_answer(&t, "404 Not Found", "", "");
 	watchtest_quiet(&t);
 	assert_string_equal(half(&t), "");
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	/* While it is asked, he asks himself: then he is answered. */
 	watchtest_give(&t, "probe", NULL, NULL);
 	watchtest_request(&t, "SUBSCRIBE");
@@ -758,7 +758,7 @@ static void test_probes_are_bounded(void **state)
 		snprintf(from, sizeof(from), "stranger%d@partner.test", i);
 		watchtest_give(&t, "probe", from, NULL);
 	}
-	assert_int_equal(watchtest_counter(&t, "pairs"), 1000);
+	watchtest_becomes(&t, "pairs", 1000);
 	watchtest_end(&t);
 }
 
@@ -807,7 +807,7 @@ static void test_public_unverified(void **state)
 	watchtest_give(&t, "probe", NULL, NULL);
 	watchtest_hears_type(&t, "unsubscribed");
 	watchtest_quiet(&t);
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	watchtest_write(&t);
 	assert_false(t.told.confirmed);
 	assert_int_equal(t.told.condition, COND_SUBSCRIPTION_REQUIRED);
@@ -986,7 +986,7 @@ static void test_delivered_late(void **state)
 	t.router.lost = true;
 	watchtest_notify(&t, &d, "active", OPEN_DESK);
 	watchtest_notify(&t, &d, "terminated;reason=rejected", NULL);
-	assert_int_equal(watchtest_counter(&t, "pairs"), 0);
+	watchtest_becomes(&t, "pairs", 0);
 	assert_true(t.router.held_count > 0);
 	watchtest_end(&t);
 }

@@ -199,6 +199,26 @@ int64_t watchtest_counter(const struct watchtest *t, const char *name)
 	return n;
 }
 
+struct awaited {
+	const struct watchtest *test;
+	const char *name;
+	int64_t value;
+};
+
+static bool has_become(void *ctx)
+{
+	const struct awaited *a = ctx;
+
+	return watchtest_counter(a->test, a->name) == a->value;
+}
+
+void watchtest_becomes(struct watchtest *t, const char *name, int64_t value)
+{
+	struct awaited awaited = { t, name, value };
+
+	nettest_run(&t->net, has_become, &awaited);
+}
+
 const char *watchtest_value(struct watchtest *t, const char *sql)
 {
 	state_commit(t->state.state);

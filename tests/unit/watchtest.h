@@ -68,6 +68,8 @@ void watchtest_clean(struct watchtest *t); /* after a test that failed; t is not
 void watchtest_stop(struct watchtest *t);
 void watchtest_restart(struct watchtest *t);
 int64_t watchtest_counter(const struct watchtest *t, const char *name);
+/* Runs until the counter is that. */
+void watchtest_becomes(struct watchtest *t, const char *name, int64_t value);
 /* The first column of the first row in the state file. */
 const char *watchtest_value(struct watchtest *t, const char *sql);
 

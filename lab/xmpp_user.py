@@ -78,6 +78,19 @@ class Client(slixmpp.ClientXMPP):
     async def get_dns_records(self, domain, port=None):
         return []
 
+    def init_parser(self):
+        super().init_parser()
+        self._rest = b""
+
+    def data_received(self, data):
+        """
+        COMPAT: expat leaves a start tag that comes to it in two pieces unread until there are twice the bytes of the
+        first; Python 3.11 offers no way to ask it. So the parser gets whole tags only.
+        """
+        whole, end, self._rest = (self._rest + data).rpartition(b">")
+        if end:
+            super().data_received(whole + end)
+
 
 class XmppUser:
     def __init__(self, loop, address, host, password="secret", resource=None, reflects=True):

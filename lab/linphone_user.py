@@ -55,7 +55,7 @@ subscribe=1
 """
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d:\d{3} ")
-MESSAGE = re.compile(r"Message received from sip:(\S+): (.*)")
+MESSAGE = re.compile(r"Message received from <?sip:([^>\s]+?)>?: (.*)")
 PRESENCE = re.compile(r"Friend .*<sip:([^>]+)> is (\w+)")
 NOT_DELIVERED = re.compile(r"Chat message .*peer=IdentityAddress\(sip:([^)]+)\).* to NotDelivered")
 

@@ -248,6 +248,15 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	}
 }
 
+enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
+{
+	enum err e = route_lookup(r->db, local, partner, out);
+
+	if (e != OK)
+		log_event(LOG_ERROR, "registry-unreadable", NULL, "why=%s", log_value(db_error(r->db)));
+	return e;
+}
+
 void router_submit(struct router *r, const struct submission *s)
 {
 	const struct jid *local = s->origin == ORIGIN_PARTNER ? s->to : s->from;
@@ -259,8 +268,7 @@ void router_submit(struct router *r, const struct submission *s)
 		.router = r, .origin = s->origin, .done = s->done, .ctx = s->ctx, .receipt = s->receipt
 	};
 	r->submitted++;
-	if (route_lookup(r->db, local, partner->domain, &v) != OK) {
-		log_event(LOG_ERROR, "registry-unreadable", NULL, "why=%s", log_value(db_error(r->db)));
+	if (router_decide(r, local, partner->domain, &v) != OK) {
 		fail(p, s->stanza, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
 		return;
 	}

@@ -44,6 +44,13 @@ void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 void router_submit(struct router *r, const struct submission *s);
 
 /*
+ * What would be decided now for a local user and a partner's domain; for what is kept up rather than
+ * submitted. Nothing is counted. ERR_IO: the registry cannot be read.
+ */
+MUST_CHECK enum err router_decide(struct router *r, const struct jid *local, const char *partner,
+				  struct verdict *out);
+
+/*
  * A SIP request from a pool, before anything is made of it: request_lookup(),
  * counted. The caller carries it out. ERR_IO: the registry cannot be read.
  */

@@ -52,7 +52,7 @@ static nta_agent_t *create_agent(struct sip_endpoint *ep)
 	const url_string_t *no_default_listener = (const url_string_t *)-1;
 
 	/*
-	 * MERGE_482: a request that reaches us by two ways is one request (RFC 3261 section 8.2.2.2).
+	 * CANCEL_487: not by itself; the relay passes on what the next hop says.
 	 * MAXSIZE: sofia-sip counts what a connection has brought in one go, so a pool's burst of small
 	 * messages would end it; one message's size is checked in endpoint_in.c.
 	 * UDP_MTU: never asked; endpoint_fit() has measured before, and chosen the transport.
@@ -60,7 +60,7 @@ static nta_agent_t *create_agent(struct sip_endpoint *ep)
 	 * endpoint_out.c and the relay have timers of their own.
 	 */
 	return nta_agent_create(loop_root(ep->loop), no_default_listener, endpoint_receive, ep,
-				NTATAG_MAXSIZE(BURST_BYTES), NTATAG_UDP_MTU(65535), NTATAG_MERGE_482(1),
+				NTATAG_MAXSIZE(BURST_BYTES), NTATAG_UDP_MTU(65535), NTATAG_CANCEL_487(0),
 				NTATAG_CLIENT_RPORT(1), NTATAG_TIMER_C(NTA_TIME_MAX),
 				NTATAG_SIP_T1(ep->t1_ms), NTATAG_SIP_T1X64(64 * ep->t1_ms), TAG_END());
 }
@@ -71,6 +71,7 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 	enum err e;
 
 	ep->setup = *setup;
+	ep->merge = endpoint_merge_create();
 	ep->loop = setup->loop;
 	ep->config = setup->config;
 	ep->t1_ms = setup->t1_ms != 0 ? setup->t1_ms : T1_MS;
@@ -108,6 +109,7 @@ void sip_endpoint_destroy(struct sip_endpoint *ep)
 	nta_agent_destroy(ep->agent);
 	sip_tls_destroy(ep->tls);
 	sip_hops_destroy(ep->hops);
+	endpoint_merge_destroy(ep->merge);
 	sip_peers_destroy(ep->peers);
 	free(ep);
 }

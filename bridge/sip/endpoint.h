@@ -110,6 +110,12 @@ struct sip_setup {
 	struct loop *loop;
 	struct dns *dns; /* NULL: next hops' names are looked up at the start only */
 	const struct config *config;
+	/*
+	 * Asked first about every request outside a dialog that will be answered, before anything is checked
+	 * that only its receiver may ask; no more of it is set than method, source, pool, from, to, from_tag,
+	 * call_id and view. True: it was taken. May be NULL.
+	 */
+	bool (*on_route)(void *ctx, const struct sip_request *request);
 	sip_request_fn *on_request;
 	/*
 	 * A CANCEL has ended an INVITE that waits for its answer, and both have been answered (200, 487): the

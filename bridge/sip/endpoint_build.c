@@ -146,7 +146,7 @@ static bool add_dialog(msg_t *msg, const struct sip_send *s, const struct sip_di
 		     SIPTAG_REQUEST(sip_request_create(home, method, s->method, (url_string_t *)url, NULL)),
 		     TAG_IF(route.len > 0, SIPTAG_ROUTE_STR(route.s)), SIPTAG_MAX_FORWARDS_STR("70"),
 		     SIPTAG_FROM_STR(from.s), SIPTAG_TO_STR(to.s), SIPTAG_CALL_ID_STR(d->call_id),
-		     SIPTAG_CSEQ(sip_cseq_create(home, cseq, method, s->method)), TAG_END()) >= 0;
+		     SIPTAG_CSEQ(sip_cseq_create(home, cseq, (unsigned)method, s->method)), TAG_END()) >= 0;
 	strbuf_free(&from);
 	strbuf_free(&to);
 	strbuf_free(&route);

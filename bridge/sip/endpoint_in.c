@@ -200,6 +200,8 @@ static void take(const struct arrival *a, nta_incoming_t *irq)
 	}
 	if (r.status == 0)
 		r = read_request(a, &request);
+	if (r.status == 0 && request.to_tag == NULL && endpoint_is_merged(ep, sip))
+		r = refusal(482, "Request merged", NULL);
 	if (r.status != 0) {
 		refuse(ep, irq, a->view, &r);
 		return;
@@ -230,10 +232,40 @@ static void take_silent(const struct arrival *a)
 	ep->setup.on_request(ep->setup.ctx, &request);
 }
 
-static bool is_for_relay(const struct sip_endpoint *ep, const sip_t *sip)
+/* True: irq, or without one the message, is the relay's now. */
+static bool offer_to_relay(const struct arrival *a, nta_incoming_t *irq)
 {
-	return ep->relay.on_request != NULL && sip->sip_route != NULL &&
-	       endpoint_is_our_uri(ep, sip->sip_route->r_url);
+	const struct endpoint_relay *relay = &a->ep->relay;
+
+	return relay->on_request != NULL && relay->on_request(relay->ctx, irq, a->msg, sip_object(a->msg));
+}
+
+/* True: it has been taken, or refused. */
+static bool route(const struct arrival *a, nta_incoming_t *irq)
+{
+	struct sip_endpoint *ep = a->ep;
+	const sip_t *sip = a->view->sip;
+	struct sip_request request;
+	const char *phrase;
+	struct refusal r;
+
+	if (ep->setup.on_route == NULL || sip->sip_to->a_tag != NULL ||
+	    sip->sip_request->rq_method == sip_method_cancel)
+		return false;
+	r = check_uris(sip);
+	phrase = endpoint_view_route(a->view, &request);
+	if (r.status == 0 && phrase != NULL)
+		r = refusal(400, phrase, NULL);
+	if (r.status != 0) {
+		refuse(ep, irq, a->view, &r);
+		return true;
+	}
+	request.pool = endpoint_pool_of(ep, msg_addr(a->msg));
+	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
+	if (ep->setup.on_route(ep->setup.ctx, &request))
+		return true;
+	endpoint_take_transaction(request.transaction);
+	return false;
 }
 
 static void receive_silent(const struct arrival *a)
@@ -244,8 +276,7 @@ static void receive_silent(const struct arrival *a)
 	bool is_ours = is_ack && endpoint_take_ack(ep, sip);
 	bool may_go_on = check_way(ep, sip).status == 0;
 
-	if (!is_ours && may_go_on && is_for_relay(ep, sip) &&
-	    ep->relay.on_request(ep->relay.ctx, NULL, a->msg, sip_object(a->msg)))
+	if (!is_ours && may_go_on && offer_to_relay(a, NULL))
 		return;
 	if (is_ours || !is_ack)
 		take_silent(a);
@@ -266,7 +297,7 @@ static void receive(const struct arrival *a)
 		refuse(ep, irq, a->view, &r);
 		return;
 	}
-	if (is_for_relay(ep, sip) && ep->relay.on_request(ep->relay.ctx, irq, a->msg, sip_object(a->msg)))
+	if (offer_to_relay(a, irq) || route(a, irq))
 		return;
 	if (sip->sip_to->a_tag == NULL) {
 		/* Made now, so that provisional responses and the 200 to a CANCEL have it, too (section 9.2). */

@@ -7,6 +7,7 @@
  *	endpoint_target.c  where a request goes, and from which pool one came
  *	endpoint_view.c    a received message as plain values
  *	endpoint_in.c      received requests: which are taken
+ *	endpoint_merge.c   which of them have come before, by another way
  *	endpoint_answer.c  their answers
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
  *	endpoint_build.c   requests as messages
@@ -36,10 +37,10 @@
 
 /*
  * The relay's part in what is received; ctx is the relay. It is asked about
- * requests whose topmost Route is ours, and ACKs that belong to no INVITE of
- * ours, after the checks of source, hops and loops; and about responses that
- * belong to no transaction (a repeated 2xx to INVITE). True: it has taken what
- * it was given. irq NULL: ACK and BENOTIFY. What to do at a CANCEL it says to
+ * every request but ACKs for an INVITE of ours, after the checks of source, hops
+ * and loops, and takes those of its dialogs; and about responses that belong to
+ * no transaction (a repeated 2xx to INVITE). True: it has taken what it was
+ * given. irq NULL: ACK and BENOTIFY. What to do at a CANCEL it says to
  * nta_incoming_bind().
  */
 struct endpoint_relay {
@@ -57,9 +58,10 @@ struct sip_endpoint {
 	struct sip_hops *hops;
 	struct sip_tls *tls;             /* NULL: no listener has TLS */
 	struct endpoint_relay relay;     /* on_request NULL: there is none */
+	struct endpoint_merge *merge;    /* what was taken, to know it when it comes by another way */
 	struct sip_transaction *waiting; /* received, not yet answered */
 	size_t waiting_count;
-	struct unacked *unacked;   /* answered INVITEs whose ACK has not come */
+	struct unacked *unacked; /* answered INVITEs whose ACK has not come */
 	size_t unacked_count;
 	struct sip_outgoing *sent; /* not yet at their end */
 	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
@@ -135,6 +137,8 @@ void endpoint_view_begin(struct sip_view *v, const sip_t *sip);
 void endpoint_view_end(struct sip_view *v);
 /* Where a message came from, while it is being delivered. */
 void endpoint_view_source(struct sip_view *v, nta_agent_t *agent, msg_t *msg);
+/* Only what on_route gets. */
+const char *endpoint_view_route(struct sip_view *v, struct sip_request *r);
 /* The first value that cannot be read gives the phrase of the 400; NULL: all is well. */
 const char *endpoint_view_request(struct sip_view *v, struct sip_request *r);
 /* What cannot be read is absent. */
@@ -144,6 +148,13 @@ void endpoint_view_response(struct sip_view *v, struct sip_response *r);
 
 /* The agent's callback for every message that belongs to no transaction. */
 int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, sip_t *sip);
+
+/* --- endpoint_merge.c --- */
+
+struct endpoint_merge *endpoint_merge_create(void);
+void endpoint_merge_destroy(struct endpoint_merge *m); /* NULL is allowed */
+/* Has this request, outside a dialog, been taken before? If not, it is now. */
+bool endpoint_is_merged(struct sip_endpoint *ep, const sip_t *sip);
 
 /* --- endpoint_answer.c --- */
 

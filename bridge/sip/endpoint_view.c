@@ -175,6 +175,15 @@ static const msg_header_t *find_known(const sip_t *sip, const char *name)
 	return msg_header_access((const msg_pub_t *)sip, (msg_hclass_t *)(uintptr_t)href->hr_class);
 }
 
+/* COMPAT: sip_header_as_string() of sofia-sip 1.12.11 cuts parameters off that need more room than it first took. */
+static const char *printed(struct sip_view *v, const msg_header_t *h)
+{
+	char text[VIEW_TEXT_SIZE];
+	issize_t n = sip_header_field_e(text, sizeof(text), (const sip_header_t *)h, 0);
+
+	return n >= 0 && (size_t)n < sizeof(text) ? keep(v, text) : NULL;
+}
+
 static const char *find_value(struct sip_view *v, const char *name, unsigned index)
 {
 	const msg_header_t *h = find_known(v->sip, name);
@@ -183,7 +192,7 @@ static const char *find_value(struct sip_view *v, const char *name, unsigned ind
 	if (h != NULL) {
 		while (h != NULL && index-- > 0)
 			h = h->sh_next;
-		return h != NULL ? sip_header_as_string(v->home, (const sip_header_t *)h) : NULL;
+		return h != NULL ? printed(v, h) : NULL;
 	}
 	for (; u != NULL; u = u->un_next)
 		if (strcasecmp(u->un_name, name) == 0 && index-- == 0)
@@ -315,7 +324,7 @@ static const char *set_fields(struct sip_view *v, struct sip_request *r)
 	return NULL;
 }
 
-const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+const char *endpoint_view_route(struct sip_view *v, struct sip_request *r)
 {
 	const sip_t *sip = v->sip;
 
@@ -324,9 +333,21 @@ const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
 		return "Bad Request-URI";
 	if (!set_from(v, r))
 		return "Bad From";
+	if (!set_text(v, sip->sip_call_id->i_id, NULL, &r->call_id))
+		return "Bad Call-ID";
+	r->method = sip->sip_request->rq_method_name;
+	return NULL;
+}
+
+const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+{
+	const sip_t *sip = v->sip;
+	const char *phrase = endpoint_view_route(v, r);
+
+	if (phrase != NULL)
+		return phrase;
 	if (!set_to(v, r))
 		return "Bad To";
-	r->method = sip->sip_request->rq_method_name;
 	r->cseq = sip->sip_cseq->cs_seq;
 	r->max_forwards =
 		sip->sip_max_forwards != NULL ? (unsigned)sip->sip_max_forwards->mf_count : DEFAULT_HOPS;

@@ -464,7 +464,6 @@ static void test_fork(void **state)
 	for (int tcp = 0; tcp < 2; tcp++) {
 		begin(&f, 0);
 		open_pool(&f, &pool, tcp);
-		pool.hear_repeats = true;
 		request = set_up(&f, &pool, tcp, "Contact: <sip:romeo@10.1.1.1>\r\n");
 		expect(&pool, "ACK sip:romeo@10.1.1.1 SIP/2.0\r\n");
 		respond(&pool, request, "200 OK", "r2",
@@ -479,6 +478,7 @@ static void test_fork(void **state)
 		expect_field(&pool, "Route", "<sip:b.test;lr>");
 		expect_field(&pool, "CSeq", "2 BYE");
 		respond(&pool, pool.message.s, "200 OK", "", "");
+		pool.hear_repeats = true;
 		respond(&pool, request, "200 OK", "r2", "Contact: <sip:romeo@10.2.2.2>\r\n");
 		assert_string_equal(sippeer_receive(&pool), ack);
 		assert_int_equal(f.seen.responses, 0);
@@ -837,7 +837,7 @@ static void test_invited(void **state)
 		struct fixture f;
 		char line[160];
 
-		begin(&f, 20);
+		begin(&f, 100);
 		connect_pool(&f, &pool, tcp);
 		request(&pool, &pool_invite);
 		wait_request(&f);

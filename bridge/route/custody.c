@@ -53,6 +53,7 @@ struct custody {
 	struct lane *lanes;
 	struct loop_timer *tick;
 	size_t under_way;
+	int64_t registry_version;
 	bool stopped;
 	uint64_t kept, released, bounced, refused;
 };
@@ -156,7 +157,8 @@ static void on_commit(void *ctx, enum err e)
 	free(k);
 }
 
-static void refuse(struct custody *c, const struct custody_item *item, enum err e, delivery_fn *done, void *ctx)
+static void refuse(struct custody *c, const struct custody_item *item, enum err e, delivery_fn *done,
+		   void *ctx)
 {
 	struct outcome outcome = { .condition = COND_INTERNAL_SERVER_ERROR,
 				   .text = "the message cannot be kept now" };
@@ -164,6 +166,9 @@ static void refuse(struct custody *c, const struct custody_item *item, enum err 
 	if (e == ERR_LIMIT)
 		outcome = (struct outcome){ .condition = COND_RESOURCE_CONSTRAINT,
 					    .text = "too many messages wait for this user" };
+	else if (c->stopped)
+		outcome =
+			(struct outcome){ .condition = COND_REMOTE_SERVER_TIMEOUT, .text = "shutting down" };
 	else
 		log_event(LOG_ERROR, "spool", NULL, "why=%s", log_value(spool_error(c->setup.spool)));
 	c->refused++;
@@ -194,7 +199,7 @@ void custody_keep(struct custody *c, const struct custody_item *item, delivery_f
 	enum err e;
 
 	key_of(item->from, item->to, key);
-	e = put(c, item, key);
+	e = c->stopped ? ERR_BUSY : put(c, item, key);
 	if (e != OK) {
 		refuse(c, item, e, done, done_ctx);
 		return;
@@ -233,7 +238,7 @@ static void close_if_empty(struct lane *lane)
 
 static void back_off(struct lane *lane)
 {
-	int64_t wait = RETRY_MIN_MS;
+	int64_t wait = lane->hop == SPOOL_MOVE ? RETRY_MAX_MS : RETRY_MIN_MS;
 
 	for (unsigned i = 0; i < lane->failures && wait < RETRY_MAX_MS; i++)
 		wait *= 2;
@@ -354,7 +359,8 @@ static bool bounce_row(void *ctx, const struct spool_message *m)
 	struct expiring *x = ctx;
 	struct custody *c = x->custody;
 	struct outcome outcome = { .condition = COND_REMOTE_SERVER_TIMEOUT,
-				   .text = m->trouble[0] != '\0' ? m->trouble : "the message waited too long" };
+				   .text = m->trouble[0] != '\0' ? m->trouble
+								 : "the message waited too long" };
 	struct lane *lane = find_lane(c, m->pair);
 	struct stanza *stanza;
 	struct jid from, to;
@@ -390,6 +396,20 @@ static void expire(struct custody *c)
 			close_if_empty(lane);
 }
 
+/* A mark may have changed, by whatever program. */
+static void look_at_registry(struct custody *c)
+{
+	int64_t version = c->registry_version;
+	struct lane *lane, *next;
+
+	if (db_data_version(c->setup.registry, &version) != OK || version == c->registry_version)
+		return;
+	c->registry_version = version;
+	HASH_ITER (hh, c->lanes, lane, next)
+		if (lane->hop == SPOOL_MOVE)
+			lane->retry_at = 0;
+}
+
 static void on_tick(void *ctx)
 {
 	struct custody *c = ctx;
@@ -399,6 +419,7 @@ static void on_tick(void *ctx)
 	if (c->stopped)
 		return;
 	expire(c);
+	look_at_registry(c);
 	HASH_ITER (hh, c->lanes, lane, next) {
 		if (c->under_way >= UNDER_WAY_MAX)
 			break;
@@ -480,7 +501,7 @@ json_t *custody_status(const struct custody *c)
 	if (spool_count(c->setup.spool, "", &o) != OK)
 		return json_null();
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages", (json_int_t)o.messages, "bytes",
-			 (json_int_t)o.bytes, "pairs", (json_int_t)HASH_COUNT(c->lanes), "kept", (json_int_t)c->kept,
-			 "released", (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "refused",
-			 (json_int_t)c->refused);
+			 (json_int_t)o.bytes, "pairs", (json_int_t)HASH_COUNT(c->lanes), "kept",
+			 (json_int_t)c->kept, "released", (json_int_t)c->released, "bounced",
+			 (json_int_t)c->bounced, "refused", (json_int_t)c->refused);
 }

@@ -176,7 +176,8 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 
 	if (!outcome->confirmed && outcome->unsent && p->may_keep && keep(p, stanza, p->hop))
 		return;
-	log_outcome(p->origin, stanza, outcome);
+	if (!p->release || !outcome->unsent)
+		log_outcome(p->origin, stanza, outcome);
 	if (p->release)
 		tell_release(p, stanza, outcome);
 	else if (p->done)

@@ -194,9 +194,15 @@ class Bridge:
         raise ProcessError(f"poolbridge did not get ready\n{self.process.tail()}")
 
     def _sanitizers(self):
-        # What tests/lsan.supp says of TLS for SIP is seen only in a full stack, which takes its time.
-        full = ":fast_unwind_on_malloc=0" if self._lab.sip_authority else ""
-        return dict(SANITIZERS, ASAN_OPTIONS=SANITIZERS["ASAN_OPTIONS"] + full)
+        if not self._lab.sip_authority:
+            return SANITIZERS
+        # sofia-sip 1.12.11 forgets the alternative names of each certificate that it is shown, and who asked OpenSSL
+        # for the memory shows only in full stacks, which take too long.
+        path = os.path.join(self.folder, "lsan.supp")
+        with open(os.path.join(TOP, "tests", "lsan.supp"), encoding="utf-8") as known, \
+                open(path, "w", encoding="utf-8") as out:
+            out.write(known.read() + "leak:libcrypto.so\n")
+        return dict(SANITIZERS, LSAN_OPTIONS=f"suppressions={path}:print_suppressions=0")
 
     def reload(self):
         mark = self.process.mark()

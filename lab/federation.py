@@ -7,12 +7,17 @@ import os
 
 from lab.certificates import Authority
 
-# What the partner's server asks of others, and itself has to show.
+# What the partner's server asks of others, and itself has to show: (TLS, does either side trust the other's
+# certificate, dialback).
 MODES = {
-    "external": "TLS required; a trusted certificate or nothing",
-    "either": "TLS required; a trusted certificate, else dialback",
-    "dialback": "TLS required; neither side trusts the other's certificate",
-    "plain": "no TLS",
+    "external": ("required", True, False),
+    "either": ("required", True, True),
+    "dialback": ("required", False, True),
+    "plain": ("none", True, True),
+    "optional-external": ("optional", True, False),
+    "optional": ("optional", True, True),
+    "optional-dialback": ("optional", False, True),
+    "nothing": ("required", False, False),
 }
 
 
@@ -37,19 +42,12 @@ class Federation:
 
     def __init__(self, mode="either", partners=(), local=None, direct_tls=False, local_services=None):
         self.mode, self.partners, self.direct_tls = mode, list(partners), direct_tls
+        self.tls, self._trusting, self.dialback = MODES[mode]
         self._local_services = local_services or {}
         self.local = dict({"corp.test": "good", "branch.test": "good"}, **(local or {}))
 
     def local_services(self, domain):
         return self._local_services.get(domain, (("xmpp-server", 0, "external", 5269),))
-
-    @property
-    def tls(self):
-        return "none" if self.mode == "plain" else "required"
-
-    @property
-    def dialback(self):
-        return self.mode != "external"
 
     def make_certificates(self, folder):
         """Returns nothing; .authority, .own (the folder for poolbridge) and .of_partner are there afterwards."""
@@ -58,12 +56,12 @@ class Federation:
         for domain, variant in self.local.items():
             self.authority.make(self.own, domain, variant)
         others = self.folder_of_partner = os.path.join(folder, "partner-certificates")
-        rogue = self.mode == "dialback"
         self.of_partner = {
-            partner.domain: self.authority.make(others, partner.domain, "rogue" if rogue else partner.certificate)
+            partner.domain: self.authority.make(others, partner.domain,
+                                                partner.certificate if self._trusting else "rogue")
             for partner in self.partners}
 
     @property
     def trusted(self):
         """The CA file of the partner's server."""
-        return self.authority.rogue_pem if self.mode == "dialback" else self.authority.pem
+        return self.authority.pem if self._trusting else self.authority.rogue_pem

@@ -6,6 +6,7 @@ libpurple's headers are; BUILT says whether.
 
 import json
 import os
+import re
 
 from lab.bridge import BUILD
 from lab.console_user import ConsoleUser, Event
@@ -13,22 +14,30 @@ from lab.console_user import ConsoleUser, Event
 PROGRAM = os.path.join(BUILD, "lab", "sipe_user")
 BUILT = os.access(PROGRAM, os.X_OK)
 
+# What the plugin says when it has compared the pool's list of contacts with its own.
+LIST_TAKEN = re.compile(r"sipe: sipe_buddy_cleanup_local_list: \d+ sipe buddies")
+
 
 class SipeUser(ConsoleUser):
     program = "sipe"
 
     def __init__(self, lab, address, pool, transport="tcp"):
-        """Logs in at the Kamailio, which must have presence, and returns when it says that it is connected."""
+        """Logs in at the Kamailio, which must have presence, and returns when it has its list of contacts: what is
+        added before that disappears."""
         super().__init__(lab, address)
         port = "5061" if transport == "tls" else "5060"
         self._start([PROGRAM, self.folder, address, pool.address, port, transport])
         self._wait_connected()
 
     def _line(self, text):
+        if LIST_TAKEN.match(text):
+            self.inbox.put(Event("connected"))
         if not text.startswith('{"event":'):
             return
         said = json.loads(text)
         kind = said["event"]
+        if kind == "connected":
+            return
         self.inbox.put(Event(
             kind, said.get("from") or said.get("about"), said.get("text") or said.get("primary"),
             said.get("status") or said.get("state"), said.get("online"), said.get("note"), said))

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "bridge/gateway/conversation.h"
+#include "bridge/gateway/gateway_route.h"
 #include "bridge/gateway/presence.h"
 #include "bridge/gateway/session.h"
 #include "bridge/xmpp/dialback.h"
@@ -115,11 +116,18 @@ static enum err open_endpoint(struct gateway *g, struct dns *dns, const char **w
 	struct sip_setup setup = { .loop = g->loop,
 				   .dns = dns,
 				   .config = g->config,
+				   .on_route = gateway_route,
 				   .on_request = gateway_receive,
 				   .on_cancel = on_cancel,
 				   .ctx = g };
 
-	return g->config->sip.listen.count > 0 ? sip_endpoint_create(&setup, &g->endpoint, why) : OK;
+	enum err e = OK;
+
+	if (g->config->sip.listen.count > 0)
+		e = sip_endpoint_create(&setup, &g->endpoint, why);
+	if (g->endpoint != NULL)
+		g->relay = sip_relay_create(g->endpoint);
+	return e;
 }
 
 static enum err open_presence(struct gateway *g, struct ledger *ledger, const char **why)
@@ -145,6 +153,7 @@ enum err gateway_create(const struct gateway_setup *setup, struct gateway **out,
 	if (e == OK)
 		e = open_presence(g, setup->ledger, why);
 	if (e != OK) {
+		sip_relay_destroy(g->relay);
 		sip_endpoint_destroy(g->endpoint);
 		free(g);
 		return e;
@@ -176,6 +185,8 @@ static void close_gateway(struct gateway *g)
 	gateway_fail_queued(g);
 	gateway_end_receiving(g);
 	close_sessions(g);
+	if (g->relay != NULL)
+		sip_relay_stop(g->relay);
 }
 
 void gateway_check_stopped(struct gateway *g)
@@ -223,6 +234,7 @@ void gateway_destroy(struct gateway *g)
 	while (g->by_use != NULL)
 		conversation_free(g->by_use);
 	presence_destroy(g->presence);
+	sip_relay_destroy(g->relay);
 	sip_endpoint_destroy(g->endpoint);
 	free(g);
 }
@@ -230,9 +242,10 @@ void gateway_destroy(struct gateway *g)
 json_t *gateway_status(const struct gateway *g)
 {
 	json_t *endpoint = g->endpoint != NULL ? sip_endpoint_status(g->endpoint) : json_null();
+	json_t *relay = g->relay != NULL ? sip_relay_status(g->relay) : json_null();
 
-	return json_pack("{s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sip", endpoint,
-			 "presence", presence_status(g->presence), "conversations",
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sip", endpoint,
+			 "relay", relay, "presence", presence_status(g->presence), "conversations",
 			 (json_int_t)HASH_COUNT(g->conversations), "sessions",
 			 (json_int_t)HASH_COUNT(g->sessions), "queued", (json_int_t)g->queued, "to_sip",
 			 (json_int_t)g->to_sip, "to_sip_failed", (json_int_t)g->to_sip_failed, "to_xmpp",

@@ -7,7 +7,7 @@
 #include "bridge/core/log.h"
 #include "bridge/gateway/gateway.h"
 #include "bridge/gateway/map.h"
-#include "bridge/sip/endpoint.h"
+#include "bridge/sip/relay.h"
 
 struct conversation;
 struct ledger;
@@ -32,6 +32,7 @@ struct gateway {
 	const struct config *config;
 	struct router *router;
 	struct sip_endpoint *endpoint; /* NULL: no SIP is configured */
+	struct sip_relay *relay;       /* likewise */
 	bool stopped;
 	struct loop_timer *stop_timer; /* NULL: not stopping, or stopped */
 	void (*finished)(void *ctx);
@@ -43,7 +44,7 @@ struct gateway {
 	size_t queued;               /* XMPP -> SIP, those under way too */
 	struct window window[POOLS]; /* a silent pool must not hold up the other */
 	enum pool_mode works[POOLS]; /* what its users took last; POOL_AUTO: not known */
-	struct inbound *inbound; /* SIP -> XMPP: what waits to be delivered, by stanza id */
+	struct inbound *inbound;     /* SIP -> XMPP: what waits to be delivered, by stanza id */
 	char id_prefix[ID_PREFIX_SIZE];
 	uint64_t id_counter;
 	/* Counters for status. */

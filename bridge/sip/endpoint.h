@@ -185,6 +185,9 @@ void sip_forget_ack(struct sip_endpoint *ep, const void *ack_ctx);
 /* The host of our Contact towards that pool, for session descriptions. */
 const char *sip_endpoint_host(const struct sip_endpoint *ep, enum pool pool);
 
+/* Read certificates again (SIGHUP). On failure what was loaded before stays in use. */
+MUST_CHECK enum err sip_endpoint_reload(struct sip_endpoint *ep, const char **why);
+
 /* For status: {"listeners": [...], ...}; the caller owns it. */
 json_t *sip_endpoint_status(const struct sip_endpoint *ep);
 

@@ -118,8 +118,9 @@ static enum err open_listener(struct sip_endpoint *ep, const char *listen, const
 
 	if (t == TRANSPORT_TLS && open_tls(ep, why) != OK)
 		return ERR_IO;
-	snprintf(url, sizeof(url), "sip:%s;transport=%s", strlen(listen) > 4 ? listen + 4 : "",
-		 transport_name(t));
+	/* sofia-sip knows TLS listeners as those of sips: only. */
+	snprintf(url, sizeof(url), "%s:%s;transport=%s", t == TRANSPORT_TLS ? "sips" : "sip",
+		 strlen(listen) > 4 ? listen + 4 : "", transport_name(t));
 	errno = 0;
 	if ((t == TRANSPORT_TLS ? add_tls_tport(ep, url) : add_tport(ep, url)) < 0) {
 		failure = errno;

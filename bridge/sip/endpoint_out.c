@@ -131,12 +131,12 @@ static bool send_request(struct sip_outgoing *o, msg_t *msg)
 	return o->orq != NULL;
 }
 
-/* The connection is gone, or could not be made: the same request, once more. */
+/* The connection is gone, or could not be made, and not for its certificate: the same request, once more. */
 static bool send_again(struct sip_outgoing *o)
 {
 	msg_t *request, *copy;
 
-	if (!o->target.tcp || o->repeated)
+	if (!o->target.tcp || o->repeated || sip_hops_is_explained(o->ep->hops, o->target.hop))
 		return false;
 	o->repeated = true;
 	request = nta_outgoing_getrequest(o->orq);

@@ -213,6 +213,13 @@ void sip_hops_explain(struct sip_hops *h, const struct sockaddr *peer, const cha
 				snprintf(t->explained, sizeof(t->explained), "%s", why);
 }
 
+bool sip_hops_is_explained(const struct sip_hops *h, unsigned id)
+{
+	const struct target *t = find(h, id);
+
+	return t != NULL && t->explained[0] != '\0';
+}
+
 /* --- choosing --- */
 
 static bool was_tried(const struct sip_attempts *tried, unsigned id)

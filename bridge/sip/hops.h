@@ -77,6 +77,8 @@ void sip_hops_pinged(struct sip_hops *h, unsigned id, enum sip_outcome outcome, 
 		     const char *why);
 /* Why the connection to this address that is about to fail does: words for the status. */
 void sip_hops_explain(struct sip_hops *h, const struct sockaddr *peer, const char *why);
+/* Has that been said of this target, so that a second attempt would fail likewise? */
+bool sip_hops_is_explained(const struct sip_hops *h, unsigned id);
 
 /* The addresses of all targets; *out is valid until the next turn of the loop. */
 size_t sip_hops_addresses(const struct sip_hops *h, const struct sockaddr_storage **out);

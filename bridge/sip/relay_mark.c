@@ -29,7 +29,7 @@ void relay_key_make(const char *secret, struct relay_key *out)
 	static const char purpose[] = "poolbridge SIP relay";
 
 	_Static_assert((int)RELAY_KEY_SIZE == (int)DIGEST_SIZE, "a key is a digest");
-	if (secret[0] == '\0')
+	if (secret == NULL || secret[0] == '\0')
 		arc4random_buf(out->bytes, sizeof(out->bytes));
 	else if (HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)purpose,
 		      sizeof(purpose), out->bytes, NULL) == NULL)

@@ -14,7 +14,7 @@ struct relay_key {
 	unsigned char bytes[RELAY_KEY_SIZE];
 };
 
-/* secret "": random, so that marks end with the process. */
+/* secret NULL or "": random, so that marks end with the process. */
 void relay_key_make(const char *secret, struct relay_key *out);
 
 /*

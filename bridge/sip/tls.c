@@ -247,6 +247,8 @@ static void on_info(const SSL *ssl, int where, int ret)
 		return;
 	if (where == SSL_CB_HANDSHAKE_START && !SSL_is_server(ssl))
 		send_name(c->ssl, c);
+	else if (where == SSL_CB_HANDSHAKE_DONE)
+		tls_sofia_hide_names(ssl);
 	else if (where == SSL_CB_READ_ALERT)
 		note_alert(c, ret);
 	else if ((where & SSL_CB_EXIT) != 0 && ret < 0)
@@ -352,6 +354,16 @@ void sip_tls_destroy(struct sip_tls *tls)
 	tls_identity_free(&tls->identity);
 	X509_STORE_free(tls->trusted);
 	free(tls);
+}
+
+size_t sip_tls_connections(const struct sip_tls *tls)
+{
+	const struct tls_connection *c;
+	size_t count = 0;
+
+	if (tls != NULL)
+		DL_COUNT(tls->connections, c, count);
+	return count;
 }
 
 void sip_tls_begin_listener(struct sip_tls *tls)

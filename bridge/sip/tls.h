@@ -38,6 +38,8 @@ MUST_CHECK enum err sip_tls_reload(struct sip_tls *tls, const char **why);
 /* Could they be loaded? Nothing is kept. */
 MUST_CHECK enum err sip_tls_check(const struct config *config, const char **why);
 
+size_t sip_tls_connections(const struct sip_tls *tls); /* NULL: 0 */
+
 /*
  * Around the call that makes sofia-sip open a TLS listener: its context becomes
  * ours. ERR_NOT_FOUND: it has made none.

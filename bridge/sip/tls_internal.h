@@ -47,6 +47,8 @@ void tls_sofia_end(struct sip_tls *tls);
 /* The contexts made from now on until tls_sofia_take() are of this module's listeners. */
 void tls_sofia_watch(struct sip_tls *tls);
 bool tls_sofia_take(struct sip_tls *tls); /* false: there is none */
+/* After our own look at the peer's certificate, and before sofia-sip's. */
+void tls_sofia_hide_names(const SSL *ssl);
 /* NULL: none of sofia-sip's. peer is filled in when it can be. */
 struct tls_connection *tls_connection_of(const SSL *ssl);
 

@@ -13,7 +13,8 @@
  * has no time-out for a handshake. So here each connection gets the references
  * that will be taken from it, an empty queue before its input and output, and a
  * limit; and when its socket is gone, the SSL is freed. A sofia-sip that does free
- * it takes the record along (on_ssl_freed()).
+ * it takes the record along (on_ssl_freed()). It also forgets the names that it has
+ * read from a certificate, for checks that are not used: it finds none.
  *
  * Fatal: OpenSSL has no memory.
  */
@@ -84,16 +85,18 @@ static void on_sweep(void *ctx)
 	sweep(ctx);
 }
 
+/* In a handshake OpenSSL does it, and what it notes then is for note_failure(). */
 static long before_io(BIO *bio, int operation, const char *argp, size_t len, int argi, long argl, int ret,
 		      size_t *processed)
 {
-	(void)bio;
+	const SSL *ssl = (const SSL *)BIO_get_callback_arg(bio);
+
 	(void)argp;
 	(void)len;
 	(void)argi;
 	(void)argl;
 	(void)processed;
-	if (operation == BIO_CB_READ || operation == BIO_CB_WRITE)
+	if ((operation == BIO_CB_READ || operation == BIO_CB_WRITE) && SSL_is_init_finished(ssl))
 		ERR_clear_error();
 	return ret;
 }
@@ -109,6 +112,7 @@ static void add_connection(struct sip_tls *tls, SSL *ssl, BIO *bio)
 	    SSL_CTX_up_ref(SSL_get_SSL_CTX(ssl)) != 1 || SSL_set_ex_data(ssl, here.ssl_index, c) != 1)
 		abort();
 	c->socket = socket_of(c->fd);
+	BIO_set_callback_arg(bio, (char *)ssl);
 	BIO_set_callback_ex(bio, before_io);
 	DL_APPEND(tls->connections, c);
 	if (!loop_timer_pending(tls->sweep))
@@ -224,6 +228,15 @@ void tls_sofia_begin(struct sip_tls *tls)
 {
 	register_with_openssl();
 	tls->sweep = loop_timer_create(tls->setup.loop, on_sweep, tls);
+}
+
+void tls_sofia_hide_names(const SSL *ssl)
+{
+	X509 *x = SSL_get0_peer_certificate(ssl);
+	int at;
+
+	while (x != NULL && (at = X509_get_ext_by_NID(x, NID_subject_alt_name, -1)) >= 0)
+		X509_EXTENSION_free(X509_delete_ext(x, at));
 }
 
 void tls_sofia_end(struct sip_tls *tls)

@@ -9,136 +9,36 @@ import re
 import socket
 import ssl
 
+import matrix
 import pytest
 
 from lab.bridge import CommandError
-from lab.federation import MODES, Federation, Partner
-
-WORDS = {"R": "required", "O": "optional", "N": "none"}
-# TLS, SASL, dialback: what comes up with a partner's server in each of these modes, both ways:
-# S certificate over TLS, T dialback over TLS, P dialback in clear text, - nothing. None: not to be saved.
-COLUMNS = ("external", "either", "dialback", "plain")
-MATRIX = {
-    "RR-yes": "SS--", "RR-no": "SS--",
-    "OR-yes": "SSTP", "OR-no": "SS--",
-    "NR-yes": "---P", "NR-no": None,
-    "RO-yes": "SST-", "RO-no": "SS--",
-    "OO-yes": "SSTP", "OO-no": "SS--",
-    "NO-yes": "---P", "NO-no": None,
-    "RN-yes": "-TT-", "RN-no": None,
-    "ON-yes": "-TTP", "ON-no": None,
-    "NN-yes": "---P", "NN-no": None,
-}
-METHODS = {"S": ("external", True), "T": ("dialback", True), "P": ("dialback", False)}
-FAST = {"s2s.queue_time": 4, "s2s.backoff_min": 0.1, "s2s.backoff_max": 0.5}
-
-
-def policy(row):
-    tls, sasl, dialback = row[0], row[1], row[3:]
-    return "--tls", WORDS[tls], "--sasl", WORDS[sasl], "--dialback", dialback
-
-
-def domain(row):
-    return f"{row.lower()}.test"
-
-
-def users_of(lab, partner):
-    """The partner's user in a domain, and the local user whom everybody writes to."""
-    return person(lab, f"juliet@{partner}"), person(lab, "romeo@corp.test", lab.legacy_user)
-
-
-def person(lab, address, login=None):
-    """Logged in once: a message goes to every client of an address."""
-    known = [user for user in lab.users if user.address == address]
-    return known[0] if known else (login or lab.partner_user)(address)
-
-
-def check_links(lab, partner, method, local="corp.test"):
-    for direction in ("in", "out"):
-        link = lab.bridge.link(partner, direction, local)
-        assert link, (partner, direction)
-        assert (link["auth"], bool(link["tls"])) == METHODS[method], link
-
-
-def check_delivery(lab, juliet, romeo):
-    assert lab.deliver(juliet, romeo.address).by == "legacy"
-    assert lab.deliver(romeo, juliet.address).by == "partner"
-
-
-def check_refusal(lab, juliet, romeo):
-    """Neither side's message arrives, and both senders are told; returns the words for ours."""
-    assert lab.deliver(juliet, romeo.address, timeout=40).by == "error"
-    refused = lab.deliver(romeo, juliet.address, timeout=40)
-    assert refused.by == "error"
-    for direction in ("in", "out"):
-        link = lab.bridge.link(juliet.address.partition("@")[2], direction)
-        assert link is None or link["auth"] == "none", link
-    return refused.item.error_text or ""
-
+from lab.federation import Federation, Partner
+from matrix import (FAST, VARIANTS, check_delivery, check_links, check_refusal, domain, ours, person, policy, theirs,
+                    users_of)
 
 @pytest.fixture(scope="module")
 def lab_in_mode(own_lab):
-    labs = {}
-
-    def get(mode):
-        if mode not in labs:
-            partners = [Partner(domain(row), policy=policy(row)) for row, result in MATRIX.items() if result]
-            labs[mode] = own_lab(federation=Federation(mode, partners), pool=False, settings=FAST)
-        return labs[mode]
-
-    yield get
+    return matrix.labs(own_lab)
 
 
-@pytest.mark.parametrize("mode", COLUMNS)
-@pytest.mark.parametrize("row", [row for row, result in MATRIX.items() if result])
+@pytest.mark.parametrize("row, mode", matrix.cells())
 def test_matrix(lab_in_mode, row, mode):
-    lab, method = lab_in_mode(mode), MATRIX[row][COLUMNS.index(mode)]
-    juliet, romeo = users_of(lab, domain(row))
-    if method == "-":
-        assert check_refusal(lab, juliet, romeo)
-    else:
-        check_delivery(lab, juliet, romeo)
-        check_links(lab, domain(row), method)
+    matrix.check_cell(lab_in_mode(mode), row, mode)
 
 
-@pytest.mark.parametrize("row", [row for row, result in MATRIX.items() if not result])
+@pytest.mark.parametrize("row", matrix.INVALID)
 def test_matrix_invalid(lab_in_mode, row):
     """A combination that leaves no way to come up is not saved."""
     with pytest.raises(CommandError) as refused:
-        lab_in_mode(COLUMNS[0]).bridge.ctl("partner", "add", domain(row), *policy(row))
+        lab_in_mode("external").bridge.ctl("partner", "add", domain(row), *policy(row))
     assert "dialback" in refused.value.message
 
 
-def test_modes():
-    assert set(COLUMNS) == set(MODES)
-
-
-# ---- certificates of each kind: variant -> None where it is good, else a word of what is said about it
-VARIANTS = {
-    "good": None,
-    "intermediate": None,
-    "server-only": None,
-    "srv-only": None,
-    "xmppaddr-only": None,
-    "wildcard": None,
-    "wildcard-above": r"\*\.",
-    "expired": "expired",
-    "future": "not yet valid|not valid (yet|before)",
-    "wrong-name": "elsewhere.test",
-    "rogue": "issuer|authority|not trusted|self-signed",
-}
-
+# ---- certificates of each kind
 
 # COMPAT: Prosody 0.12 compares XmppAddr for "_xmpp-server" only, and asks for "xmpp-server".
 IGNORED_BY_PROSODY = ("xmppaddr-only",)
-
-
-def theirs(variant, strict=False):
-    return f"{'strict' if strict else 'lenient'}.{variant}.test"
-
-
-def ours(variant):
-    return f"here.{variant}.test"
 
 
 @pytest.fixture(scope="module")
@@ -213,37 +113,6 @@ def test_our_certificate_judged_strictly(certified, variant):
         refused = lab.deliver(romeo, juliet.address, timeout=40)
         assert refused.by == "error"
         assert "certificate" in refused.item.error_text
-
-
-# ---- ejabberd
-
-EJABBERD = {"external": "S", "either": "S", "dialback": "T", "plain": "P"}
-
-
-@pytest.mark.parametrize("mode", EJABBERD)
-def test_ejabberd(new_lab, mode):
-    lab = new_lab(partner="ejabberd", pool=False, settings=FAST,
-                  federation=Federation(mode, [Partner("ej.test", policy=policy("OO-yes"))]))
-    juliet, romeo = users_of(lab, "ej.test")
-    check_delivery(lab, juliet, romeo)
-    check_links(lab, "ej.test", EJABBERD[mode])
-
-
-def test_dialback_after_refused_certificate(new_lab):
-    """
-    COMPAT: ejabberd offers EXTERNAL to whatever certificate, refuses, and goes on with dialback on the same
-    stream. It also refuses a good certificate for servers only.
-    """
-    federation = Federation("either", [Partner("ej.test", policy=policy("RO-yes"))],
-                            local={"corp.test": "rogue", "branch.test": "server-only", "third.test": "good"})
-    lab = new_lab(partner="ejabberd", pool=False, settings=FAST, federation=federation)
-    juliet = person(lab, "juliet@ej.test")
-    for domain_here, auth in ("corp.test", "dialback"), ("branch.test", "dialback"), ("third.test", "external"):
-        romeo = person(lab, f"romeo@{domain_here}", lab.legacy_user)
-        check_delivery(lab, juliet, romeo)
-        assert lab.bridge.link("ej.test", "out", domain_here)["auth"] == auth
-        assert lab.bridge.link("ej.test", "in", domain_here)["auth"] == "external"
-    assert len([line for line in lab.bridge.process.lines if "sasl-refused-by-peer" in line]) >= 2
 
 
 # ---- which certificate we show

@@ -77,6 +77,25 @@ void router_submit(struct router *r, const struct submission *s)
 		s->done(s->ctx, s->stanza, r->at_once);
 }
 
+/* Every request is the gateway's. */
+enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to, int source,
+			       struct request_verdict *out)
+{
+	(void)r;
+	(void)from;
+	(void)to;
+	(void)source;
+	*out = (struct request_verdict){ .route = REQUEST_GATEWAY };
+	return OK;
+}
+
+enum condition router_rejection(const struct verdict *v, const char **text)
+{
+	(void)v;
+	*text = "no such user";
+	return COND_ITEM_NOT_FOUND;
+}
+
 enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
 {
 	(void)r;

@@ -4,30 +4,20 @@
  */
 #include <arpa/inet.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "bridge/core/log.h"
 #include "bridge/sip/hops.h"
 #include "bridge/xmpp/dns.h"
+#include "dnstest.h"
 #include "nettest.h"
 
-enum { DNS_PORT = 5300 };
-
-/* dnsmasq, whose hosts file changes */
-static struct {
-	char address[16], resolver[32];
-	char *folder, *hosts;
-	pid_t server;
-} w;
+static struct dnstest w;
 
 struct fixture {
 	struct nettest net;
@@ -413,90 +403,22 @@ static void test_addresses(void **state)
 
 /* --- with DNS --- */
 
-static void write_hosts(const char *text)
-{
-	FILE *f = fopen(w.hosts, "w");
-
-	assert_non_null(f);
-	fputs(text, f);
-	fclose(f);
-	if (w.server > 0)
-		kill(w.server, SIGHUP);
-}
-
-static void write_configuration(const char *path)
-{
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	fprintf(f,
-		"no-daemon\nno-resolv\nno-hosts\nbind-interfaces\nlocal=/test/\nlisten-address=%s\nport=%d\n"
-		"addn-hosts=%s\n"
-		"srv-host=_sip._tcp.pool.test,b.pool.test,5062,20,0\n"
-		"srv-host=_sip._tcp.pool.test,a.pool.test,5060,10,0\n"
-		"srv-host=_sips._tcp.pool.test,a.pool.test,5071,10,0\n"
-		"srv-host=_sip._udp.pool.test,a.pool.test,5070,10,0\n",
-		w.address, DNS_PORT, w.hosts);
-	fclose(f);
-}
-
-/* Returns when dnsmasq says that it has started. Its later words go unread, so there must be few. */
-static void start_server(const char *file)
-{
-	char line[512];
-	int out[2];
-	FILE *log;
-
-	assert_int_equal(pipe(out), 0);
-	w.server = fork();
-	assert_true(w.server >= 0);
-	if (w.server == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(out[1], STDERR_FILENO);
-		close(out[0]);
-		close(out[1]);
-		execlp("dnsmasq", "dnsmasq", "-C", file, (char *)NULL);
-		execl("/usr/sbin/dnsmasq", "dnsmasq", "-C", file, (char *)NULL);
-		dprintf(STDERR_FILENO, "dnsmasq was not found: apt-get install dnsmasq-base\n");
-		_exit(127);
-	}
-	close(out[1]);
-	log = fdopen(out[0], "r");
-	do {
-		if (fgets(line, sizeof(line), log) == NULL)
-			fail_msg("dnsmasq has not started: %s", line);
-	} while (strstr(line, ": started") == NULL);
-	fclose(log);
-}
-
 static int server_setup(void **state)
 {
-	const int pid = getpid();
-	char *file;
 	(void)state;
-
 	log_set_level(LOG_ERROR);
-	/* An address of this process alone, so that tests may run side by side. */
-	snprintf(w.address, sizeof(w.address), "127.32.%d.%d", 64 + pid % 128, 1 + pid / 128 % 254);
-	snprintf(w.resolver, sizeof(w.resolver), "%s@%d", w.address, DNS_PORT);
-	w.folder = nettest_folder();
-	w.hosts = nettest_path(w.folder, "hosts");
-	file = nettest_path(w.folder, "dnsmasq.conf");
-	write_hosts("");
-	write_configuration(file);
-	start_server(file);
-	free(file);
+	dnstest_begin(&w, 32,
+		      "srv-host=_sip._tcp.pool.test,b.pool.test,5062,20,0\n"
+		      "srv-host=_sip._tcp.pool.test,a.pool.test,5060,10,0\n"
+		      "srv-host=_sips._tcp.pool.test,a.pool.test,5071,10,0\n"
+		      "srv-host=_sip._udp.pool.test,a.pool.test,5070,10,0\n");
 	return 0;
 }
 
 static int server_teardown(void **state)
 {
 	(void)state;
-	if (w.server > 0)
-		kill(w.server, SIGKILL);
-	waitpid(w.server, NULL, 0);
-	free(w.hosts);
-	nettest_remove(w.folder);
+	dnstest_end(&w);
 	return 0;
 }
 
@@ -553,7 +475,7 @@ static void test_srv(void **state)
 	};
 	(void)state;
 
-	write_hosts("127.32.4.10 pool.test\n127.32.4.11 a.pool.test\n127.32.4.12 b.pool.test\n");
+	dnstest_hosts(&w, "127.32.4.10 pool.test\n127.32.4.11 a.pool.test\n127.32.4.12 b.pool.test\n");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		const char *names[2];
 		struct fixture f;
@@ -600,28 +522,28 @@ static void test_dns_changes(void **state)
 	struct fixture f;
 	(void)state;
 
-	write_hosts("127.32.4.21 c.pool.test\n");
+	dnstest_hosts(&w, "127.32.4.21 c.pool.test\n");
 	begin_with_dns(&f, "sip:c.pool.test:5060;transport=tcp");
 	start_when_known(&f);
 	expect_targets(&f, "c.pool.test/127.32.4.21:5060");
 	assert_string_equal(pick(&f, &hop), "sip:127.32.4.21:5060;transport=tcp");
 	sip_hops_report(f.hops, hop.id, SIP_HOP_REFUSED, 0);
 
-	write_hosts("127.32.4.22 c.pool.test\n127.32.4.21 c.pool.test\n");
+	dnstest_hosts(&w, "127.32.4.22 c.pool.test\n127.32.4.21 c.pool.test\n");
 	wait_move(&f);
 	assert_int_equal(pool_of(&f, "127.32.4.22", 1), POOL_NEW);
 	assert_string_equal(pick(&f, &hop), "sip:127.32.4.22:5060;transport=tcp");
 
-	write_hosts("127.32.4.22 c.pool.test\n");
+	dnstest_hosts(&w, "127.32.4.22 c.pool.test\n");
 	wait_move(&f);
 	expect_targets(&f, "c.pool.test/127.32.4.22:5060");
 	assert_int_equal(pool_of(&f, "127.32.4.21", 1), -1);
 
 	/* No such name: the last known addresses stay. */
-	write_hosts("");
+	dnstest_hosts(&w, "");
 	nettest_run(&f.net, is_stale, &f);
 	expect_targets(&f, "c.pool.test/127.32.4.22:5060");
-	write_hosts("127.32.4.22 c.pool.test\n");
+	dnstest_hosts(&w, "127.32.4.22 c.pool.test\n");
 	nettest_run(&f.net, is_fresh, &f);
 	end(&f);
 }

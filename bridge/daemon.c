@@ -203,10 +203,54 @@ static void check_partner(void *ctx, const json_t *request, struct control_reply
 		s2s_check(d->s2s, local_domain, partner_domain, on_checked, reply);
 }
 
+static json_t *counted(size_t messages)
+{
+	return json_pack("{s:b, s:I}", "running", 1, "messages", (json_int_t)messages);
+}
+
+static json_t *spool_failed(const struct daemon *d, enum err e)
+{
+	const char *why = e == ERR_NOT_FOUND ? "no such message waits; it may have gone on meanwhile"
+			  : e == ERR_BUSY    ? "this message is on its way now; ask again in a minute"
+					     : spool_error(d->spool);
+
+	return json_pack("{s:b, s:s}", "running", 1, "error", why);
+}
+
+static void spool_retry(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	const char *user = json_string_value(json_object_get(request, "user"));
+
+	custody_wake(d->custody, user);
+	control_reply(reply, counted(custody_count(d->custody, user)));
+}
+
+static void spool_bounce(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	enum err e = custody_bounce(d->custody, json_integer_value(json_object_get(request, "id")));
+
+	control_reply(reply, e == OK ? counted(1) : spool_failed(d, e));
+}
+
+static void spool_erase_user(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	const char *user = json_string_value(json_object_get(request, "user"));
+	int64_t count = 0;
+	enum err e = user != NULL ? custody_erase(d->custody, user, &count) : ERR_NOT_FOUND;
+
+	control_reply(reply, e == OK ? counted((size_t)count) : spool_failed(d, e));
+}
+
 static const struct control_provider providers[] = {
 	{ "status", status },
 	{ "streams", streams },
 	{ "check-partner", check_partner },
+	{ "spool-retry", spool_retry },
+	{ "spool-bounce", spool_bounce },
+	{ "spool-erase", spool_erase_user },
 };
 
 /* --- systemd --- */

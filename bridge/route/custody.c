@@ -442,6 +442,48 @@ void custody_wake(struct custody *c, const char *user)
 	arm(c, 0);
 }
 
+/* --- administrators --- */
+
+enum err custody_bounce(struct custody *c, int64_t id)
+{
+	struct expiring x = { .custody = c };
+	enum err e = spool_get(c->setup.spool, id, bounce_row, &x);
+
+	if (e != OK)
+		return e;
+	if (x.count == 0)
+		return ERR_BUSY;
+	c->bounced++;
+	return spool_remove(c->setup.spool, id);
+}
+
+enum err custody_erase(struct custody *c, const char *user, int64_t *count)
+{
+	struct lane *lane, *next;
+	enum err e = spool_erase(c->setup.spool, user, count);
+
+	if (e != OK)
+		return e;
+	HASH_ITER (hh, c->lanes, lane, next) {
+		if (strcmp(user_of(lane), user) != 0)
+			continue;
+		lane->count = 0;
+		close_if_empty(lane);
+	}
+	return OK;
+}
+
+size_t custody_count(const struct custody *c, const char *user)
+{
+	const struct lane *lane;
+	size_t count = 0;
+
+	for (lane = c->lanes; lane != NULL; lane = lane->hh.next)
+		if (user == NULL || strcmp(user_of(lane), user) == 0)
+			count += lane->count;
+	return count;
+}
+
 /* --- the object --- */
 
 static bool load_row(void *ctx, const struct spool_message *m)

@@ -64,6 +64,12 @@ void custody_keep(struct custody *c, const struct custody_item *item, delivery_f
 /* Something changed for this user (NULL: for all): try now. */
 void custody_wake(struct custody *c, const char *user);
 
+/* An administrator's: ERR_NOT_FOUND, ERR_BUSY (it is on its way now), or as the spool. */
+MUST_CHECK enum err custody_bounce(struct custody *c, int64_t id);
+/* All of a user's, but for the one that is on its way. */
+MUST_CHECK enum err custody_erase(struct custody *c, const char *user, int64_t *count);
+size_t custody_count(const struct custody *c, const char *user); /* NULL: all */
+
 json_t *custody_status(const struct custody *c); /* {"messages", "bytes", "pairs", ...}; the caller owns it */
 
 #endif

@@ -43,6 +43,8 @@ struct daemon {
 	struct db *db;
 	struct state *state;
 	struct ledger *ledger;
+	struct spool *spool;
+	struct custody *custody;
 	struct ledger_tap *tap;
 	struct loop *loop;
 	struct loop_timer *another_turn; /* for what was begun after a commit */
@@ -106,6 +108,31 @@ static enum err open_state(struct daemon *d, const char **why)
 	return OK;
 }
 
+static enum err open_custody(struct daemon *d, const char **why)
+{
+	const struct config *c = d->config;
+	const struct spool_limits limits = { c->spool.messages_per_user, c->spool.bytes_per_user,
+					     c->spool.messages_per_hop,  c->spool.bytes_per_hop,
+					     c->spool.messages,          c->spool.bytes };
+	struct custody_setup setup = { .loop = d->loop,
+				       .state = d->state,
+				       .registry = d->db,
+				       .config = c,
+				       .submit = router_release,
+				       .bounce = router_expire };
+	enum err e;
+
+	d->spool = spool_create(d->state, &limits);
+	setup.spool = d->spool;
+	setup.ctx = d->router;
+	e = custody_create(&setup, &d->custody);
+	if (e != OK)
+		*why = "the spool cannot be read; restore the state file from a copy";
+	else
+		router_set_custody(d->router, d->custody);
+	return e;
+}
+
 /* --- status --- */
 
 static json_t *state_status(const struct daemon *d)
@@ -142,8 +169,7 @@ static void status(void *ctx, const json_t *request, struct control_reply *reply
 	json_object_set_new(o, "stopping", json_boolean(d->stopping));
 	json_object_set_new(o, "listeners", listeners(d));
 	json_object_set_new(o, "links", s2s_links(d->s2s));
-	/* Nothing is spooled: who cannot be reached now is told at once. */
-	json_object_set_new(o, "spool", json_pack("{s:i}", "messages", 0));
+	json_object_set_new(o, "spool", custody_status(d->custody));
 	json_object_set_new(o, "state", state_status(d));
 	json_object_set_new(o, "router", router_status(d->router));
 	json_object_set_new(o, "gateway", gateway_status(d->gateway));
@@ -178,10 +204,54 @@ static void check_partner(void *ctx, const json_t *request, struct control_reply
 		s2s_check(d->s2s, local_domain, partner_domain, on_checked, reply);
 }
 
+static json_t *counted(size_t messages)
+{
+	return json_pack("{s:b, s:I}", "running", 1, "messages", (json_int_t)messages);
+}
+
+static json_t *spool_failed(const struct daemon *d, enum err e)
+{
+	const char *why = e == ERR_NOT_FOUND ? "no such message waits; it may have gone on meanwhile"
+			  : e == ERR_BUSY    ? "this message is on its way now; ask again in a minute"
+					     : spool_error(d->spool);
+
+	return json_pack("{s:b, s:s}", "running", 1, "error", why);
+}
+
+static void spool_retry(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	const char *user = json_string_value(json_object_get(request, "user"));
+
+	custody_wake(d->custody, user);
+	control_reply(reply, counted(custody_count(d->custody, user)));
+}
+
+static void spool_bounce(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	enum err e = custody_bounce(d->custody, json_integer_value(json_object_get(request, "id")));
+
+	control_reply(reply, e == OK ? counted(1) : spool_failed(d, e));
+}
+
+static void spool_erase_user(void *ctx, const json_t *request, struct control_reply *reply)
+{
+	struct daemon *d = ctx;
+	const char *user = json_string_value(json_object_get(request, "user"));
+	int64_t count = 0;
+	enum err e = user != NULL ? custody_erase(d->custody, user, &count) : ERR_NOT_FOUND;
+
+	control_reply(reply, e == OK ? counted((size_t)count) : spool_failed(d, e));
+}
+
 static const struct control_provider providers[] = {
 	{ "status", status },
 	{ "streams", streams },
 	{ "check-partner", check_partner },
+	{ "spool-retry", spool_retry },
+	{ "spool-bounce", spool_bounce },
+	{ "spool-erase", spool_erase_user },
 };
 
 /* --- systemd --- */
@@ -252,6 +322,7 @@ static void on_stop_signal(void *ctx, int signo)
 	d->stopping = true;
 	log_event(LOG_NOTICE, "stopping", NULL, "signal=%s", sigabbrev_np(signo));
 	sd_notify(0, "STOPPING=1");
+	custody_stop(d->custody);
 	gateway_stop(d->gateway, on_gateway_stopped, d);
 }
 
@@ -377,6 +448,9 @@ static enum err create_all(struct daemon *d, const char **why)
 	loop_phase_add(d->loop, LOOP_COMMIT, on_commit, d);
 	d->router = router_create(d->s2s, d->db);
 	router_set_tap(d->router, d->tap);
+	e = open_custody(d, why);
+	if (e != OK)
+		return e;
 	e = gateway_create(&(struct gateway_setup){ .loop = d->loop,
 						    .config = c,
 						    .router = d->router,
@@ -400,6 +474,8 @@ static void destroy_all(struct daemon *d)
 	loop_timer_destroy(d->watchdog);
 	loop_timer_destroy(d->another_turn);
 	control_destroy(d->control);
+	if (d->custody != NULL)
+		custody_stop(d->custody);
 	if (d->gateway != NULL)
 		gateway_abort(d->gateway);
 	s2s_destroy(d->s2s);
@@ -407,7 +483,9 @@ static void destroy_all(struct daemon *d)
 	router_destroy(d->router);
 	tls_destroy(d->tls);
 	dns_destroy(d->dns);
+	custody_destroy(d->custody);
 	loop_destroy(d->loop);
+	spool_destroy(d->spool);
 	ledger_tap_destroy(d->tap);
 	ledger_destroy(d->ledger);
 	state_close(d->state);

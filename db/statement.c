@@ -103,6 +103,13 @@ void statement_bind_int(struct statement *st, int index, int64_t value)
 		st->result = db_result(st->db, sqlite3_bind_int64(st->handle, index, value));
 }
 
+void statement_bind_blob(struct statement *st, int index, const void *bytes, size_t size)
+{
+	if (st->result == OK)
+		st->result =
+			db_result(st->db, sqlite3_bind_blob64(st->handle, index, bytes, size, SQLITE_STATIC));
+}
+
 bool statement_step(struct statement *st)
 {
 	int rc;
@@ -119,9 +126,22 @@ const char *statement_text(struct statement *st, int column)
 	return (const char *)sqlite3_column_text(st->handle, column);
 }
 
+const void *statement_blob(struct statement *st, int column, size_t *size)
+{
+	const void *bytes = sqlite3_column_blob(st->handle, column);
+
+	*size = (size_t)sqlite3_column_bytes(st->handle, column);
+	return bytes;
+}
+
 int64_t statement_int(struct statement *st, int column)
 {
 	return sqlite3_column_int64(st->handle, column);
+}
+
+int64_t db_last_id(const struct db *db)
+{
+	return sqlite3_last_insert_rowid(db->handle);
 }
 
 enum err statement_close(struct statement *st)

@@ -38,10 +38,12 @@ enum err db_result(struct db *db, int rc);
 struct statement *statement_open(struct db *db, const char *sql);
 /* Parameters count from 1 and are borrowed until the statement is closed; NULL is SQL's NULL. */
 void statement_bind_text(struct statement *st, int index, const char *text);
+void statement_bind_blob(struct statement *st, int index, const void *bytes, size_t size);
 void statement_bind_int(struct statement *st, int index, int64_t value);
 bool statement_step(struct statement *st); /* true: there is a row */
 /* Columns count from 0; a text is valid until the next step. */
 const char *statement_text(struct statement *st, int column);
+const void *statement_blob(struct statement *st, int column, size_t *size); /* as statement_text() */
 int64_t statement_int(struct statement *st, int column);
 MUST_CHECK enum err statement_close(struct statement *st);
 /* The same, with the caller's own result for the case that the statement has none to report. */
@@ -51,6 +53,9 @@ MUST_CHECK enum err statement_close_with(struct statement *st, enum err e);
 MUST_CHECK enum err statement_run(struct statement *st, int64_t *changes);
 /* The same for a change that must meet a row: ERR_NOT_FOUND when it met none. */
 MUST_CHECK enum err statement_run_on_row(struct statement *st);
+
+/* The number that the last INSERT of this connection was given. */
+int64_t db_last_id(const struct db *db);
 
 /* Statements that are used once. */
 MUST_CHECK enum err db_execute(struct db *db, const char *sql);

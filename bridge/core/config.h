@@ -101,6 +101,13 @@ struct config {
 		int64_t subscriptions_per_user, subscriptions; /* rows of the ledger */
 		int64_t expires_ms;                            /* of subscriptions at the pools */
 	} presence;
+	/* spool: messages that wait */
+	struct {
+		int64_t keep_ms; /* how long one may wait */
+		int64_t messages_per_user, bytes_per_user;
+		int64_t messages_per_hop, bytes_per_hop;
+		int64_t messages, bytes;
+	} spool;
 };
 
 /*

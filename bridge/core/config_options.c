@@ -235,6 +235,28 @@ static const struct config_option options[] = {
 	{ "presence.subscriptions", CONFIG_INT, "1000000", 2, 100000000, NULL,
 	  "How many presence subscriptions there may be in all, counted for each direction; half for unproved ones.",
 	  AT(presence.subscriptions) },
+
+	{ "spool.keep_time", CONFIG_SECONDS, "86400", 60, 2592000, NULL,
+	  "How long a message may wait for its user to be moved, or for its next hop; then its sender is told.",
+	  AT(spool.keep_ms) },
+	{ "spool.messages_per_user", CONFIG_INT, "1000", 1, 1000000, NULL,
+	  "How many messages may wait for one user.",
+	  AT(spool.messages_per_user) },
+	{ "spool.bytes_per_user", CONFIG_INT, "10485760", 65536, 1073741824, NULL,
+	  "How many bytes they may have.",
+	  AT(spool.bytes_per_user) },
+	{ "spool.messages_per_hop", CONFIG_INT, "100000", 1, 10000000, NULL,
+	  "How many messages may wait for one next hop, or for users who are being moved.",
+	  AT(spool.messages_per_hop) },
+	{ "spool.bytes_per_hop", CONFIG_INT, "536870912", 65536, 2147483647, NULL,
+	  "How many bytes they may have.",
+	  AT(spool.bytes_per_hop) },
+	{ "spool.messages", CONFIG_INT, "200000", 1, 10000000, NULL,
+	  "How many messages may wait in all.",
+	  AT(spool.messages) },
+	{ "spool.bytes", CONFIG_INT, "1073741824", 65536, 2147483647, NULL,
+	  "How many bytes they may have.",
+	  AT(spool.bytes) },
 };
 /* clang-format on */
 

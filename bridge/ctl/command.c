@@ -38,7 +38,8 @@ static const struct option options[] = {
 	{ "domain", "DOMAIN", false, "Only users of this domain." },
 	{ "as", "DOMAIN", false, "The local domain in whose name the partner is tried; default: the first." },
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
-	{ "user", "ADDRESS", false, "Only subscriptions of this local user." },
+	{ "user", "ADDRESS", false, "Only what belongs to this local user." },
+	{ "body", "yes", false, "Show what the message says, too." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },
 };
 
@@ -83,6 +84,12 @@ static const struct command commands[] = {
 
 	{ "subscription", "list", "", "user", "List who watches whose presence across the bridge.",
 	  cmd_subscription_list },
+
+	{ "spool", "list", "", "user", "List the messages that wait, oldest first.", cmd_spool_list },
+	{ "spool", "show", "ID", "body", "Show one of them.", cmd_spool_show },
+	{ "spool", "retry", "", "user", "Try them again now.", cmd_spool_retry },
+	{ "spool", "bounce", "ID", "", "Give one back to its sender, with an error.", cmd_spool_bounce },
+	{ "spool", "erase", "ADDRESS", "", "Erase what waits for a user, telling nobody.", cmd_spool_erase },
 
 	{ "streams", "", "", "", "List the links and streams of the running daemon.", cmd_streams },
 	{ "check", "partner", "DOMAIN", "as",

@@ -36,6 +36,12 @@ int cmd_audit_undo(struct ctl *ctl);
 
 int cmd_subscription_list(struct ctl *ctl);
 
+int cmd_spool_list(struct ctl *ctl);
+int cmd_spool_show(struct ctl *ctl);
+int cmd_spool_retry(struct ctl *ctl);
+int cmd_spool_bounce(struct ctl *ctl);
+int cmd_spool_erase(struct ctl *ctl);
+
 int cmd_status(struct ctl *ctl);
 int cmd_streams(struct ctl *ctl);
 int cmd_check_partner(struct ctl *ctl);

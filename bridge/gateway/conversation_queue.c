@@ -47,7 +47,7 @@ static void fail_late(struct conversation *c)
 
 	c->telling = true;
 	while (c->first != NULL && is_late(c->first, g))
-		outbound_fail(g, take(c, c->first), late);
+		outbound_put_back(g, take(c, c->first), late);
 	c->telling = false;
 }
 
@@ -154,7 +154,7 @@ void queue_add(struct conversation *c, struct outbound *o)
 	bool idle = c->first == NULL && !c->telling;
 
 	if (is_full(c)) {
-		outbound_fail(g, o,
+		outbound_put_back(g, o,
 			      (struct objection){ COND_RESOURCE_CONSTRAINT,
 						  "too many messages wait for this system" });
 		return;

@@ -172,11 +172,23 @@ static void finish(struct gateway *g, struct outbound *o, const struct outcome *
 	outbound_free(o);
 }
 
-void outbound_fail(struct gateway *g, struct outbound *o, struct objection objection)
+static void fail(struct gateway *g, struct outbound *o, struct objection objection, bool unsent)
 {
-	struct outcome outcome = { .condition = objection.condition, .text = objection.text };
+	struct outcome outcome = { .condition = objection.condition,
+				   .text = objection.text,
+				   .unsent = unsent };
 
 	finish(g, o, &outcome);
+}
+
+void outbound_fail(struct gateway *g, struct outbound *o, struct objection objection)
+{
+	fail(g, o, objection, false);
+}
+
+void outbound_put_back(struct gateway *g, struct outbound *o, struct objection objection)
+{
+	fail(g, o, objection, true);
 }
 
 /*
@@ -233,7 +245,8 @@ void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_re
 {
 	char uri[MAP_URI_SIZE], text[TEXT_SIZE];
 	bool moved = o->kind == OUTBOUND_TEXT && r->status / 100 == 3 && new_address(o, r->contact_uri, uri);
-	struct outcome outcome = { .confirmed = r->status / 100 == 2 };
+	/* 503: the pool has not taken it, by its own word or by ours that it was never reached. */
+	struct outcome outcome = { .confirmed = r->status / 100 == 2, .unsent = r->status == 503 };
 
 	if (!outcome.confirmed) {
 		outcome.condition = condition_of(r, moved);

@@ -62,5 +62,7 @@ bool outbound_retarget(struct outbound *o, unsigned status);
 /* The outcome is told; the message is gone then. */
 void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response);
 void outbound_fail(struct gateway *g, struct outbound *o, struct objection objection);
+/* The same for one that was not sent: it may be tried again. */
+void outbound_put_back(struct gateway *g, struct outbound *o, struct objection objection);
 
 #endif

@@ -9,7 +9,11 @@
  * sender gets an error stanza on the way back, and an error is never answered
  * with an error (stanza_error() returns nothing then).
  *
- * The router keeps no stanza and owns no timer. A registry that cannot be read
+ * A message that cannot go on now, because its user is being moved or its next
+ * hop is certainly without it, is kept (custody.c) and comes back through
+ * router_release() for a new decision; what follows it waits behind it.
+ *
+ * The router itself keeps no stanza and owns no timer. A registry that cannot be read
  * is an error to the sender, never a default route.
  */
 #include "bridge/route/router.h"
@@ -26,7 +30,8 @@ struct router {
 	struct db *db;
 	router_egress_fn *egress;
 	void *egress_ctx;
-	struct ledger_tap *tap; /* NULL: nobody reads */
+	struct ledger_tap *tap;  /* NULL: nobody reads */
+	struct custody *custody; /* NULL: nothing is kept */
 	/* Counters for status. */
 	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
 };
@@ -38,6 +43,9 @@ struct passage {
 	delivery_fn *done;
 	void *ctx;
 	struct receipt receipt;
+	bool may_keep;       /* what did not arrive is kept */
+	enum spool_hop hop;  /* its next hop, if it is */
+	release_fn *release; /* it comes out of custody; NULL: it does not */
 };
 
 static const char *const origin_names[] = {
@@ -63,6 +71,11 @@ void router_destroy(struct router *r)
 void router_set_tap(struct router *r, struct ledger_tap *tap)
 {
 	r->tap = tap;
+}
+
+void router_set_custody(struct router *r, struct custody *custody)
+{
+	r->custody = custody;
 }
 
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
@@ -127,18 +140,57 @@ static void log_outcome(enum origin origin, const struct stanza *stanza, const s
 			  log_value(outcome->text));
 }
 
+/* Out of custody: done with, to be tried again, or its sender is told now. */
+static void tell_release(struct passage *p, struct stanza *stanza, const struct outcome *outcome)
+{
+	if (outcome->confirmed) {
+		p->release(p->ctx, RELEASE_DONE, p->hop, "");
+	} else if (outcome->unsent) {
+		p->release(p->ctx, RELEASE_WAIT, p->hop, outcome->text ? outcome->text : "");
+	} else {
+		bounce(p->router, p->origin, stanza, outcome);
+		p->release(p->ctx, RELEASE_FAILED, p->hop, outcome->text ? outcome->text : "");
+	}
+}
+
+static void passage_kept(void *ctx, struct stanza *stanza, const struct outcome *outcome);
+
+/* False: it is none that is kept. */
+static bool keep(struct passage *p, struct stanza *stanza, enum spool_hop hop)
+{
+	struct jid from, to;
+
+	if (!p->router->custody || !custody_takes(stanza) || jid_parse(stanza->from, &from) != OK ||
+	    jid_parse(stanza->to, &to) != OK)
+		return false;
+	p->may_keep = false;
+	custody_keep(p->router->custody,
+		     &(struct custody_item){ stanza, &from, &to, hop, SPOOL_FROM_PARTNER }, passage_kept, p);
+	return true;
+}
+
 /* The answer of the next hop, and the only end of a passage. */
 static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
 	struct passage *p = ctx;
 
-	log_outcome(p->origin, stanza, outcome);
-	if (p->done)
+	if (!outcome->confirmed && outcome->unsent && p->may_keep && keep(p, stanza, p->hop))
+		return;
+	if (!p->release || !outcome->unsent)
+		log_outcome(p->origin, stanza, outcome);
+	if (p->release)
+		tell_release(p, stanza, outcome);
+	else if (p->done)
 		p->done(p->ctx, stanza, outcome);
 	else if (!outcome->confirmed)
 		bounce(p->router, p->origin, stanza, outcome);
 	s2s_receipt_done(p->router->s2s, p->receipt);
 	free(p);
+}
+
+static void passage_kept(void *ctx, struct stanza *stanza, const struct outcome *outcome)
+{
+	passage_done(ctx, stanza, outcome);
 }
 
 static void fail(struct passage *p, struct stanza *stanza, enum condition condition, const char *text)
@@ -241,6 +293,9 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 		reject(p, s->stanza, v);
 	} else if (s->origin == ORIGIN_LEGACY) {
 		to_s2s(r, s, EDGE_EXTERNAL, p);
+	} else if (v->route == ROUTE_HOLD && p->release) {
+		p->hop = SPOOL_MOVE;
+		passage_done(p, s->stanza, &(struct outcome){ .unsent = true, .text = "being moved" });
 	} else if (v->route == ROUTE_HOLD && s->origin == ORIGIN_PARTNER) {
 		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
 		     "this user is being moved; send it again in a few minutes");
@@ -258,6 +313,29 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	} else {
 		r->egress(r->egress_ctx, s->stanza, v, passage_done, p);
 	}
+}
+
+static enum spool_hop hop_of(const struct verdict *v)
+{
+	if (v->route == ROUTE_LEGACY)
+		return SPOOL_LEGACY_GATEWAY;
+	return v->pool == POOL_NEW ? SPOOL_NEW_POOL : SPOOL_LEGACY_POOL;
+}
+
+/* Its user is being moved, or something older of the same two users waits. */
+static bool must_wait(struct router *r, const struct submission *s, const struct verdict *v,
+		      struct passage *p)
+{
+	enum spool_hop hop = SPOOL_MOVE;
+
+	if (!r->custody || s->origin != ORIGIN_PARTNER || s->stanza->kind != STANZA_MESSAGE ||
+	    v->route == ROUTE_REJECT)
+		return false;
+	p->may_keep = true;
+	p->hop = hop_of(v);
+	if (!custody_has(r->custody, s->from, s->to, &hop) && v->route != ROUTE_HOLD)
+		return false;
+	return keep(p, s->stanza, hop);
 }
 
 enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
@@ -290,7 +368,35 @@ void router_submit(struct router *r, const struct submission *s)
 		  stanza_kind_name(s->stanza->kind), origin_names[s->origin], log_value(s->stanza->from),
 		  log_value(s->stanza->to), route_name(v.route), v.row);
 	show_to_tap(r, s, &v);
-	carry_out(r, s, &v, p);
+	if (!must_wait(r, s, &v, p))
+		carry_out(r, s, &v, p);
+}
+
+void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx)
+{
+	struct router *r = ctx;
+	struct passage *p = xcalloc(1, sizeof(*p));
+	struct submission s = {
+		.origin = ORIGIN_PARTNER, .stanza = item->stanza, .from = item->from, .to = item->to
+	};
+	struct verdict v;
+
+	*p = (struct passage){
+		.router = r, .origin = ORIGIN_PARTNER, .ctx = done_ctx, .release = done, .hop = item->hop
+	};
+	if (router_decide(r, item->to, item->from->domain, &v) != OK) {
+		passage_done(p, item->stanza,
+			     &(struct outcome){ .unsent = true, .text = "the registry cannot be read" });
+		return;
+	}
+	if (v.route != ROUTE_REJECT && v.route != ROUTE_HOLD)
+		p->hop = hop_of(&v);
+	carry_out(r, &s, &v, p);
+}
+
+void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome)
+{
+	bounce(ctx, ORIGIN_PARTNER, item->stanza, outcome);
 }
 
 /*

@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bridge/route/custody.h"
 #include "bridge/route/request.h"
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/s2s.h"
@@ -39,6 +40,10 @@ struct router *router_create(struct s2s *s2s, struct db *db);
 void router_destroy(struct router *r);
 /* Shown the presence that passes to and from the legacy gateway; borrowed. */
 void router_set_tap(struct router *r, struct ledger_tap *tap);
+/* Keeps what cannot go on now; its submit and bounce are the two below. Borrowed. */
+void router_set_custody(struct router *r, struct custody *custody);
+void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
+void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
 void router_submit(struct router *r, const struct submission *s);

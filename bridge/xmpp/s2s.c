@@ -131,6 +131,7 @@ static void deliver_finished(void *ctx)
 
 	while ((o = s2s->finished)) {
 		struct outcome outcome = { .confirmed = o->confirmed,
+					   .unsent = o->unsent,
 					   .condition = o->condition,
 					   .text = o->text };
 

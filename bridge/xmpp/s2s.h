@@ -34,6 +34,7 @@ struct outcome {
 	enum condition condition; /* when not confirmed */
 	const char *text;         /* words for <text/>; static or valid during the callback */
 	const char *uri;          /* for gone and redirect: the new address; NULL, or as text */
+	bool unsent;              /* not confirmed, and nothing of it can have arrived: another try doubles nothing */
 };
 typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 

@@ -166,6 +166,7 @@ struct outgoing {
 	uint64_t end;    /* sock_offset() behind its last byte */
 	/* once it is over */
 	bool confirmed;
+	bool unsent;
 	enum condition condition;
 	char *text;
 	struct outgoing *prev, *next;

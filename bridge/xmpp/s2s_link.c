@@ -118,6 +118,7 @@ static void fail_list(struct link *link, struct outgoing **list, enum condition 
 
 	while ((o = *list)) {
 		DL_DELETE(*list, o);
+		o->unsent = list == &link->queue;
 		finish(link, o, false, condition, text);
 	}
 }
@@ -236,6 +237,7 @@ void link_enqueue(struct link *link, struct outgoing *o)
 	link->bytes += o->stanza->size;
 	if (link->count > (size_t)config->s2s.queue_stanzas ||
 	    link->bytes > (size_t)config->s2s.queue_bytes) {
+		o->unsent = true;
 		finish(link, o, false, COND_RESOURCE_CONSTRAINT, "too much is waiting for this server");
 		return;
 	}
@@ -356,6 +358,7 @@ static void expire_list(struct link *link, struct outgoing **list, int64_t now, 
 		if (o->deadline > now)
 			continue;
 		DL_DELETE(*list, o);
+		o->unsent = list == &link->queue;
 		finish(link, o, false, link->failure, text);
 	}
 }

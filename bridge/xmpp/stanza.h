@@ -28,6 +28,14 @@ MUST_CHECK enum err stanza_from_element(const struct xml_element *element, struc
 struct stanza *stanza_make(enum stanza_kind kind, const char *from, const char *to, const char *id,
 			   const char *type, const char *lang, const struct strbuf *inner);
 
+/* One that was kept as bytes. ERR_SYNTAX: they are not one stanza. */
+MUST_CHECK enum err stanza_parse(const char *bytes, size_t size, struct stanza **out);
+/*
+ * The same with a stamp of XEP-0203 behind what it has: since (Unix seconds) in the custody of from.
+ * NULL: it has no content, and is as good without.
+ */
+struct stanza *stanza_delayed(const struct stanza *s, const char *from, int64_t since);
+
 struct stanza *stanza_ref(struct stanza *s);
 void stanza_unref(struct stanza *s); /* NULL is allowed */
 

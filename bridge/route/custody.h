@@ -1,0 +1,75 @@
+/*
+ * custody.h - messages that cannot go on now and are kept: for a user who is
+ * being moved, or while a next hop is away. What is kept is on disk before its
+ * sender is told that we have it, and goes on in order, before anything newer of
+ * the same two users.
+ *
+ * The router decides; custody keeps and tries again.
+ */
+#ifndef POOLBRIDGE_ROUTE_CUSTODY_H
+#define POOLBRIDGE_ROUTE_CUSTODY_H
+
+#include <jansson.h>
+
+#include "bridge/core/config.h"
+#include "bridge/core/loop.h"
+#include "bridge/xmpp/jid.h"
+#include "bridge/xmpp/s2s.h"
+#include "db/spool.h"
+
+struct custody;
+
+/* What became of a kept message that was let go on. */
+enum release {
+	RELEASE_DONE,  /* its next hop has it */
+	RELEASE_WAIT,  /* not now: hop says for what it waits */
+	RELEASE_FAILED /* never: its sender has been told */
+};
+typedef void release_fn(void *ctx, enum release release, enum spool_hop hop, const char *why);
+
+/* A message on its way into custody, or out of it. */
+struct custody_item {
+	struct stanza *stanza;
+	const struct jid *from, *to;
+	enum spool_hop hop;
+	enum spool_origin origin;
+};
+
+struct custody_setup {
+	struct loop *loop;
+	struct state *state;
+	struct spool *spool;
+	struct db *registry; /* any change in it may end a wait for a move */
+	const struct config *config;
+	/* Try it again by a new decision; done is called once, perhaps from inside. */
+	void (*submit)(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
+	/* Its time is over: its sender gets the error. */
+	void (*bounce)(void *ctx, const struct custody_item *item, const struct outcome *outcome);
+	void *ctx;
+};
+
+/* Takes up what the spool has. */
+MUST_CHECK enum err custody_create(const struct custody_setup *setup, struct custody **out);
+void custody_destroy(struct custody *c); /* NULL is allowed */
+void custody_stop(struct custody *c);    /* nothing is let go any more */
+
+/* Only messages that somebody wrote: no errors, no headlines, no group chat, nothing without text. */
+bool custody_takes(const struct stanza *stanza);
+/* Something of these two waits already, and newer messages wait behind it: for what. */
+bool custody_has(const struct custody *c, const struct jid *from, const struct jid *to, enum spool_hop *hop);
+
+/* done is called when it is on disk (confirmed), or cannot be kept (the condition for its sender). */
+void custody_keep(struct custody *c, const struct custody_item *item, delivery_fn *done, void *done_ctx);
+
+/* Something changed for this user (NULL: for all): try now. */
+void custody_wake(struct custody *c, const char *user);
+
+/* An administrator's: ERR_NOT_FOUND, ERR_BUSY (it is on its way now), or as the spool. */
+MUST_CHECK enum err custody_bounce(struct custody *c, int64_t id);
+/* All of a user's, but for the one that is on its way. */
+MUST_CHECK enum err custody_erase(struct custody *c, const char *user, int64_t *count);
+size_t custody_count(const struct custody *c, const char *user); /* NULL: all */
+
+json_t *custody_status(const struct custody *c); /* {"messages", "bytes", "pairs", ...}; the caller owns it */
+
+#endif

@@ -1,0 +1,66 @@
+-- state-002-spool: messages that wait, because their user is being moved or their
+-- next hop is away.
+--
+-- A row is a message in our custody: it was acknowledged to its sender when it was
+-- committed, and leaves only when the next hop has it, or its sender an error.
+
+CREATE TABLE message (
+	id INTEGER PRIMARY KEY AUTOINCREMENT, -- the order; never used twice
+	pair TEXT NOT NULL,            -- "FROM TO", bare: order is kept within
+	user TEXT NOT NULL,            -- the local user, bare
+	hop TEXT NOT NULL,             -- what is waited for: a move, or a next hop
+	origin TEXT NOT NULL,          -- where it came from
+	stanza BLOB NOT NULL,
+	received_at INTEGER NOT NULL,  -- Unix seconds, for its delay stamp
+	expires_at INTEGER NOT NULL,
+	attempts INTEGER NOT NULL DEFAULT 0,
+	trouble TEXT NOT NULL DEFAULT '', -- why the last attempt failed
+	quarantined INTEGER NOT NULL DEFAULT 0,
+	CONSTRAINT "message.hop is move, legacy-gateway, legacy-pool or new-pool"
+		CHECK (hop = 'move' OR hop = 'legacy-gateway' OR hop = 'legacy-pool' OR hop = 'new-pool'),
+	CONSTRAINT "message.origin is partner or pool"
+		CHECK (origin = 'partner' OR origin = 'pool'),
+	CONSTRAINT "message.quarantined is 1 or 0"
+		CHECK (quarantined = 0 OR quarantined = 1),
+	CONSTRAINT "message.received_at and expires_at are whole seconds"
+		CHECK (typeof(received_at) = 'integer' AND typeof(expires_at) = 'integer')
+);
+CREATE INDEX message_pair ON message (pair, id);
+CREATE INDEX message_user ON message (user, id);
+CREATE INDEX message_expiry ON message (expires_at) WHERE quarantined = 0;
+
+-- Messages and bytes of each user, each hop ("hop:NAME"), and of all (""): what
+-- limits are checked against, kept by triggers, since counting would cost more
+-- the fuller the spool is.
+CREATE TABLE occupancy (
+	owner TEXT NOT NULL PRIMARY KEY,
+	messages INTEGER NOT NULL,
+	bytes INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TRIGGER message_insert AFTER INSERT ON message BEGIN
+	INSERT INTO occupancy (owner, messages, bytes)
+		VALUES ('', 1, length(new.stanza)), (new.user, 1, length(new.stanza)),
+			('hop:' || new.hop, 1, length(new.stanza))
+		ON CONFLICT (owner) DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+
+CREATE TRIGGER message_hop AFTER UPDATE OF hop ON message WHEN old.hop <> new.hop BEGIN
+	UPDATE occupancy SET messages = messages - 1, bytes = bytes - length(old.stanza)
+		WHERE owner = 'hop:' || old.hop;
+	INSERT INTO occupancy (owner, messages, bytes) VALUES ('hop:' || new.hop, 1, length(new.stanza))
+		ON CONFLICT (owner) DO UPDATE SET messages = messages + 1, bytes = bytes + excluded.bytes;
+END;
+
+CREATE TRIGGER message_delete AFTER DELETE ON message BEGIN
+	UPDATE occupancy SET messages = messages - 1, bytes = bytes - length(old.stanza)
+		WHERE owner = '' OR owner = old.user OR owner = 'hop:' || old.hop;
+	DELETE FROM occupancy WHERE owner = old.user AND messages = 0;
+END;
+
+-- Stanzas that were delivered or spooled lately, so that what a peer sends again
+-- after a crash is not delivered again: (from, to, id) as one text, the oldest going first.
+CREATE TABLE seen (
+	number INTEGER PRIMARY KEY AUTOINCREMENT,
+	stanza TEXT NOT NULL UNIQUE
+);

@@ -1,0 +1,311 @@
+/*
+ * Tests of spool.h: order within a pair, limits of each owner, deferring,
+ * quarantine, erasing, what a restart finds, and the window of stanzas seen.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "db/spool.h"
+#include "tests/unit/statetest.h"
+
+#define ROMEO  "romeo@corp.test"
+#define TYBALT "tybalt@corp.test"
+#define JULIET "juliet@partner.test"
+
+static const struct spool_limits wide = { 100, 100000, 1000, 1000000, 10000, 10000000 };
+
+static struct spool_message message(const char *from, const char *user, const char *stanza)
+{
+	static char pair[256];
+
+	snprintf(pair, sizeof(pair), "%s %s", from, user);
+	return (struct spool_message){ .pair = pair,
+				       .user = user,
+				       .hop = SPOOL_MOVE,
+				       .origin = SPOOL_FROM_PARTNER,
+				       .stanza = stanza,
+				       .size = strlen(stanza),
+				       .received_at = 1000,
+				       .expires_at = 2000 };
+}
+
+static int64_t put(struct spool *s, struct spool_message m)
+{
+	int64_t id = -1;
+
+	assert_int_equal(spool_put(s, &m, &id), OK);
+	return id;
+}
+
+struct walk {
+	char text[512];
+	char bytes[64];            /* of the last one */
+	struct spool_message last; /* its numbers: the strings are gone */
+	size_t stop_after;
+};
+
+static bool note(void *ctx, const struct spool_message *m)
+{
+	struct walk *w = ctx;
+
+	strncat(w->text, m->stanza, m->size);
+	strcat(w->text, " ");
+	w->last = *m;
+	assert_true(m->size <= sizeof(w->bytes));
+	memcpy(w->bytes, m->stanza, m->size);
+	return w->stop_after == 0 || --w->stop_after > 0;
+}
+
+static void assert_occupancy(struct spool *s, const char *owner, int64_t messages, int64_t bytes)
+{
+	struct spool_occupancy o = { -1, -1 };
+
+	assert_int_equal(spool_count(s, owner, &o), OK);
+	assert_int_equal(o.messages, messages);
+	assert_int_equal(o.bytes, bytes);
+}
+
+static void test_order(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	struct walk w = { .text = "" };
+	int64_t first, id;
+
+	first = put(s, message(JULIET, ROMEO, "a"));
+	put(s, message(JULIET, TYBALT, "b"));
+	put(s, message(JULIET, ROMEO, "c"));
+	assert_int_equal(spool_each(s, NULL, note, &w), OK);
+	assert_string_equal(w.text, "a b c ");
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each(s, ROMEO, note, &w), OK);
+	assert_string_equal(w.text, "a c ");
+	w = (struct walk){ .text = "", .stop_after = 1 };
+	assert_int_equal(spool_each(s, NULL, note, &w), OK);
+	assert_string_equal(w.text, "a ");
+
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	assert_int_equal(w.last.id, first);
+	assert_int_equal(spool_remove(s, first), OK);
+	assert_int_equal(spool_remove(s, first), ERR_NOT_FOUND);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	assert_string_equal(w.text, "c ");
+	assert_int_equal(spool_first(s, JULIET " nobody@corp.test", note, &w), ERR_NOT_FOUND);
+	assert_int_equal(spool_each(s, "nobody@corp.test", note, &w), OK);
+	/* A number is never used twice, so that a late word about it meets no other. */
+	id = put(s, message(JULIET, ROMEO, "d"));
+	assert_true(id > first + 2);
+	spool_destroy(s);
+}
+
+static void test_bytes_survive(void **state)
+{
+	static const char stanza[] = "<message>\0\xC3\xBC'</message>";
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	struct spool_message m = message(JULIET, ROMEO, "");
+	struct walk w = { .text = "" };
+	int64_t id;
+
+	m.stanza = stanza;
+	m.size = sizeof(stanza) - 1;
+	m.hop = SPOOL_NEW_POOL;
+	m.origin = SPOOL_FROM_POOL;
+	id = put(s, m);
+	assert_int_equal(spool_get(s, id, note, &w), OK);
+	assert_int_equal(w.last.size, sizeof(stanza) - 1);
+	assert_memory_equal(w.bytes, stanza, sizeof(stanza) - 1);
+	assert_int_equal(w.last.hop, SPOOL_NEW_POOL);
+	assert_int_equal(w.last.origin, SPOOL_FROM_POOL);
+	assert_int_equal(w.last.received_at, 1000);
+	assert_int_equal(w.last.expires_at, 2000);
+	assert_int_equal(w.last.attempts, 0);
+	assert_false(w.last.quarantined);
+	spool_destroy(s);
+}
+
+static void test_limits(void **state)
+{
+	static const struct {
+		struct spool_limits limits;
+		const char *user; /* of the second message */
+		enum spool_hop hop;
+		enum err e;
+	} rows[] = {
+		{ { 2, 100, 100, 1000, 100, 1000 }, ROMEO, SPOOL_MOVE, OK },
+		{ { 1, 100, 100, 1000, 100, 1000 }, ROMEO, SPOOL_MOVE, ERR_LIMIT },
+		{ { 1, 100, 100, 1000, 100, 1000 }, TYBALT, SPOOL_MOVE, OK },
+		{ { 9, 7, 100, 1000, 100, 1000 }, ROMEO, SPOOL_MOVE, ERR_LIMIT },
+		{ { 9, 8, 100, 1000, 100, 1000 }, ROMEO, SPOOL_MOVE, OK },
+		{ { 9, 100, 1, 1000, 100, 1000 }, TYBALT, SPOOL_MOVE, ERR_LIMIT },
+		{ { 9, 100, 1, 1000, 100, 1000 }, TYBALT, SPOOL_NEW_POOL, OK },
+		{ { 9, 100, 9, 7, 100, 1000 }, TYBALT, SPOOL_MOVE, ERR_LIMIT },
+		{ { 9, 100, 9, 1000, 1, 1000 }, TYBALT, SPOOL_NEW_POOL, ERR_LIMIT },
+		{ { 9, 100, 9, 1000, 9, 7 }, TYBALT, SPOOL_NEW_POOL, ERR_LIMIT },
+		{ { 9, 100, 9, 1000, 9, 8 }, TYBALT, SPOOL_NEW_POOL, OK },
+	};
+	struct statetest *t = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct spool *s = spool_create(t->state, &rows[i].limits);
+		struct spool_message second = message(JULIET, rows[i].user, "5678");
+		int64_t first = put(s, message(JULIET, ROMEO, "1234")), id = -7;
+
+		second.hop = rows[i].hop;
+		if (spool_put(s, &second, &id) != rows[i].e)
+			fail_msg("row %zu", i);
+		if (rows[i].e == OK)
+			assert_int_equal(spool_remove(s, id), OK);
+		else
+			assert_int_equal(id, -7);
+		assert_int_equal(spool_remove(s, first), OK);
+		spool_destroy(s);
+	}
+}
+
+static void test_occupancy(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	int64_t first = put(s, message(JULIET, ROMEO, "1234")), count = 0;
+
+	put(s, message(JULIET, TYBALT, "56"));
+	assert_occupancy(s, "", 2, 6);
+	assert_occupancy(s, ROMEO, 1, 4);
+	assert_occupancy(s, "hop:move", 2, 6);
+	assert_int_equal(spool_defer(s, first, SPOOL_LEGACY_GATEWAY, "refused"), OK);
+	assert_occupancy(s, "hop:move", 1, 2);
+	assert_occupancy(s, "hop:legacy-gateway", 1, 4);
+	assert_int_equal(spool_defer(s, first, SPOOL_LEGACY_GATEWAY, "refused"), OK);
+	assert_occupancy(s, "hop:legacy-gateway", 1, 4);
+	assert_int_equal(spool_erase(s, ROMEO, &count), OK);
+	assert_int_equal(count, 1);
+	assert_occupancy(s, "", 1, 2);
+	assert_occupancy(s, ROMEO, 0, 0);
+	assert_occupancy(s, "hop:legacy-gateway", 0, 0);
+	assert_int_equal(spool_erase(s, ROMEO, &count), OK);
+	assert_int_equal(count, 0);
+	spool_destroy(s);
+}
+
+static void test_defer_and_quarantine(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	int64_t first = put(s, message(JULIET, ROMEO, "a"));
+	struct walk w = { .text = "" };
+
+	put(s, message(JULIET, ROMEO, "b"));
+	assert_int_equal(spool_defer(s, first, SPOOL_NEW_POOL, "503"), OK);
+	assert_int_equal(spool_get(s, first, note, &w), OK);
+	assert_int_equal(w.last.attempts, 1);
+	assert_int_equal(w.last.hop, SPOOL_NEW_POOL);
+	/* What poisons the pair goes out of its way, and comes back where it stood. */
+	assert_int_equal(spool_quarantine(s, first, true, "it is never taken"), OK);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	assert_string_equal(w.text, "b ");
+	assert_int_equal(spool_quarantine(s, first, false, ""), OK);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	assert_string_equal(w.text, "a ");
+	assert_int_equal(spool_defer(s, 4711, SPOOL_MOVE, ""), ERR_NOT_FOUND);
+	assert_int_equal(spool_quarantine(s, 4711, true, ""), ERR_NOT_FOUND);
+	spool_destroy(s);
+}
+
+static void test_expiry(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	struct spool_message m = message(JULIET, ROMEO, "late");
+	struct walk w = { .text = "" };
+	int64_t id;
+
+	put(s, m);
+	m.stanza = "later";
+	m.size = 5;
+	m.expires_at = 2001;
+	id = put(s, m);
+	assert_int_equal(spool_each_expired(s, 1999, 10, note, &w), OK);
+	assert_string_equal(w.text, "");
+	assert_int_equal(spool_each_expired(s, 2000, 10, note, &w), OK);
+	assert_string_equal(w.text, "late ");
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_expired(s, 3000, 1, note, &w), OK);
+	assert_string_equal(w.text, "late ");
+	assert_int_equal(spool_quarantine(s, id, true, ""), OK);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_expired(s, 3000, 10, note, &w), OK);
+	assert_string_equal(w.text, "late ");
+	spool_destroy(s);
+}
+
+static void test_restart(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	struct walk w = { .text = "" };
+	bool seen = true;
+
+	put(s, message(JULIET, ROMEO, "a"));
+	put(s, message(JULIET, ROMEO, "b"));
+	assert_int_equal(spool_see(s, "x", 10, &seen), OK);
+	assert_false(seen);
+	spool_destroy(s);
+	statetest_close(t);
+	statetest_open(t);
+	s = spool_create(t->state, &wide);
+	assert_int_equal(spool_each(s, NULL, note, &w), OK);
+	assert_string_equal(w.text, "a b ");
+	assert_occupancy(s, "", 2, 2);
+	assert_int_equal(spool_see(s, "x", 10, &seen), OK);
+	assert_true(seen);
+	spool_destroy(s);
+}
+
+/* The newest so many are known, the others forgotten. */
+static void test_seen(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	char stanza[16];
+	bool seen;
+
+	for (int i = 0; i < 20; i++) {
+		snprintf(stanza, sizeof(stanza), "%d", i);
+		assert_int_equal(spool_see(s, stanza, 5, &seen), OK);
+		assert_false(seen);
+		assert_int_equal(spool_see(s, stanza, 5, &seen), OK);
+		assert_true(seen);
+	}
+	assert_int_equal(spool_see(s, "19", 5, &seen), OK);
+	assert_true(seen);
+	assert_int_equal(spool_see(s, "0", 5, &seen), OK);
+	assert_false(seen);
+	spool_destroy(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_order, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_bytes_survive, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_limits, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_occupancy, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_defer_and_quarantine, statetest_setup,
+						statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_expiry, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_restart, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_seen, statetest_setup, statetest_teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -120,8 +120,8 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 	if (e != OK)
 		return e;
 	st = statement_open(s->db,
-			    "INSERT INTO message (pair, user, hop, origin, stanza, received_at, expires_at) "
-			    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+			    "INSERT INTO message (pair, user, hop, origin, stanza, received_at, expires_at, "
+			    "position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
 	statement_bind_text(st, 1, m->pair);
 	statement_bind_text(st, 2, m->user);
 	statement_bind_text(st, 3, hops[m->hop]);
@@ -129,6 +129,7 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 	statement_bind_blob(st, 5, m->stanza, m->size);
 	statement_bind_int(st, 6, m->received_at);
 	statement_bind_int(st, 7, m->expires_at);
+	statement_bind_int(st, 8, m->position);
 	e = state_wrote(s->state, statement_run(st, NULL));
 	if (e == OK)
 		*id = db_last_id(s->db);
@@ -147,6 +148,18 @@ enum err spool_remove(struct spool *s, int64_t id)
 	return state_wrote(s->state, statement_run_on_row(st));
 }
 
+enum err spool_begin(struct spool *s, int64_t id)
+{
+	struct statement *st;
+	enum err e = state_begin(s->state);
+
+	if (e != OK)
+		return e;
+	st = statement_open(s->db, "UPDATE message SET begun = begun + 1 WHERE id = ?1");
+	statement_bind_int(st, 1, id);
+	return state_wrote(s->state, statement_run_on_row(st));
+}
+
 enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char *trouble)
 {
 	struct statement *st;
@@ -154,8 +167,8 @@ enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char
 
 	if (e != OK)
 		return e;
-	st = statement_open(
-		s->db, "UPDATE message SET hop = ?2, trouble = ?3, attempts = attempts + 1 WHERE id = ?1");
+	st = statement_open(s->db, "UPDATE message SET hop = ?2, trouble = ?3, attempts = attempts + 1, "
+				   "begun = 0 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, hops[hop]);
 	statement_bind_text(st, 3, trouble);
@@ -169,7 +182,8 @@ enum err spool_quarantine(struct spool *s, int64_t id, bool on, const char *trou
 
 	if (e != OK)
 		return e;
-	st = statement_open(s->db, "UPDATE message SET quarantined = ?2, trouble = ?3 WHERE id = ?1");
+	st = statement_open(s->db,
+			    "UPDATE message SET quarantined = ?2, trouble = ?3, begun = 0 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
 	statement_bind_int(st, 2, on);
 	statement_bind_text(st, 3, trouble);
@@ -192,7 +206,7 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 
 #define COLUMNS                                                                                              \
 	"SELECT id, pair, user, hop, origin, stanza, received_at, expires_at, attempts, trouble, "           \
-	"quarantined "                                                                                       \
+	"quarantined, position, begun "                                                                      \
 	"FROM message "
 
 static bool find(const char *const *table, size_t count, const char *word, unsigned *out)
@@ -218,6 +232,8 @@ static enum err read_row(struct spool *s, struct statement *st, struct spool_mes
 		.attempts = statement_int(st, 8),
 		.trouble = statement_text(st, 9),
 		.quarantined = statement_int(st, 10) != 0,
+		.position = statement_int(st, 11),
+		.begun = statement_int(st, 12),
 	};
 	out->stanza = statement_blob(st, 5, &out->size);
 	if (out->pair == NULL || out->user == NULL || out->trouble == NULL || out->stanza == NULL ||
@@ -250,18 +266,33 @@ static enum err none_is_fine(enum err e)
 
 enum err spool_each(struct spool *s, const char *user, spool_each_fn *fn, void *ctx)
 {
-	struct statement *st = statement_open(s->db, user != NULL ? COLUMNS "WHERE user = ?1 ORDER BY id"
-								  : COLUMNS "ORDER BY id");
+	struct statement *st =
+		statement_open(s->db, user != NULL ? COLUMNS "WHERE user = ?1 ORDER BY position, id"
+						   : COLUMNS "ORDER BY position, id");
 
 	if (user != NULL)
 		statement_bind_text(st, 1, user);
 	return none_is_fine(walk(s, st, fn, ctx));
 }
 
+enum err spool_last_position(struct spool *s, int64_t *out)
+{
+	struct statement *st = statement_open(s->db, "SELECT coalesce(max(position), 0) FROM message");
+	int64_t last = 0;
+	enum err e;
+
+	if (statement_step(st))
+		last = statement_int(st, 0);
+	e = statement_close(st);
+	if (e == OK)
+		*out = last;
+	return e;
+}
+
 enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx)
 {
-	struct statement *st =
-		statement_open(s->db, COLUMNS "WHERE pair = ?1 AND quarantined = 0 ORDER BY id LIMIT 1");
+	struct statement *st = statement_open(
+		s->db, COLUMNS "WHERE pair = ?1 AND quarantined = 0 ORDER BY position, id LIMIT 1");
 
 	statement_bind_text(st, 1, pair);
 	return walk(s, st, fn, ctx);
@@ -283,6 +314,25 @@ enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_eac
 	statement_bind_int(st, 1, now);
 	statement_bind_int(st, 2, max);
 	return none_is_fine(walk(s, st, fn, ctx));
+}
+
+/* SQLite takes the hop from the row with the least position. */
+enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx)
+{
+	struct statement *st = statement_open(s->db, "SELECT pair, hop, count(*), min(position) FROM message "
+						     "WHERE quarantined = 0 GROUP BY pair");
+	enum err e = OK;
+	unsigned hop;
+
+	while (e == OK && statement_step(st)) {
+		const char *pair = statement_text(st, 0);
+
+		if (pair == NULL || !find(hops, ARRAY_SIZE(hops), statement_text(st, 1), &hop))
+			e = row_damaged(s->db, "message", pair != NULL ? pair : "NULL");
+		else
+			fn(ctx, pair, (enum spool_hop)hop, statement_int(st, 2));
+	}
+	return statement_close_with(st, e);
 }
 
 /* --- what was taken lately --- */

@@ -26,6 +26,7 @@ struct spool_limits {
 
 struct spool_message {
 	int64_t id;
+	int64_t position; /* in order of arrival */
 	const char *pair; /* "FROM TO", bare */
 	const char *user; /* the local user, bare */
 	enum spool_hop hop;
@@ -34,6 +35,7 @@ struct spool_message {
 	size_t size;
 	int64_t received_at, expires_at;
 	int64_t attempts;
+	int64_t begun;       /* attempts without an outcome, since the last one with */
 	const char *trouble; /* "": none yet */
 	bool quarantined;    /* out of the way: nothing sends it but an administrator */
 };
@@ -45,9 +47,11 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 void spool_destroy(struct spool *s); /* NULL is allowed */
 const char *spool_error(const struct spool *s);
 
-/* id, attempts, trouble and quarantined are not looked at. ERR_LIMIT: it would be too many or too much. */
+/* id, attempts, begun, trouble and quarantined are not looked at. ERR_LIMIT: it would be too many or too much. */
 MUST_CHECK enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id);
 MUST_CHECK enum err spool_remove(struct spool *s, int64_t id); /* ERR_NOT_FOUND */
+/* An attempt begins. ERR_NOT_FOUND. */
+MUST_CHECK enum err spool_begin(struct spool *s, int64_t id);
 /* One attempt more, for which it waits now, and why the last one failed. */
 MUST_CHECK enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char *trouble);
 MUST_CHECK enum err spool_quarantine(struct spool *s, int64_t id, bool on, const char *trouble);
@@ -58,12 +62,18 @@ MUST_CHECK enum err spool_erase(struct spool *s, const char *user, int64_t *coun
 typedef bool spool_each_fn(void *ctx, const struct spool_message *m);
 /* In order; user NULL: everybody's. */
 MUST_CHECK enum err spool_each(struct spool *s, const char *user, spool_each_fn *fn, void *ctx);
+/* The highest position there is; 0: none. */
+MUST_CHECK enum err spool_last_position(struct spool *s, int64_t *out);
 /* The first of the pair that is not quarantined; fn is called once, or ERR_NOT_FOUND. */
 MUST_CHECK enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx);
 MUST_CHECK enum err spool_get(struct spool *s, int64_t id, spool_each_fn *fn, void *ctx);
 /* Those whose time is over, at most so many. */
 MUST_CHECK enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_each_fn *fn,
 				       void *ctx);
+
+/* Each pair that has messages, but for quarantine: how many, and for what its first one waits. */
+typedef void spool_pair_fn(void *ctx, const char *pair, enum spool_hop hop, int64_t count);
+MUST_CHECK enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx);
 
 struct spool_occupancy {
 	int64_t messages, bytes;

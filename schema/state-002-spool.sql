@@ -5,7 +5,10 @@
 -- committed, and leaves only when the next hop has it, or its sender an error.
 
 CREATE TABLE message (
-	id INTEGER PRIMARY KEY AUTOINCREMENT, -- the order; never used twice
+	id INTEGER PRIMARY KEY AUTOINCREMENT, -- never used twice
+	-- The order of arrival, which is not that of the ids: a message may come back from a next hop that
+	-- did not take it, when newer ones are here already.
+	position INTEGER NOT NULL,
 	pair TEXT NOT NULL,            -- "FROM TO", bare: order is kept within
 	user TEXT NOT NULL,            -- the local user, bare
 	hop TEXT NOT NULL,             -- what is waited for: a move, or a next hop
@@ -14,6 +17,7 @@ CREATE TABLE message (
 	received_at INTEGER NOT NULL,  -- Unix seconds, for its delay stamp
 	expires_at INTEGER NOT NULL,
 	attempts INTEGER NOT NULL DEFAULT 0,
+	begun INTEGER NOT NULL DEFAULT 0, -- attempts of which nothing was heard: the process ended meanwhile
 	trouble TEXT NOT NULL DEFAULT '', -- why the last attempt failed
 	quarantined INTEGER NOT NULL DEFAULT 0,
 	CONSTRAINT "message.hop is move, legacy-gateway, legacy-pool or new-pool"
@@ -22,11 +26,13 @@ CREATE TABLE message (
 		CHECK (origin = 'partner' OR origin = 'pool'),
 	CONSTRAINT "message.quarantined is 1 or 0"
 		CHECK (quarantined = 0 OR quarantined = 1),
-	CONSTRAINT "message.received_at and expires_at are whole seconds"
-		CHECK (typeof(received_at) = 'integer' AND typeof(expires_at) = 'integer')
+	CONSTRAINT "message.position is a whole number; received_at and expires_at are whole seconds"
+		CHECK (typeof(position) = 'integer' AND typeof(received_at) = 'integer'
+			AND typeof(expires_at) = 'integer')
 );
-CREATE INDEX message_pair ON message (pair, id);
-CREATE INDEX message_user ON message (user, id);
+CREATE INDEX message_position ON message (position);
+CREATE INDEX message_pair ON message (pair, position);
+CREATE INDEX message_user ON message (user, position);
 CREATE INDEX message_expiry ON message (expires_at) WHERE quarantined = 0;
 
 -- Messages and bytes of each user, each hop ("hop:NAME"), and of all (""): what

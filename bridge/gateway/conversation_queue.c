@@ -40,14 +40,20 @@ static bool is_late(const struct outbound *o, const struct gateway *g)
 	return loop_now(g->loop) - o->since > g->config->s2s.queue_ms;
 }
 
-static void fail_late(struct conversation *c)
+/* All, in order: what is behind one that is put back for another time is not to overtake it. */
+static void put_back(struct conversation *c, const char *why)
 {
-	const struct objection late = { COND_REMOTE_SERVER_TIMEOUT, "this user's system does not answer" };
-	struct gateway *g = c->gateway;
+	const struct objection objection = { COND_REMOTE_SERVER_TIMEOUT, why };
 
+	while (c->first != NULL)
+		outbound_put_back(c->gateway, take(c, c->first), objection);
+}
+
+static void put_back_late(struct conversation *c)
+{
 	c->telling = true;
-	while (c->first != NULL && is_late(c->first, g))
-		outbound_put_back(g, take(c, c->first), late);
+	if (c->first != NULL && is_late(c->first, c->gateway))
+		put_back(c, "this user's system does not answer");
 	c->telling = false;
 }
 
@@ -81,7 +87,7 @@ static void send_ready(struct gateway *g)
 
 			DL_DELETE(w->ready, c);
 			c->ready = false;
-			fail_late(c);
+			put_back_late(c);
 			if (c->first == NULL || has_to_wait(c))
 				continue;
 			c->window = w;
@@ -119,10 +125,10 @@ static void tell(struct conversation *c, const struct sip_response *response, st
 	struct outbound *o = take(c, c->first);
 
 	c->telling = true;
-	if (response != NULL)
-		outbound_respond(g, o, response);
-	else
+	if (response == NULL)
 		outbound_fail(g, o, objection);
+	else if (outbound_respond(g, o, response))
+		put_back(c, "this user's system cannot be reached");
 	c->telling = false;
 	if (g->stopped)
 		session_close_all(c);
@@ -155,8 +161,8 @@ void queue_add(struct conversation *c, struct outbound *o)
 
 	if (is_full(c)) {
 		outbound_put_back(g, o,
-			      (struct objection){ COND_RESOURCE_CONSTRAINT,
-						  "too many messages wait for this system" });
+				  (struct objection){ COND_RESOURCE_CONSTRAINT,
+						      "too many messages wait for this system" });
 		return;
 	}
 	o->since = loop_now(g->loop);
@@ -186,7 +192,7 @@ void gateway_fail_queued(struct gateway *g)
 		c->ready = false;
 		for (; o != NULL; o = after) {
 			after = o->next;
-			outbound_fail(g, take(c, o), stopped);
+			outbound_put_back(g, take(c, o), stopped);
 		}
 	}
 }

@@ -241,7 +241,7 @@ static enum condition condition_of(const struct sip_response *r, bool moved)
 						   : map_status_to_condition(r->status, moved);
 }
 
-void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *r)
+bool outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *r)
 {
 	char uri[MAP_URI_SIZE], text[TEXT_SIZE];
 	bool moved = o->kind == OUTBOUND_TEXT && r->status / 100 == 3 && new_address(o, r->contact_uri, uri);
@@ -257,4 +257,5 @@ void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_re
 		receipt_tell(g, o->stanza);
 	}
 	finish(g, o, &outcome);
+	return outcome.unsent;
 }

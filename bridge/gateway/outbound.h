@@ -59,8 +59,8 @@ void outbound_write_typing(struct outbound *o, bool is_composing);
  */
 bool outbound_retarget(struct outbound *o, unsigned status);
 
-/* The outcome is told; the message is gone then. */
-void outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response);
+/* The outcome is told; the message is gone then. True: it was put back, to be tried again. */
+bool outbound_respond(struct gateway *g, struct outbound *o, const struct sip_response *response);
 void outbound_fail(struct gateway *g, struct outbound *o, struct objection objection);
 /* The same for one that was not sent: it may be tried again. */
 void outbound_put_back(struct gateway *g, struct outbound *o, struct objection objection);

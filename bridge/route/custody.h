@@ -27,6 +27,16 @@ enum release {
 };
 typedef void release_fn(void *ctx, enum release release, enum spool_hop hop, const char *why);
 
+/*
+ * A message from when it arrives until it is answered. The messages of two users are in order: a
+ * newer one waits while an older one is kept, or is on its way to another next hop.
+ */
+struct custody_pass {
+	struct lane *lane; /* NULL: none */
+	int64_t position;
+	bool under_way, returned;
+};
+
 /* A message on its way into custody, or out of it. */
 struct custody_item {
 	struct stanza *stanza;
@@ -51,15 +61,33 @@ struct custody_setup {
 /* Takes up what the spool has. */
 MUST_CHECK enum err custody_create(const struct custody_setup *setup, struct custody **out);
 void custody_destroy(struct custody *c); /* NULL is allowed */
-void custody_stop(struct custody *c);    /* nothing is let go any more */
+void custody_stop(struct custody *c);    /* nothing is let go any more; what comes back is kept */
+void custody_end(struct custody *c);     /* nor is anything kept: there will be no commit */
 
-/* Only messages that somebody wrote: no errors, no headlines, no group chat, nothing without text. */
-bool custody_takes(const struct stanza *stanza);
-/* Something of these two waits already, and newer messages wait behind it: for what. */
-bool custody_has(const struct custody *c, const struct jid *from, const struct jid *to, enum spool_hop *hop);
+/* What becomes of a message that cannot go on now. */
+enum custody_kind {
+	CUSTODY_KEEP, /* somebody wrote it */
+	CUSTODY_DROP, /* typing: it is nothing later */
+	CUSTODY_NONE  /* errors, headlines, group chat: they fail */
+};
+enum custody_kind custody_kind_of(const struct stanza *stanza);
+/* It arrives; to be left again. */
+void custody_enter(struct custody *c, const struct jid *from, const struct jid *to,
+		   struct custody_pass *pass);
+/* Whether it is to be kept rather than given to that next hop now, because of an older one. */
+bool custody_waits(const struct custody_pass *pass, enum spool_hop hop);
+/* It goes to that next hop now. */
+void custody_go(struct custody_pass *pass, enum spool_hop hop);
+/* The next hop did not take it, or it was answered; before custody_keep() where it is to be kept. */
+void custody_return(struct custody_pass *pass);
+void custody_leave(struct custody_pass *pass);
 
-/* done is called when it is on disk (confirmed), or cannot be kept (the condition for its sender). */
-void custody_keep(struct custody *c, const struct custody_item *item, delivery_fn *done, void *done_ctx);
+/*
+ * In the place of the pass, among the messages of the two. done is called when it is on disk
+ * (confirmed), or cannot be kept (the condition for its sender).
+ */
+void custody_keep(const struct custody_pass *pass, const struct custody_item *item, delivery_fn *done,
+		  void *done_ctx);
 
 /* Something changed for this user (NULL: for all): try now. */
 void custody_wake(struct custody *c, const char *user);

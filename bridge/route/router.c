@@ -43,8 +43,9 @@ struct passage {
 	delivery_fn *done;
 	void *ctx;
 	struct receipt receipt;
-	bool may_keep;       /* what did not arrive is kept */
-	enum spool_hop hop;  /* its next hop, if it is */
+	struct custody_pass pass; /* what did not arrive is kept; in no lane: it fails */
+	enum spool_hop hop;       /* its next hop, or for what it waits */
+	bool kept;
 	release_fn *release; /* it comes out of custody; NULL: it does not */
 };
 
@@ -153,29 +154,31 @@ static void tell_release(struct passage *p, struct stanza *stanza, const struct 
 	}
 }
 
-static void passage_kept(void *ctx, struct stanza *stanza, const struct outcome *outcome);
+static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 
 /* False: it is none that is kept. */
 static bool keep(struct passage *p, struct stanza *stanza, enum spool_hop hop)
 {
 	struct jid from, to;
 
-	if (!p->router->custody || !custody_takes(stanza) || jid_parse(stanza->from, &from) != OK ||
+	if (custody_kind_of(stanza) != CUSTODY_KEEP || jid_parse(stanza->from, &from) != OK ||
 	    jid_parse(stanza->to, &to) != OK)
 		return false;
-	p->may_keep = false;
-	custody_keep(p->router->custody,
-		     &(struct custody_item){ stanza, &from, &to, hop, SPOOL_FROM_PARTNER }, passage_kept, p);
+	p->kept = true;
+	custody_keep(&p->pass, &(struct custody_item){ stanza, &from, &to, hop, SPOOL_FROM_PARTNER },
+		     passage_done, p);
 	return true;
 }
 
-/* The answer of the next hop, and the only end of a passage. */
+/* The answer of the next hop, or of custody, and the only end of a passage. */
 static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
 	struct passage *p = ctx;
 
-	if (!outcome->confirmed && outcome->unsent && p->may_keep && keep(p, stanza, p->hop))
+	custody_return(&p->pass);
+	if (!outcome->confirmed && outcome->unsent && p->pass.lane && !p->kept && keep(p, stanza, p->hop))
 		return;
+	custody_leave(&p->pass);
 	if (!p->release || !outcome->unsent)
 		log_outcome(p->origin, stanza, outcome);
 	if (p->release)
@@ -186,11 +189,6 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 		bounce(p->router, p->origin, stanza, outcome);
 	s2s_receipt_done(p->router->s2s, p->receipt);
 	free(p);
-}
-
-static void passage_kept(void *ctx, struct stanza *stanza, const struct outcome *outcome)
-{
-	passage_done(ctx, stanza, outcome);
 }
 
 static void fail(struct passage *p, struct stanza *stanza, enum condition condition, const char *text)
@@ -322,20 +320,32 @@ static enum spool_hop hop_of(const struct verdict *v)
 	return v->pool == POOL_NEW ? SPOOL_NEW_POOL : SPOOL_LEGACY_POOL;
 }
 
-/* Its user is being moved, or something older of the same two users waits. */
-static bool must_wait(struct router *r, const struct submission *s, const struct verdict *v,
-		      struct passage *p)
+/* Being moved: typing is nothing later, and what cannot be kept fails. */
+static void cannot_keep(struct passage *p, struct stanza *stanza)
 {
-	enum spool_hop hop = SPOOL_MOVE;
+	if (custody_kind_of(stanza) == CUSTODY_DROP)
+		passage_done(p, stanza, &(struct outcome){ .confirmed = true });
+	else
+		fail(p, stanza, COND_RECIPIENT_UNAVAILABLE,
+		     "this user is being moved; send it again in a few minutes");
+}
 
+/* False: it is to go on now. */
+static bool waits(struct router *r, const struct submission *s, const struct verdict *v, struct passage *p)
+{
 	if (!r->custody || s->origin != ORIGIN_PARTNER || s->stanza->kind != STANZA_MESSAGE ||
 	    v->route == ROUTE_REJECT)
 		return false;
-	p->may_keep = true;
-	p->hop = hop_of(v);
-	if (!custody_has(r->custody, s->from, s->to, &hop) && v->route != ROUTE_HOLD)
-		return false;
-	return keep(p, s->stanza, hop);
+	p->hop = v->route == ROUTE_HOLD ? SPOOL_MOVE : hop_of(v);
+	custody_enter(r->custody, s->from, s->to, &p->pass);
+	if ((v->route == ROUTE_HOLD || custody_waits(&p->pass, p->hop)) && keep(p, s->stanza, p->hop))
+		return true;
+	if (v->route == ROUTE_HOLD) {
+		cannot_keep(p, s->stanza);
+		return true;
+	}
+	custody_go(&p->pass, p->hop);
+	return false;
 }
 
 enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
@@ -368,7 +378,7 @@ void router_submit(struct router *r, const struct submission *s)
 		  stanza_kind_name(s->stanza->kind), origin_names[s->origin], log_value(s->stanza->from),
 		  log_value(s->stanza->to), route_name(v.route), v.row);
 	show_to_tap(r, s, &v);
-	if (!must_wait(r, s, &v, p))
+	if (!waits(r, s, &v, p))
 		carry_out(r, s, &v, p);
 }
 

@@ -1,0 +1,366 @@
+/*
+ * custody_release.c - letting go, retrying, bouncing.
+ *
+ * Of each lane one message at most is on its way, the oldest; the next follows
+ * when that one's next hop has it. A lane that must wait is tried again after a
+ * growing time, or when its user's mark changes. Lanes take turns, so many at a
+ * time.
+ *
+ * A message leaves the spool only behind its outcome: a crash between the two
+ * sends it again (the window that docs/reliability.md states), never loses it.
+ * One that the process does not survive is put aside after some restarts.
+ */
+#include "bridge/route/custody_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <utlist.h>
+
+#include "bridge/core/log.h"
+
+enum {
+	RELEASING_MAX = 128, /* on their way at the same time */
+	RELEASED_A_TICK = 256,
+	RETRY_MAX_MS = 60000,
+	EXPIRED_A_TICK = 100,
+	ATTEMPTS_MAX = 1000, /* of one message, before it is put aside */
+	BEGUN_MAX = 10       /* ends of the process while it was on its way, likewise */
+};
+
+/* --- letting go --- */
+
+static void back_off(struct lane *lane)
+{
+	int64_t wait = lane->hop == SPOOL_MOVE ? RETRY_MAX_MS : CUSTODY_RETRY_MS;
+
+	for (unsigned i = 0; i < lane->failures && wait < RETRY_MAX_MS; i++)
+		wait *= 2;
+	if (wait > RETRY_MAX_MS)
+		wait = RETRY_MAX_MS;
+	lane->failures++;
+	lane->retry_at = loop_now(lane->custody->setup.loop) + wait / 2 +
+			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));
+}
+
+/* The ones behind it go on. */
+static void put_aside(struct lane *lane, const char *why)
+{
+	struct custody *c = lane->custody;
+
+	log_event(LOG_WARNING, "spool-quarantine", NULL, "id=%lld pair=%s why=%s", (long long)lane->id,
+		  log_value(lane->key), log_value(why));
+	if (spool_quarantine(c->setup.spool, lane->id, true, why) == OK)
+		lane_lost(lane);
+	else
+		custody_trouble(c, lane->id);
+}
+
+static void leave_spool(struct lane *lane);
+
+/* Only now is it certain that a restart does not send it again; a commit that failed left it there. */
+static void on_left(void *ctx, enum err e)
+{
+	struct lane *lane = ctx;
+
+	if (e != OK) {
+		lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+		return;
+	}
+	lane->busy = false;
+	lane->finished = false;
+	lane_lost(lane);
+	if (lane->count > 0)
+		custody_arm(lane->custody, 0);
+	lane_check(lane);
+}
+
+static void leave_spool(struct lane *lane)
+{
+	struct custody *c = lane->custody;
+	enum err e = spool_remove(c->setup.spool, lane->id);
+
+	if (e != OK && e != ERR_NOT_FOUND) {
+		custody_trouble(c, lane->id);
+		on_left(lane, e);
+		return;
+	}
+	state_on_commit(c->setup.state, on_left, lane);
+}
+
+/* A next hop that was away takes messages again. */
+static void wake_hop(struct custody *c, enum spool_hop hop)
+{
+	struct lane *lane;
+
+	if (!c->away[hop])
+		return;
+	c->away[hop] = false;
+	DL_FOREACH (c->keeping, lane)
+		if (lane->hop == hop)
+			lane->retry_at = 0;
+}
+
+static void wait_again(struct lane *lane, enum spool_hop hop, const char *why)
+{
+	struct custody *c = lane->custody;
+
+	lane->busy = false;
+	lane->hop = hop;
+	c->away[hop] = true;
+	if (spool_defer(c->setup.spool, lane->id, hop, why) != OK)
+		custody_trouble(c, lane->id);
+	if (lane->attempts + 1 >= ATTEMPTS_MAX)
+		put_aside(lane, why);
+	back_off(lane);
+	custody_arm(c, CUSTODY_TICK_MS);
+	lane_check(lane);
+}
+
+static void on_release(void *ctx, enum release release, enum spool_hop hop, const char *why)
+{
+	struct lane *lane = ctx;
+	struct custody *c = lane->custody;
+
+	c->releasing[lane->hop]--;
+	if (release == RELEASE_WAIT) {
+		wait_again(lane, hop, why);
+		return;
+	}
+	c->released += release == RELEASE_DONE;
+	c->bounced += release == RELEASE_FAILED;
+	lane->failures = 0;
+	lane->retry_at = 0;
+	lane->finished = true;
+	if (release == RELEASE_DONE)
+		wake_hop(c, hop);
+	leave_spool(lane);
+}
+
+struct taking {
+	struct lane *lane;
+	struct stanza *stanza;
+	enum spool_hop hop;
+	enum spool_origin origin;
+	int64_t received_at, begun;
+	bool unreadable;
+};
+
+static bool take_row(void *ctx, const struct spool_message *m)
+{
+	struct taking *t = ctx;
+
+	t->lane->id = m->id;
+	t->lane->attempts = m->attempts;
+	t->hop = m->hop;
+	t->origin = m->origin;
+	t->received_at = m->received_at;
+	t->begun = m->begun;
+	t->unreadable = stanza_parse(m->stanza, m->size, &t->stanza) != OK;
+	return false;
+}
+
+/* The stanza as it leaves: with the time that it waited. */
+static void stamp(struct taking *t, const struct jid *to)
+{
+	struct stanza *delayed = stanza_delayed(t->stanza, to->domain, t->received_at);
+
+	if (delayed == NULL)
+		return;
+	stanza_unref(t->stanza);
+	t->stanza = delayed;
+}
+
+/* NULL: it can be tried. */
+static const char *poison_of(const struct taking *t, struct jid *from, struct jid *to)
+{
+	if (t->unreadable || jid_parse(t->stanza->from, from) != OK || jid_parse(t->stanza->to, to) != OK)
+		return "it cannot be read";
+	if (t->begun >= BEGUN_MAX)
+		return "poolbridge ended each time while it was on its way";
+	return NULL;
+}
+
+static void submit(struct lane *lane, struct taking *t, const struct jid *from, const struct jid *to)
+{
+	struct custody *c = lane->custody;
+
+	if (spool_begin(c->setup.spool, lane->id) != OK) {
+		custody_trouble(c, lane->id);
+		back_off(lane);
+		return;
+	}
+	stamp(t, to);
+	lane->busy = true;
+	lane->hop = t->hop;
+	c->releasing[lane->hop]++;
+	c->setup.submit(c->setup.ctx, &(struct custody_item){ t->stanza, from, to, t->hop, t->origin },
+			on_release, lane);
+}
+
+static void let_go(struct lane *lane)
+{
+	struct custody *c = lane->custody;
+	struct taking t = { .lane = lane };
+	enum err e = spool_first(c->setup.spool, lane->key, take_row, &t);
+	const char *poison;
+	struct jid from, to;
+
+	if (e == ERR_NOT_FOUND) { /* erased, or its commit failed */
+		while (lane->count > 0)
+			lane_lost(lane);
+		return;
+	}
+	if (e != OK) {
+		custody_trouble(c, 0);
+		back_off(lane);
+		return;
+	}
+	poison = poison_of(&t, &from, &to);
+	if (poison != NULL)
+		put_aside(lane, poison);
+	else
+		submit(lane, &t, &from, &to);
+	stanza_unref(t.stanza);
+}
+
+/* --- time --- */
+
+struct expiring {
+	struct custody *custody;
+	int64_t ids[EXPIRED_A_TICK];
+	size_t count;
+};
+
+static bool bounce_row(void *ctx, const struct spool_message *m)
+{
+	struct expiring *x = ctx;
+	struct custody *c = x->custody;
+	struct outcome outcome = { .condition = COND_REMOTE_SERVER_TIMEOUT,
+				   .text = m->trouble[0] != '\0' ? m->trouble
+								 : "the message waited too long" };
+	struct lane *lane = custody_find(c, m->pair);
+	struct stanza *stanza;
+	struct jid from, to;
+
+	if (lane != NULL && lane->busy && lane->id == m->id)
+		return true; /* its outcome comes */
+	x->ids[x->count++] = m->id;
+	if (lane != NULL && !m->quarantined)
+		lane_lost(lane);
+	if (stanza_parse(m->stanza, m->size, &stanza) != OK)
+		return true;
+	if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
+		c->setup.bounce(c->setup.ctx, &(struct custody_item){ stanza, &from, &to, m->hop, m->origin },
+				&outcome);
+	stanza_unref(stanza);
+	return true;
+}
+
+static void expire(struct custody *c)
+{
+	struct expiring x = { .custody = c };
+
+	if (spool_each_expired(c->setup.spool, (int64_t)time(NULL), EXPIRED_A_TICK, bounce_row, &x) != OK)
+		custody_trouble(c, 0);
+	for (size_t i = 0; i < x.count; i++) {
+		c->bounced++;
+		if (spool_remove(c->setup.spool, x.ids[i]) != OK)
+			custody_trouble(c, x.ids[i]);
+	}
+}
+
+static bool may_go(const struct lane *lane, int64_t now)
+{
+	const struct custody *c = lane->custody;
+
+	return !lane->busy && lane->under_way == 0 && lane->retry_at <= now &&
+	       c->releasing[lane->hop] < RELEASING_MAX;
+}
+
+void custody_tick(void *ctx)
+{
+	struct custody *c = ctx;
+	int64_t now = loop_now(c->setup.loop);
+	struct lane *lane, *next, *last;
+	unsigned left = RELEASED_A_TICK;
+
+	if (c->stopped)
+		return;
+	c->walking = true;
+	expire(c);
+	last = c->keeping != NULL ? c->keeping->prev : NULL;
+	for (lane = c->keeping; lane != NULL && left > 0; lane = lane == last ? NULL : next) {
+		next = lane->next;
+		if (lane->finished && lane->retry_at > 0 && lane->retry_at <= now) {
+			lane->retry_at = 0;
+			leave_spool(lane);
+		} else if (may_go(lane, now)) {
+			DL_DELETE(c->keeping, lane);
+			DL_APPEND(c->keeping, lane);
+			let_go(lane);
+			left--;
+		}
+	}
+	custody_sweep(c);
+	custody_arm(c, left > 0 ? CUSTODY_TICK_MS : 0);
+}
+
+void custody_wake(struct custody *c, const char *user)
+{
+	struct lane *lane;
+
+	DL_FOREACH (c->keeping, lane) {
+		if (lane->finished || (user != NULL && strcmp(lane->key + lane->from_length + 1, user) != 0))
+			continue;
+		lane->retry_at = 0;
+		lane->failures = 0;
+	}
+	custody_arm(c, 0);
+}
+
+/* --- administrators --- */
+
+enum err custody_bounce(struct custody *c, int64_t id)
+{
+	struct expiring x = { .custody = c };
+	enum err e;
+
+	c->walking = true;
+	e = spool_get(c->setup.spool, id, bounce_row, &x);
+	custody_sweep(c);
+	if (e != OK)
+		return e;
+	if (x.count == 0)
+		return ERR_BUSY;
+	c->bounced++;
+	return spool_remove(c->setup.spool, id);
+}
+
+enum err custody_erase(struct custody *c, const char *user, int64_t *count)
+{
+	struct lane *lane, *next;
+	enum err e = spool_erase(c->setup.spool, user, count);
+
+	if (e != OK)
+		return e;
+	DL_FOREACH_SAFE (c->keeping, lane, next) {
+		if (strcmp(lane->key + lane->from_length + 1, user) != 0)
+			continue;
+		while (lane->count > 0)
+			lane_lost(lane);
+		lane_check(lane);
+	}
+	return OK;
+}
+
+size_t custody_count(const struct custody *c, const char *user)
+{
+	const struct lane *lane;
+	size_t count = 0;
+
+	DL_FOREACH (c->keeping, lane)
+		if (user == NULL || strcmp(lane->key + lane->from_length + 1, user) == 0)
+			count += lane->count;
+	return count;
+}

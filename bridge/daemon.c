@@ -17,14 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <jansson.h>
 #include <systemd/sd-daemon.h>
 
 #include "bridge/core/log.h"
 #include "bridge/core/loop.h"
 #include "bridge/ctl/control.h"
+#include "bridge/daemon_internal.h"
 #include "bridge/gateway/gateway.h"
 #include "bridge/route/ledger_tap.h"
 #include "bridge/route/router.h"
@@ -37,27 +36,6 @@
 #include "db/state.h"
 
 enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1 };
-
-struct daemon {
-	const struct config *config;
-	struct db *db;
-	struct state *state;
-	struct ledger *ledger;
-	struct spool *spool;
-	struct custody *custody;
-	struct ledger_tap *tap;
-	struct loop *loop;
-	struct loop_timer *another_turn; /* for what was begun after a commit */
-	struct dns *dns;
-	struct tls *tls; /* NULL: no certificate */
-	struct s2s *s2s;
-	struct router *router;
-	struct gateway *gateway;
-	struct control *control;
-	struct loop_timer *watchdog; /* NULL: systemd has set none */
-	int64_t watchdog_ms;
-	bool stopping;
-};
 
 /* --- messages --- */
 
@@ -132,127 +110,6 @@ static enum err open_custody(struct daemon *d, const char **why)
 		router_set_custody(d->router, d->custody);
 	return e;
 }
-
-/* --- status --- */
-
-static json_t *state_status(const struct daemon *d)
-{
-	struct ledger_counts counts = { 0 };
-
-	/* A file that fails is in the log. */
-	if (ledger_count(d->ledger, &counts) != OK)
-		return json_null();
-	return json_pack("{s:s, s:I, s:I}", "path", d->config->state, "subscriptions",
-			 (json_int_t)counts.subscriptions, "dialogs", (json_int_t)counts.dialogs);
-}
-
-static json_t *listeners(const struct daemon *d)
-{
-	const struct config_list *sip = &d->config->sip.listen;
-	json_t *list = s2s_listeners(d->s2s);
-
-	for (size_t i = 0; i < sip->count; i++)
-		json_array_append_new(list, json_pack("{s:s, s:s}", "edge", "sip", "address", sip->item[i]));
-	return list;
-}
-
-static void status(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	const struct daemon *d = ctx;
-	json_t *o = json_object();
-
-	(void)request;
-
-	json_object_set_new(o, "running", json_true());
-	json_object_set_new(o, "version", json_string(PACKAGE_VERSION));
-	json_object_set_new(o, "pid", json_integer(getpid()));
-	json_object_set_new(o, "stopping", json_boolean(d->stopping));
-	json_object_set_new(o, "listeners", listeners(d));
-	json_object_set_new(o, "links", s2s_links(d->s2s));
-	json_object_set_new(o, "spool", custody_status(d->custody));
-	json_object_set_new(o, "state", state_status(d));
-	json_object_set_new(o, "router", router_status(d->router));
-	json_object_set_new(o, "gateway", gateway_status(d->gateway));
-	control_reply(reply, o);
-}
-
-static void streams(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	const struct daemon *d = ctx;
-
-	(void)request;
-	control_reply(reply, json_pack("{s:o}", "links", s2s_links(d->s2s)));
-}
-
-static void on_checked(void *ctx, json_t *report)
-{
-	control_reply(ctx, report);
-}
-
-/* {"command": "check-partner", "local": DOMAIN, "partner": DOMAIN} */
-static void check_partner(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	struct daemon *d = ctx;
-	const char *local = json_string_value(json_object_get(request, "local"));
-	const char *partner = json_string_value(json_object_get(request, "partner"));
-	char local_domain[JID_DOMAIN_MAX + 1], partner_domain[JID_DOMAIN_MAX + 1];
-
-	if (!local || !partner || jid_domain(local, local_domain) != OK ||
-	    jid_domain(partner, partner_domain) != OK || d->stopping)
-		control_reply(reply, json_pack("{s:s}", "error", "expected \"local\" and \"partner\""));
-	else
-		s2s_check(d->s2s, local_domain, partner_domain, on_checked, reply);
-}
-
-static json_t *counted(size_t messages)
-{
-	return json_pack("{s:b, s:I}", "running", 1, "messages", (json_int_t)messages);
-}
-
-static json_t *spool_failed(const struct daemon *d, enum err e)
-{
-	const char *why = e == ERR_NOT_FOUND ? "no such message waits; it may have gone on meanwhile"
-			  : e == ERR_BUSY    ? "this message is on its way now; ask again in a minute"
-					     : spool_error(d->spool);
-
-	return json_pack("{s:b, s:s}", "running", 1, "error", why);
-}
-
-static void spool_retry(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	struct daemon *d = ctx;
-	const char *user = json_string_value(json_object_get(request, "user"));
-
-	custody_wake(d->custody, user);
-	control_reply(reply, counted(custody_count(d->custody, user)));
-}
-
-static void spool_bounce(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	struct daemon *d = ctx;
-	enum err e = custody_bounce(d->custody, json_integer_value(json_object_get(request, "id")));
-
-	control_reply(reply, e == OK ? counted(1) : spool_failed(d, e));
-}
-
-static void spool_erase_user(void *ctx, const json_t *request, struct control_reply *reply)
-{
-	struct daemon *d = ctx;
-	const char *user = json_string_value(json_object_get(request, "user"));
-	int64_t count = 0;
-	enum err e = user != NULL ? custody_erase(d->custody, user, &count) : ERR_NOT_FOUND;
-
-	control_reply(reply, e == OK ? counted((size_t)count) : spool_failed(d, e));
-}
-
-static const struct control_provider providers[] = {
-	{ "status", status },
-	{ "streams", streams },
-	{ "check-partner", check_partner },
-	{ "spool-retry", spool_retry },
-	{ "spool-bounce", spool_bounce },
-	{ "spool-erase", spool_erase_user },
-};
 
 /* --- systemd --- */
 
@@ -458,8 +315,7 @@ static enum err create_all(struct daemon *d, const char **why)
 						    .ledger = d->ledger },
 			   &d->gateway, why);
 	if (e == OK)
-		e = control_create(d->loop, c->control_socket, providers, ARRAY_SIZE(providers), d,
-				   &d->control, why);
+		e = daemon_open_control(d, why);
 	return e;
 }
 
@@ -475,7 +331,7 @@ static void destroy_all(struct daemon *d)
 	loop_timer_destroy(d->another_turn);
 	control_destroy(d->control);
 	if (d->custody != NULL)
-		custody_stop(d->custody);
+		custody_end(d->custody);
 	if (d->gateway != NULL)
 		gateway_abort(d->gateway);
 	s2s_destroy(d->s2s);

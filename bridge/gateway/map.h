@@ -48,6 +48,7 @@ struct map_message {
 	bool receipt_request;
 	const char *received_id; /* receipt for that message */
 	const char *nick;
+	const struct strbuf *more; /* elements, XML already */
 };
 MUST_CHECK enum err map_message_to_stanza(const struct map_message *m, struct stanza **out);
 

@@ -119,6 +119,8 @@ enum err map_message_to_stanza(const struct map_message *m, struct stanza **out)
 	    put_element(&inner, "thread", m->thread, length(m->thread)) && put_signals(&inner, m)) {
 		const char *lang = m->lang != NULL && map_lang_valid(m->lang) ? m->lang : NULL;
 
+		if (m->more != NULL)
+			strbuf_add(&inner, m->more->s, m->more->len);
 		*out = stanza_make(STANZA_MESSAGE, m->from, m->to, m->id, m->type, lang, &inner);
 		e = OK;
 	}

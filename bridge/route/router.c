@@ -32,6 +32,7 @@ struct router {
 	void *egress_ctx;
 	struct ledger_tap *tap;  /* NULL: nobody reads */
 	struct custody *custody; /* NULL: nothing is kept */
+	struct colleagues *colleagues;
 	/* Counters for status. */
 	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
 };
@@ -61,11 +62,13 @@ struct router *router_create(struct s2s *s2s, struct db *db)
 
 	r->s2s = s2s;
 	r->db = db;
+	r->colleagues = colleagues_create(db);
 	return r;
 }
 
 void router_destroy(struct router *r)
 {
+	colleagues_destroy(r->colleagues);
 	free(r);
 }
 
@@ -77,6 +80,12 @@ void router_set_tap(struct router *r, struct ledger_tap *tap)
 void router_set_custody(struct router *r, struct custody *custody)
 {
 	r->custody = custody;
+	colleagues_set_custody(r->colleagues, custody);
+}
+
+struct colleagues *router_colleagues(struct router *r)
+{
+	return r->colleagues;
 }
 
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
@@ -385,12 +394,17 @@ void router_submit(struct router *r, const struct submission *s)
 void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx)
 {
 	struct router *r = ctx;
-	struct passage *p = xcalloc(1, sizeof(*p));
+	struct passage *p;
 	struct submission s = {
 		.origin = ORIGIN_PARTNER, .stanza = item->stanza, .from = item->from, .to = item->to
 	};
 	struct verdict v;
 
+	if (item->origin == SPOOL_FROM_POOL) {
+		colleagues_release(r->colleagues, item, done, done_ctx);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
 	*p = (struct passage){
 		.router = r, .origin = ORIGIN_PARTNER, .ctx = done_ctx, .release = done, .hop = item->hop
 	};
@@ -406,7 +420,12 @@ void router_release(void *ctx, const struct custody_item *item, release_fn *done
 
 void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome)
 {
-	bounce(ctx, ORIGIN_PARTNER, item->stanza, outcome);
+	struct router *r = ctx;
+
+	if (item->origin == SPOOL_FROM_POOL)
+		colleagues_bounce(r->colleagues, item, outcome);
+	else
+		bounce(r, ORIGIN_PARTNER, item->stanza, outcome);
 }
 
 /*
@@ -431,9 +450,10 @@ enum err router_decide_request(struct router *r, const struct jid *from, const s
 
 json_t *router_status(const struct router *r)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "submitted", (json_int_t)r->submitted,
-			 "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "submitted",
+			 (json_int_t)r->submitted, "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
 			 (json_int_t)r->routed[ROUTE_GATEWAY], "hold", (json_int_t)r->routed[ROUTE_HOLD],
 			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced", (json_int_t)r->bounced,
-			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift);
+			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift,
+			 "colleagues", colleagues_status(r->colleagues));
 }

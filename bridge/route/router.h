@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 
+#include "bridge/route/colleagues.h"
 #include "bridge/route/custody.h"
 #include "bridge/route/request.h"
 #include "bridge/xmpp/jid.h"
@@ -44,6 +45,8 @@ void router_set_tap(struct router *r, struct ledger_tap *tap);
 void router_set_custody(struct router *r, struct custody *custody);
 void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
 void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome);
+/* Messages between users of the two pools, which only the gateway can carry. */
+struct colleagues *router_colleagues(struct router *r);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
 void router_submit(struct router *r, const struct submission *s);

@@ -1,0 +1,541 @@
+/*
+ * Tests of custody.h: what is kept, let go, given back, put aside; and a long
+ * game of chance in which users are moved and next hops come and go: each
+ * message arrives once, those of two users in order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <utlist.h>
+
+#include "bridge/route/custody_internal.h"
+#include "tests/unit/statetest.h"
+
+enum { USERS = 3, CONTACTS = 3, FLIGHTS = 512 };
+
+/* A message with a next hop. */
+struct flight {
+	struct game *game;
+	struct stanza *stanza;
+	struct custody_pass pass; /* a new one */
+	release_fn *done;         /* or one out of custody */
+	void *ctx;
+	enum spool_hop hop;
+	struct flight *prev, *next;
+};
+
+struct game {
+	struct statetest *files;
+	struct loop *loop;
+	struct spool *spool;
+	struct custody *custody;
+	struct config config;
+	enum spool_hop side[USERS]; /* where each user is now; SPOOL_MOVE: he is being moved */
+	struct flight *flights[SPOOL_HOPS];
+	int sent[CONTACTS][USERS], last[CONTACTS][USERS];
+	int arrived, bounced, kept, refused;
+};
+
+static const struct spool_limits limits = { 100000, 100000000, 100000, 100000000, 100000, 100000000 };
+
+static void get_jids(const struct stanza *s, struct jid *from, struct jid *to)
+{
+	assert_int_equal(jid_parse(s->from, from), OK);
+	assert_int_equal(jid_parse(s->to, to), OK);
+}
+
+static struct stanza *message(int contact, int user, int number)
+{
+	struct strbuf inner = { 0 };
+	char from[64], to[64];
+	struct stanza *s;
+
+	snprintf(from, sizeof(from), "c%d@partner.test/r", contact);
+	snprintf(to, sizeof(to), "u%d@corp.test", user);
+	strbuf_printf(&inner, "<body>%d %d %d</body>", contact, user, number);
+	s = stanza_make(STANZA_MESSAGE, from, to, NULL, "chat", NULL, &inner);
+	strbuf_free(&inner);
+	return s;
+}
+
+static void read_numbers(const struct stanza *s, int *contact, int *user, int *number)
+{
+	struct stanza_tree *tree;
+
+	assert_int_equal(stanza_tree_build(s, &tree), OK);
+	assert_int_equal(sscanf(stanza_tree_text(tree, "body", NULL), "%d %d %d", contact, user, number), 3);
+	stanza_tree_free(tree);
+}
+
+/* At its end: it must be the next one of its pair. */
+static void arrive(struct game *g, const struct stanza *s)
+{
+	int contact, user, number;
+
+	read_numbers(s, &contact, &user, &number);
+	if (g->last[contact][user] + 1 != number)
+		fail_msg("from c%d to u%d: %d after %d", contact, user, number, g->last[contact][user]);
+	g->last[contact][user] = number;
+	g->arrived++;
+}
+
+static void fly(struct game *g, struct flight *f, enum spool_hop hop)
+{
+	f->game = g;
+	f->hop = hop;
+	DL_APPEND(g->flights[hop], f);
+}
+
+static void on_kept(void *ctx, struct stanza *s, const struct outcome *outcome)
+{
+	struct flight *f = ctx;
+
+	(void)s;
+	*(outcome->confirmed ? &f->game->kept : &f->game->refused) += 1;
+	custody_leave(&f->pass);
+	free(f);
+}
+
+static void keep(struct game *g, struct flight *f, enum spool_hop hop)
+{
+	struct stanza *s = f->stanza;
+	struct jid from, to;
+
+	get_jids(s, &from, &to);
+	f->game = g;
+	custody_keep(&f->pass, &(struct custody_item){ s, &from, &to, hop, SPOOL_FROM_PARTNER }, on_kept, f);
+	stanza_unref(s);
+}
+
+static void write_to(struct game *g, int contact, int user)
+{
+	struct flight *f = xcalloc(1, sizeof(*f));
+	struct jid from, to;
+
+	f->stanza = message(contact, user, ++g->sent[contact][user]);
+	get_jids(f->stanza, &from, &to);
+	custody_enter(g->custody, &from, &to, &f->pass);
+	if (g->side[user] == SPOOL_MOVE || custody_waits(&f->pass, g->side[user])) {
+		keep(g, f, g->side[user]);
+	} else {
+		custody_go(&f->pass, g->side[user]);
+		fly(g, f, g->side[user]);
+	}
+}
+
+static void on_submit(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx)
+{
+	struct game *g = ctx;
+	struct flight *f;
+	int user = item->to->local[1] - '0';
+
+	if (g->side[user] == SPOOL_MOVE) {
+		done(done_ctx, RELEASE_WAIT, SPOOL_MOVE, "being moved");
+		return;
+	}
+	f = xcalloc(1, sizeof(*f));
+	f->stanza = stanza_ref(item->stanza);
+	f->done = done;
+	f->ctx = done_ctx;
+	fly(g, f, g->side[user]);
+}
+
+static void on_bounce(void *ctx, const struct custody_item *item, const struct outcome *outcome)
+{
+	struct game *g = ctx;
+
+	(void)item;
+	assert_false(outcome->confirmed);
+	g->bounced++;
+}
+
+/* The next hop has the first that was given to it, or gives it back. */
+static void end_flight(struct game *g, enum spool_hop hop, bool taken)
+{
+	struct flight *f = g->flights[hop];
+
+	DL_DELETE(g->flights[hop], f);
+	if (taken)
+		arrive(g, f->stanza);
+	if (f->done != NULL) {
+		f->done(f->ctx, taken ? RELEASE_DONE : RELEASE_WAIT, hop, taken ? "" : "away");
+	} else if (!taken) {
+		custody_return(&f->pass);
+		keep(g, f, hop);
+		return;
+	} else {
+		custody_leave(&f->pass);
+	}
+	stanza_unref(f->stanza);
+	free(f);
+}
+
+static void give_back_all(struct game *g, enum spool_hop hop)
+{
+	while (g->flights[hop] != NULL)
+		end_flight(g, hop, false);
+}
+
+/* One turn, in which every wait is over. */
+static void turn(struct game *g)
+{
+	custody_wake(g->custody, NULL);
+	custody_tick(g->custody);
+	state_commit(g->files->state);
+}
+
+static void open_custody(struct game *g)
+{
+	const struct custody_setup setup = { .loop = g->loop,
+					     .state = g->files->state,
+					     .spool = g->spool,
+					     .config = &g->config,
+					     .submit = on_submit,
+					     .bounce = on_bounce,
+					     .ctx = g };
+
+	assert_int_equal(custody_create(&setup, &g->custody), OK);
+}
+
+static int game_setup(void **state)
+{
+	struct game *g = xcalloc(1, sizeof(*g));
+	void *files;
+
+	statetest_setup(&files);
+	g->files = files;
+	g->loop = loop_create();
+	g->spool = spool_create(g->files->state, &limits);
+	g->config.spool.keep_ms = 3600000;
+	for (int i = 0; i < USERS; i++)
+		g->side[i] = SPOOL_LEGACY_GATEWAY;
+	open_custody(g);
+	*state = g;
+	return 0;
+}
+
+static int game_teardown(void **state)
+{
+	struct game *g = *state;
+	void *files = g->files;
+
+	custody_destroy(g->custody);
+	spool_destroy(g->spool);
+	loop_destroy(g->loop);
+	statetest_teardown(&files);
+	free(g);
+	return 0;
+}
+
+static int waiting(struct game *g)
+{
+	struct spool_occupancy o;
+
+	assert_int_equal(spool_count(g->spool, "", &o), OK);
+	return (int)o.messages;
+}
+
+/* All that is on its way arrives, until nothing is left anywhere. */
+static void finish(struct game *g)
+{
+	for (int i = 0; i < USERS; i++)
+		if (g->side[i] == SPOOL_MOVE)
+			g->side[i] = SPOOL_NEW_POOL;
+	for (bool busy = true; busy;) {
+		busy = false;
+		turn(g);
+		for (int hop = 0; hop < SPOOL_HOPS; hop++)
+			while (g->flights[hop] != NULL) {
+				end_flight(g, (enum spool_hop)hop, true);
+				busy = true;
+			}
+		state_commit(g->files->state);
+		busy = busy || waiting(g) > 0;
+	}
+	assert_null(g->custody->lanes);
+	assert_null(g->custody->keeping);
+}
+
+static void expect_all(const struct game *g)
+{
+	for (int c = 0; c < CONTACTS; c++)
+		for (int u = 0; u < USERS; u++)
+			assert_int_equal(g->last[c][u], g->sent[c][u]);
+	assert_int_equal(g->refused, 0);
+}
+
+/* --- tests --- */
+
+static void test_held_while_moving(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	for (int i = 0; i < 5; i++)
+		write_to(g, 0, 0);
+	assert_int_equal(g->kept, 0);
+	state_commit(g->files->state);
+	assert_int_equal(g->kept, 5);
+	turn(g);
+	assert_int_equal(waiting(g), 5);
+	g->side[0] = SPOOL_NEW_POOL;
+	turn(g);
+	write_to(g, 0, 0); /* behind the others */
+	assert_int_equal(waiting(g), 6);
+	finish(g);
+	expect_all(g);
+}
+
+/* The first is with the legacy gateway when its user is moved; the second waits for its end. */
+static void test_nothing_overtakes_what_is_under_way(void **state)
+{
+	struct game *g = *state;
+
+	write_to(g, 0, 0);
+	g->side[0] = SPOOL_NEW_POOL;
+	write_to(g, 0, 0);
+	turn(g);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	end_flight(g, SPOOL_LEGACY_GATEWAY, true);
+	turn(g);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	finish(g);
+	expect_all(g);
+}
+
+/* What comes back goes before what was kept meanwhile. */
+static void test_returned_keeps_its_place(void **state)
+{
+	struct game *g = *state;
+
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	give_back_all(g, SPOOL_LEGACY_GATEWAY);
+	state_commit(g->files->state);
+	assert_int_equal(waiting(g), 3);
+	finish(g);
+	expect_all(g);
+	assert_int_equal(g->arrived, 3);
+}
+
+static void test_pairs_do_not_wait_for_each_other(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 1, 1);
+	assert_non_null(g->flights[SPOOL_LEGACY_GATEWAY]);
+	finish(g);
+	expect_all(g);
+}
+
+static void test_restart(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = g->side[1] = SPOOL_MOVE;
+	for (int i = 0; i < 4; i++) {
+		write_to(g, 0, 0);
+		write_to(g, 1, 1);
+	}
+	state_commit(g->files->state);
+	custody_destroy(g->custody);
+	open_custody(g);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	assert_int_equal(custody_count(g->custody, NULL), 9);
+	assert_int_equal(custody_count(g->custody, "u0@corp.test"), 5);
+	finish(g);
+	expect_all(g);
+}
+
+/* The process ends each time while it is on its way: it goes aside, and the one behind it goes on. */
+static void test_poison(void **state)
+{
+	struct game *g = *state;
+	struct flight *f;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	for (int i = 0; i < 10; i++) {
+		turn(g);
+		f = g->flights[SPOOL_NEW_POOL];
+		assert_non_null(f);
+		DL_DELETE(g->flights[SPOOL_NEW_POOL], f);
+		stanza_unref(f->stanza);
+		free(f);
+		custody_destroy(g->custody);
+		open_custody(g);
+	}
+	turn(g);
+	g->last[0][0] = 1;
+	turn(g);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	state_commit(g->files->state);
+	assert_int_equal(waiting(g), 1);
+	assert_int_equal(g->last[0][0], 2);
+	assert_int_equal(custody_bounce(g->custody, 1), OK);
+	assert_int_equal(g->bounced, 1);
+	finish(g);
+}
+
+/* What was delivered but could not leave the spool is not delivered again. */
+static void test_failed_commit_of_a_removal(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	turn(g);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	assert_int_equal(state_wrote(g->files->state, ERR_IO), ERR_IO);
+	state_commit(g->files->state);
+	assert_int_equal(waiting(g), 2);
+	turn(g);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	g->custody->keeping->retry_at = 1; /* its time has come */
+	finish(g);
+	expect_all(g);
+	assert_int_equal(g->arrived, 2);
+}
+
+static void test_expiry(void **state)
+{
+	struct game *g = *state;
+
+	g->config.spool.keep_ms = 0;
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	turn(g);
+	assert_int_equal(g->bounced, 2);
+	assert_int_equal(waiting(g), 0);
+	assert_null(g->custody->lanes);
+}
+
+static void test_erase(void **state)
+{
+	struct game *g = *state;
+	int64_t count;
+
+	g->side[0] = g->side[1] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 1, 0);
+	write_to(g, 0, 1);
+	state_commit(g->files->state);
+	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(custody_count(g->custody, NULL), 1);
+	finish(g);
+}
+
+struct kind_row {
+	const char *type, *inner;
+	enum custody_kind kind;
+};
+
+static void test_kinds(void **state)
+{
+	static const struct kind_row rows[] = {
+		{ "chat", "<body>x</body>", CUSTODY_KEEP },
+		{ NULL, "<body>x</body>", CUSTODY_KEEP },
+		{ "normal", "<subject>x</subject>", CUSTODY_KEEP },
+		{ "chat", "<composing xmlns='http://jabber.org/protocol/chatstates'/>", CUSTODY_DROP },
+		{ "chat",
+		  "<thread>t</thread><paused xmlns='http://jabber.org/protocol/chatstates'/>"
+		  "<no-store xmlns='urn:xmpp:hints'/>",
+		  CUSTODY_DROP },
+		{ "chat", "<received xmlns='urn:xmpp:receipts' id='1'/>", CUSTODY_KEEP },
+		{ "headline", "<body>x</body>", CUSTODY_NONE },
+		{ "groupchat", "<body>x</body>", CUSTODY_NONE },
+		{ "error", "<body>x</body>", CUSTODY_NONE },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct strbuf inner = { 0 };
+		struct stanza *s;
+
+		strbuf_puts(&inner, rows[i].inner);
+		s = stanza_make(STANZA_MESSAGE, "a@b.test", "c@d.test", NULL, rows[i].type, NULL, &inner);
+		if (custody_kind_of(s) != rows[i].kind)
+			fail_msg("row %zu", i);
+		stanza_unref(s);
+		strbuf_free(&inner);
+	}
+}
+
+static void test_chance(void **state)
+{
+	struct game *g = *state;
+
+	srand(20071128);
+	for (int step = 0; step < 6000; step++) {
+		enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
+
+		switch (rand() % 12) {
+		case 0:
+			g->side[rand() % USERS] = (enum spool_hop)(rand() % SPOOL_HOPS);
+			break;
+		case 1:
+			if (rand() % 4 == 0)
+				give_back_all(g, hop);
+			break;
+		case 2:
+		case 3:
+			turn(g);
+			break;
+		case 4:
+			state_commit(g->files->state);
+			break;
+		case 5:
+		case 6:
+		case 7:
+			if (g->flights[hop] != NULL)
+				end_flight(g, hop, true);
+			break;
+		default:
+			if (waiting(g) < FLIGHTS)
+				write_to(g, rand() % CONTACTS, rand() % USERS);
+		}
+	}
+	finish(g);
+	expect_all(g);
+	assert_true(g->arrived > 1000);
+}
+
+#define GAME_TEST(f) cmocka_unit_test_setup_teardown(f, game_setup, game_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		GAME_TEST(test_held_while_moving),
+		GAME_TEST(test_nothing_overtakes_what_is_under_way),
+		GAME_TEST(test_returned_keeps_its_place),
+		GAME_TEST(test_pairs_do_not_wait_for_each_other),
+		GAME_TEST(test_restart),
+		GAME_TEST(test_poison),
+		GAME_TEST(test_failed_commit_of_a_removal),
+		GAME_TEST(test_expiry),
+		GAME_TEST(test_erase),
+		cmocka_unit_test(test_kinds),
+		GAME_TEST(test_chance),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

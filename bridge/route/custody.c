@@ -24,6 +24,7 @@
 
 /* A message that waits for the commit. */
 struct keeping {
+	struct lane *lane; /* there as long as the pass is */
 	struct stanza *stanza;
 	delivery_fn *done;
 	void *ctx;
@@ -180,6 +181,8 @@ static void on_commit(void *ctx, enum err e)
 				   .condition = COND_INTERNAL_SERVER_ERROR,
 				   .text = "the message cannot be kept now" };
 
+	if (e != OK)
+		lane_lost(k->lane);
 	k->done(k->ctx, k->stanza, &outcome);
 	stanza_unref(k->stanza);
 	free(k);
@@ -241,7 +244,7 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 	lane_gained(lane, 1);
 	c->kept++;
 	k = xcalloc(1, sizeof(*k));
-	*k = (struct keeping){ stanza_ref(item->stanza), done, done_ctx };
+	*k = (struct keeping){ lane, stanza_ref(item->stanza), done, done_ctx };
 	state_on_commit(c->setup.state, on_commit, k);
 	custody_arm(c, CUSTODY_TICK_MS);
 }
@@ -290,10 +293,16 @@ void custody_end(struct custody *c)
 void custody_destroy(struct custody *c)
 {
 	struct lane *lane, *next;
+	struct told *told, *after;
 
 	if (c == NULL)
 		return;
 	loop_timer_destroy(c->tick);
+	HASH_ITER (hh, c->told, told, after) {
+		HASH_DEL(c->told, told);
+		free(told->pair);
+		free(told);
+	}
 	HASH_ITER (hh, c->lanes, lane, next) {
 		HASH_DEL(c->lanes, lane);
 		free(lane);

@@ -33,10 +33,20 @@ struct lane {
 	char key[]; /* "FROM TO", bare */
 };
 
+/* A message whose sender has been told, and which is to leave the spool: not to be told again, nor sent. */
+struct told {
+	struct custody *custody;
+	int64_t id;
+	char *pair;   /* NULL: it is in no lane */
+	bool removed; /* in this turn's transaction */
+	UT_hash_handle hh;
+};
+
 struct custody {
 	struct custody_setup setup;
 	struct lane *lanes;
 	struct lane *keeping; /* those with something in the spool */
+	struct told *told;
 	struct loop_timer *tick;
 	size_t releasing[SPOOL_HOPS]; /* on their way, by what they have waited for */
 	bool away[SPOOL_HOPS];        /* the last one that went there came back */

@@ -137,6 +137,14 @@ static void on_release(void *ctx, enum release release, enum spool_hop hop, cons
 	leave_spool(lane);
 }
 
+static struct told *find_told(const struct custody *c, int64_t id)
+{
+	struct told *t;
+
+	HASH_FIND(hh, c->told, &id, sizeof(id), t);
+	return t;
+}
+
 struct taking {
 	struct lane *lane;
 	struct stanza *stanza;
@@ -217,7 +225,9 @@ static void let_go(struct lane *lane)
 		return;
 	}
 	poison = poison_of(&t, &from, &to);
-	if (poison != NULL)
+	if (find_told(c, lane->id) != NULL)
+		back_off(lane); /* it is about to leave */
+	else if (poison != NULL)
 		put_aside(lane, poison);
 	else
 		submit(lane, &t, &from, &to);
@@ -226,48 +236,123 @@ static void let_go(struct lane *lane)
 
 /* --- time --- */
 
+/* Rows to be bounced; told of after the walk, for that may keep another message. */
 struct expiring {
 	struct custody *custody;
-	int64_t ids[EXPIRED_A_TICK];
+	struct expired {
+		int64_t id;
+		char *pair;
+		struct stanza *stanza; /* NULL: it cannot be read */
+		char *trouble;
+		enum spool_hop hop;
+		enum spool_origin origin;
+		bool quarantined;
+	} rows[EXPIRED_A_TICK];
 	size_t count;
 };
 
-static bool bounce_row(void *ctx, const struct spool_message *m)
+static bool take_expired(void *ctx, const struct spool_message *m)
 {
 	struct expiring *x = ctx;
-	struct custody *c = x->custody;
-	struct outcome outcome = { .condition = COND_REMOTE_SERVER_TIMEOUT,
-				   .text = m->trouble[0] != '\0' ? m->trouble
-								 : "the message waited too long" };
-	struct lane *lane = custody_find(c, m->pair);
-	struct stanza *stanza;
+	struct lane *lane = custody_find(x->custody, m->pair);
+	struct expired *row;
+
+	if ((lane != NULL && lane->busy && lane->id == m->id) || find_told(x->custody, m->id) != NULL)
+		return true; /* its outcome comes, or came */
+	row = &x->rows[x->count++];
+	*row = (struct expired){
+		.id = m->id,
+		.pair = xstrdup(m->pair),
+		.trouble = xstrdup(m->trouble[0] != '\0' ? m->trouble : "the message waited too long"),
+		.hop = m->hop,
+		.origin = m->origin,
+		.quarantined = m->quarantined,
+	};
+	if (stanza_parse(m->stanza, m->size, &row->stanza) != OK)
+		row->stanza = NULL;
+	return true;
+}
+
+static void tell_sender(struct custody *c, const struct expired *row)
+{
+	const struct outcome outcome = { .condition = COND_REMOTE_SERVER_TIMEOUT, .text = row->trouble };
 	struct jid from, to;
 
-	if (lane != NULL && lane->busy && lane->id == m->id)
-		return true; /* its outcome comes */
-	x->ids[x->count++] = m->id;
-	if (lane != NULL && !m->quarantined)
-		lane_lost(lane);
-	if (stanza_parse(m->stanza, m->size, &stanza) != OK)
-		return true;
-	if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
-		c->setup.bounce(c->setup.ctx, &(struct custody_item){ stanza, &from, &to, m->hop, m->origin },
+	if (row->stanza != NULL && jid_parse(row->stanza->from, &from) == OK &&
+	    jid_parse(row->stanza->to, &to) == OK)
+		c->setup.bounce(c->setup.ctx,
+				&(struct custody_item){ row->stanza, &from, &to, row->hop, row->origin },
 				&outcome);
-	stanza_unref(stanza);
-	return true;
+}
+
+static void on_told_removed(void *ctx, enum err e)
+{
+	struct told *t = ctx;
+	struct lane *lane;
+
+	t->removed = false;
+	if (e != OK)
+		return; /* the next tick tries again */
+	lane = t->pair != NULL ? custody_find(t->custody, t->pair) : NULL;
+	HASH_DEL(t->custody->told, t);
+	if (lane != NULL) {
+		lane_lost(lane);
+		lane_check(lane);
+	}
+	free(t->pair);
+	free(t);
+}
+
+static void remove_told(struct told *t)
+{
+	struct custody *c = t->custody;
+	enum err e;
+
+	if (t->removed)
+		return;
+	e = spool_remove(c->setup.spool, t->id);
+	t->removed = e == OK || e == ERR_NOT_FOUND;
+	if (t->removed)
+		state_on_commit(c->setup.state, on_told_removed, t);
+	else
+		custody_trouble(c, t->id);
+}
+
+/* First its sender knows, then it leaves: a crash between the two tells him twice, and loses nothing. */
+static void bounce_taken(struct expiring *x)
+{
+	struct custody *c = x->custody;
+
+	for (size_t i = 0; i < x->count; i++) {
+		struct expired *row = &x->rows[i];
+		struct told *t = xcalloc(1, sizeof(*t));
+
+		*t = (struct told){ .custody = c, .id = row->id };
+		if (row->quarantined)
+			free(row->pair); /* it is in no lane */
+		else
+			t->pair = row->pair;
+		HASH_ADD(hh, c->told, id, sizeof(t->id), t);
+		c->bounced++;
+		tell_sender(c, row);
+		remove_told(t);
+		stanza_unref(row->stanza);
+		free(row->trouble);
+	}
 }
 
 static void expire(struct custody *c)
 {
 	struct expiring x = { .custody = c };
+	struct told *t, *next;
 
-	if (spool_each_expired(c->setup.spool, (int64_t)time(NULL), EXPIRED_A_TICK, bounce_row, &x) != OK)
+	HASH_ITER (hh, c->told, t, next)
+		remove_told(t);
+	if (HASH_COUNT(c->told) >= EXPIRED_A_TICK)
+		return;
+	if (spool_each_expired(c->setup.spool, (int64_t)time(NULL), EXPIRED_A_TICK, take_expired, &x) != OK)
 		custody_trouble(c, 0);
-	for (size_t i = 0; i < x.count; i++) {
-		c->bounced++;
-		if (spool_remove(c->setup.spool, x.ids[i]) != OK)
-			custody_trouble(c, x.ids[i]);
-	}
+	bounce_taken(&x);
 }
 
 static bool may_go(const struct lane *lane, int64_t now)
@@ -324,17 +409,15 @@ void custody_wake(struct custody *c, const char *user)
 enum err custody_bounce(struct custody *c, int64_t id)
 {
 	struct expiring x = { .custody = c };
-	enum err e;
+	enum err e = spool_get(c->setup.spool, id, take_expired, &x);
 
-	c->walking = true;
-	e = spool_get(c->setup.spool, id, bounce_row, &x);
-	custody_sweep(c);
 	if (e != OK)
 		return e;
 	if (x.count == 0)
 		return ERR_BUSY;
-	c->bounced++;
-	return spool_remove(c->setup.spool, id);
+	bounce_taken(&x);
+	custody_arm(c, CUSTODY_TICK_MS);
+	return OK;
 }
 
 enum err custody_erase(struct custody *c, const char *user, int64_t *count)

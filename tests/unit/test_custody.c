@@ -428,6 +428,43 @@ static void test_expiry(void **state)
 	assert_null(g->custody->lanes);
 }
 
+/* The disk does not take it that they leave: their sender is told once, and they do not go on. */
+static void test_failed_commit_of_a_bounce(void **state)
+{
+	struct game *g = *state;
+
+	g->config.spool.keep_ms = 0;
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	for (int i = 0; i < 3; i++) {
+		custody_wake(g->custody, NULL);
+		custody_tick(g->custody);
+		g->side[0] = SPOOL_NEW_POOL;
+		assert_int_equal(state_wrote(g->files->state, ERR_IO), ERR_IO);
+		state_commit(g->files->state);
+		assert_int_equal(waiting(g), 1);
+	}
+	turn(g);
+	assert_int_equal(waiting(g), 0);
+	assert_int_equal(g->bounced, 1);
+	assert_null(g->custody->lanes);
+	assert_null(g->custody->told);
+}
+
+/* What could not be written down was not kept. */
+static void test_failed_commit_of_a_message(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	assert_int_equal(state_wrote(g->files->state, ERR_IO), ERR_IO);
+	state_commit(g->files->state);
+	assert_int_equal(g->refused, 1);
+	assert_null(g->custody->lanes);
+}
+
 static void test_erase(void **state)
 {
 	struct game *g = *state;
@@ -532,6 +569,8 @@ int main(void)
 		GAME_TEST(test_poison),
 		GAME_TEST(test_failed_commit_of_a_removal),
 		GAME_TEST(test_expiry),
+		GAME_TEST(test_failed_commit_of_a_bounce),
+		GAME_TEST(test_failed_commit_of_a_message),
 		GAME_TEST(test_erase),
 		cmocka_unit_test(test_kinds),
 		GAME_TEST(test_chance),

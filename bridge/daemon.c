@@ -86,6 +86,16 @@ static enum err open_state(struct daemon *d, const char **why)
 	return OK;
 }
 
+static const char *explain_spool(const struct daemon *d)
+{
+	static char words[1024];
+
+	snprintf(words, sizeof(words),
+		 "%s: %s: restore it from a copy, or save what is left with: sqlite3 FILE .recover",
+		 d->config->state, spool_error(d->spool));
+	return words;
+}
+
 static enum err open_custody(struct daemon *d, const char **why)
 {
 	const struct config *c = d->config;
@@ -105,7 +115,7 @@ static enum err open_custody(struct daemon *d, const char **why)
 	setup.ctx = d->router;
 	e = custody_create(&setup, &d->custody);
 	if (e != OK)
-		*why = "the spool cannot be read; restore the state file from a copy";
+		*why = explain_spool(d);
 	else
 		router_set_custody(d->router, d->custody);
 	return e;
@@ -280,10 +290,21 @@ static enum err open_edges(struct daemon *d, const char **why)
 	return s2s_create(&setup, &d->s2s, why);
 }
 
+/* The loop does not stand still for a lock: who could not look something up says so, or tries again. */
+static enum err open_registry(struct daemon *d, const char **why)
+{
+	enum { WAIT_MS = 100 };
+	enum err e = db_open(d->config->registry, &d->db, why);
+
+	if (e == OK)
+		db_set_wait(d->db, WAIT_MS);
+	return e;
+}
+
 static enum err create_all(struct daemon *d, const char **why)
 {
 	const struct config *c = d->config;
-	enum err e = db_open(c->registry, &d->db, why);
+	enum err e = open_registry(d, why);
 
 	if (e == OK)
 		e = open_state(d, why);

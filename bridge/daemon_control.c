@@ -24,12 +24,12 @@
 static json_t *state_status(const struct daemon *d)
 {
 	struct ledger_counts counts = { 0 };
+	enum err e = ledger_count(d->ledger, &counts);
+	const char *trouble = e == OK ? state_trouble(d->state) : db_error(state_db(d->state));
 
-	/* A file that fails is in the log. */
-	if (ledger_count(d->ledger, &counts) != OK)
-		return json_null();
-	return json_pack("{s:s, s:I, s:I}", "path", d->config->state, "subscriptions",
-			 (json_int_t)counts.subscriptions, "dialogs", (json_int_t)counts.dialogs);
+	return json_pack("{s:s, s:I, s:I, s:b, s:s}", "path", d->config->state, "subscriptions",
+			 (json_int_t)counts.subscriptions, "dialogs", (json_int_t)counts.dialogs, "writable",
+			 trouble[0] == '\0', "trouble", trouble);
 }
 
 static json_t *listeners(const struct daemon *d)

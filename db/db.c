@@ -22,6 +22,11 @@ void db_close(struct db *db)
 	free(db);
 }
 
+void db_set_wait(struct db *db, int ms)
+{
+	sqlite3_busy_timeout(db->handle, ms);
+}
+
 const char *db_error(const struct db *db)
 {
 	return db->error;

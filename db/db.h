@@ -23,6 +23,12 @@ struct db;
 MUST_CHECK enum err db_open(const char *path, struct db **out, const char **why);
 void db_close(struct db *db); /* NULL is allowed */
 
+/*
+ * How long a lock of another program is waited for; 5 s from db_open(). Whoever must not stand still for so
+ * long sets less.
+ */
+void db_set_wait(struct db *db, int ms);
+
 /* The words for the last failure on this connection. */
 const char *db_error(const struct db *db);
 

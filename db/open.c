@@ -1,6 +1,6 @@
 /*
- * open.c - opening a database file of ours: its settings, who else may have it
- * open, and the words for one that cannot be used.
+ * open.c - opening a database file of ours: its settings, and who else may have
+ * it open. The words for one that cannot be used are open_words.c's.
  *
  * The tables are made by migrate.c. A new file is readable by its owner only, and
  * SQLite gives the files beside it (-wal, -shm) the same mode. Made by root it
@@ -13,7 +13,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,98 +25,57 @@
 #define BUSY_MS      5000
 #define BUSY_STEP_MS 10
 
-static char words[2048];
-
-static enum err explain(enum err e, const char **why, const char *path, const char *what, const char *mend)
+/* A file system that cannot do it (EINVAL) has nothing to do. */
+static int sync_folder(const char *path)
 {
-	snprintf(words, sizeof(words), "%s: %s: %s", path, what, mend);
-	*why = words;
-	return e;
+	char folder[4096];
+	int fd, error = 0;
+
+	db_folder_of(path, folder, sizeof(folder));
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno;
+	if (fsync(fd) < 0 && errno != EINVAL)
+		error = errno;
+	close(fd);
+	return error;
 }
 
-static void folder_of(const char *path, char *out, size_t size)
+/* Root's file becomes that of the folder's owner. */
+static int hand_over(int fd, const char *path)
 {
-	char copy[4096];
+	char folder[4096];
+	struct stat st;
 
-	if (!str_copy(copy, sizeof(copy), path) || !str_copy(out, size, dirname(copy)))
-		snprintf(out, size, "its folder");
+	db_folder_of(path, folder, sizeof(folder));
+	return stat(folder, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) < 0 ? errno : 0;
 }
 
-/* The system refused to make, reach or write the file. */
-static enum err explain_system(const struct db_kind *kind, int error, const char **why, const char *path)
+/* What an earlier try left that ended before it had handed it over. */
+static bool is_unfinished(const char *path)
 {
-	char folder[1024], mend[1200];
+	struct stat st;
 
-	folder_of(path, folder, sizeof(folder));
-	switch (error) {
-	case ENOENT:
-	case ENOTDIR:
-		snprintf(mend, sizeof(mend), "make the folder %s, or correct '%s' in the configuration file",
-			 folder, kind->option);
-		break;
-	case EACCES:
-	case EPERM:
-		snprintf(mend, sizeof(mend),
-			 "run as the owner of the file and of the folder %s, or as root (sudo)", folder);
-		break;
-	case EROFS:
-		snprintf(mend, sizeof(mend), "the %s must be on a file system that can be written",
-			 kind->name);
-		break;
-	case EISDIR:
-		snprintf(mend, sizeof(mend), "'%s' in the configuration file must name a file", kind->option);
-		break;
-	default:
-		snprintf(mend, sizeof(mend), "see to the file system of %s", folder);
-	}
-	return explain(ERR_IO, why, path, strerror(error), mend);
-}
-
-/* SQLite could not use the file. */
-static enum err explain_database(struct db *db, enum err e, const char **why, const char *path)
-{
-	const char *mend = "see to the disk, then try again";
-	char correct[160];
-
-	snprintf(correct, sizeof(correct), "correct '%s' in the configuration file", db->kind->option);
-	switch (db->code & 0xff) {
-	case SQLITE_NOTADB:
-		strcat(correct, ", or restore the file from a copy");
-		mend = correct;
-		break;
-	case SQLITE_CORRUPT:
-		mend = "restore it from a copy, or save what is left with: sqlite3 FILE .recover";
-		break;
-	case SQLITE_READONLY:
-		mend = "run as the owner of the file, or as root (sudo)";
-		break;
-	}
-	if (e == ERR_REFUSED)
-		mend = correct;
-	if (e == ERR_VERSION && db->version > db->kind->schema->count)
-		mend = "use the newer poolbridge that wrote it, or restore a copy from before its upgrade";
-	else if (e == ERR_VERSION)
-		mend = "start the poolbridge of this version once, which brings it up to date";
-	if (e == ERR_BUSY)
-		mend = "another program keeps it locked: end that program's transaction, then try again";
-	return explain(e == ERR_VERSION || e == ERR_BUSY || e == ERR_NOT_FOUND ? e : ERR_IO, why, path,
-		       db_error(db), mend);
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
 }
 
 static int make_file(const char *path)
 {
-	char folder[4096];
-	struct stat st;
+	const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC;
+	int fd = open(path, flags | O_CREAT | O_EXCL, S_IRUSR | S_IWUSR);
+	bool made = fd >= 0;
 	int error = 0;
-	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
 
+	if (fd < 0 && errno != EEXIST)
+		return errno;
+	if (fd < 0 && geteuid() == 0 && is_unfinished(path))
+		fd = open(path, flags);
 	if (fd < 0)
-		return errno == EEXIST ? 0 : errno;
-	folder_of(path, folder, sizeof(folder));
-	if (geteuid() == 0 && stat(folder, &st) == 0 && fchown(fd, st.st_uid, st.st_gid) < 0)
-		error = errno;
+		return 0; /* it is there; check_access() has the words */
+	if (geteuid() == 0)
+		error = hand_over(fd, path);
 	close(fd);
-	return error;
+	return error == 0 && made ? sync_folder(path) : error;
 }
 
 /* SQLite writes beside the file as well, so the folder must be writable. */
@@ -130,7 +88,7 @@ static int check_access(const char *path)
 		return errno;
 	if (S_ISDIR(st.st_mode))
 		return EISDIR;
-	folder_of(path, folder, sizeof(folder));
+	db_folder_of(path, folder, sizeof(folder));
 	return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0 ||
 			       faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0
 		       ? errno
@@ -176,10 +134,10 @@ static enum err lock_out_others(const char *path, int *lock, const char **why)
 
 	*lock = fd;
 	if (error == EWOULDBLOCK)
-		return explain(ERR_BUSY, why, path, "another poolbridge is running on it",
-			       "stop that one first, or give each its own files");
+		return db_explain(ERR_BUSY, why, path, "another poolbridge is running on it",
+				  "stop that one first, or give each its own files");
 	if (error != 0)
-		return explain(ERR_IO, why, path, strerror(error), "it must be on a local file system");
+		return db_explain(ERR_IO, why, path, strerror(error), "it must be on a local file system");
 	return OK;
 }
 
@@ -196,14 +154,43 @@ static void harden(struct db *db)
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
 }
 
-static enum err settle(struct db *db)
+/* A damaged file is left as it is: what is written into it would make it worse. */
+static enum err check_pages(struct db *db)
 {
+	struct statement *st = statement_open(db, "PRAGMA quick_check(1)");
+	char found[200] = "";
 	enum err e;
 
-	harden(db);
-	e = migrate_check(db);
-	if (e == OK)
-		e = use_wal(db);
+	if (statement_step(st) && strcmp(statement_text(st, 0), "ok") != 0)
+		snprintf(found, sizeof(found), "%s", statement_text(st, 0));
+	e = statement_close(st);
+	if (e != OK || found[0] == '\0')
+		return e;
+	for (char *c = found; (c = strchr(c, '\n')) != NULL;)
+		*c = ' ';
+	snprintf(db->error, sizeof(db->error), "is damaged: %s", found);
+	db->code = SQLITE_CORRUPT;
+	return ERR_IO;
+}
+
+/*
+ * What the log beside the file (-wal) holds is read from the kernel's memory, and need not be on disk: the
+ * last process may have ended because its fsync failed. So it is written to the file anew, and that is synced,
+ * before anything is built on it. A reader may keep the log from being emptied (busy), not from being copied.
+ */
+static enum err empty_log(struct db *db)
+{
+	int rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	return (rc & 0xff) == SQLITE_BUSY ? OK : db_result(db, rc);
+}
+
+static enum err configure(struct db *db)
+{
+	enum err e = use_wal(db);
+
 	if (e == OK)
 		e = db_execute(
 			db,
@@ -212,9 +199,22 @@ static enum err settle(struct db *db)
 			"PRAGMA secure_delete = ON;"
 			"PRAGMA cache_size = -131072;" /* KiB, at most: a load of a million users spills to disk with less */
 			"PRAGMA journal_size_limit = 67108864;");
-	if (e == OK)
-		e = migrate(db);
 	return e;
+}
+
+static enum err settle(struct db *db, enum db_mode mode)
+{
+	enum err e;
+
+	harden(db);
+	e = migrate_check(db);
+	if (e == OK && mode == DB_SOLE)
+		e = check_pages(db);
+	if (e == OK)
+		e = configure(db);
+	if (e == OK && mode == DB_SOLE)
+		e = empty_log(db);
+	return e == OK ? migrate(db) : e;
 }
 
 /* A reader cannot bring the file up to date. */
@@ -238,6 +238,21 @@ static enum err connect_to(struct db *db, const char *path, int access)
 					     access | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL));
 }
 
+static enum err connect_and_settle(struct db *db, const char *path, enum db_mode mode, const char **why)
+{
+	int access = mode == DB_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	enum err e = connect_to(db, path, access);
+	int error;
+
+	if (e == OK)
+		e = mode == DB_READER ? settle_reader(db) : settle(db, mode);
+	if (e != OK)
+		return db_explain_database(db, e, why, path);
+	/* The name of its log, which SQLite has just made: it does not look whether this sync fails. */
+	error = mode == DB_SOLE ? sync_folder(path) : 0;
+	return error != 0 ? db_explain_system(db->kind, error, why, path) : OK;
+}
+
 enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *path, struct db **out,
 		    const char **why)
 {
@@ -248,24 +263,18 @@ enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *p
 	if (error == 0)
 		error = check_access(path);
 	if (error == ENOENT && mode == DB_READER)
-		return explain(ERR_NOT_FOUND, why, path, strerror(error),
-			       "the daemon makes it at its first start");
+		return db_explain(ERR_NOT_FOUND, why, path, strerror(error),
+				  "the daemon makes it at its first start");
 	if (error != 0)
-		return explain_system(kind, error, why, path);
+		return db_explain_system(kind, error, why, path);
 
 	db = xcalloc(1, sizeof(*db));
 	db->kind = kind;
 	db->lock = -1;
 	if (mode == DB_SOLE)
 		e = lock_out_others(path, &db->lock, why);
-	if (e != OK)
-		goto done;
-	e = connect_to(db, path, mode == DB_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
 	if (e == OK)
-		e = mode == DB_READER ? settle_reader(db) : settle(db);
-	if (e != OK)
-		e = explain_database(db, e, why, path);
-done:
+		e = connect_and_settle(db, path, mode, why);
 	if (e == OK)
 		*out = db;
 	else

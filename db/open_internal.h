@@ -16,4 +16,12 @@ enum db_mode {
 MUST_CHECK enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *path,
 			       struct db **out, const char **why);
 
+/* open_words.c. Each fills *why with a static buffer and returns the error: the one given, or its class. */
+enum err db_explain(enum err e, const char **why, const char *path, const char *what, const char *mend);
+/* The system refused to make, reach or write the file. */
+enum err db_explain_system(const struct db_kind *kind, int error, const char **why, const char *path);
+/* SQLite could not use the file. */
+enum err db_explain_database(struct db *db, enum err e, const char **why, const char *path);
+void db_folder_of(const char *path, char *out, size_t size);
+
 #endif

@@ -31,6 +31,8 @@ void state_close(struct state *s); /* NULL is allowed */
 
 /* For the modules that have tables in the file. */
 struct db *state_db(struct state *s);
+/* Why nothing can be written now, as of the last turn that tried; "": it can. */
+const char *state_trouble(const struct state *s);
 
 /*
  * Before every write; begins the turn's transaction when it has none. Once
@@ -54,8 +56,8 @@ void state_forget(struct state *s, const void *ctx);
 
 /*
  * Commit, then tell. True when somebody was told: what he began may need another
- * turn soon. A failed commit is logged; a failed fsync ends the process, because nobody knows then
- * what is on disk.
+ * turn soon. A failed commit is logged, and so is the first one that succeeds again; a failed fsync
+ * ends the process, because nobody knows then what is on disk.
  */
 bool state_commit(struct state *s);
 #endif

@@ -1,0 +1,99 @@
+/*
+ * open_words.c - why a database file cannot be used, and how that is mended, in
+ * the words that the administrator reads.
+ *
+ * Every sentence names the file. The buffer is static: the next one overwrites it.
+ */
+#include "db/open_internal.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "db/statement.h"
+
+static char words[2048];
+
+enum err db_explain(enum err e, const char **why, const char *path, const char *what, const char *mend)
+{
+	snprintf(words, sizeof(words), "%s: %s: %s", path, what, mend);
+	*why = words;
+	return e;
+}
+
+void db_folder_of(const char *path, char *out, size_t size)
+{
+	char copy[4096];
+
+	if (!str_copy(copy, sizeof(copy), path) || !str_copy(out, size, dirname(copy)))
+		snprintf(out, size, "its folder");
+}
+
+enum err db_explain_system(const struct db_kind *kind, int error, const char **why, const char *path)
+{
+	char folder[1024], mend[1200];
+
+	db_folder_of(path, folder, sizeof(folder));
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+		snprintf(mend, sizeof(mend), "make the folder %s, or correct '%s' in the configuration file",
+			 folder, kind->option);
+		break;
+	case EACCES:
+	case EPERM:
+		snprintf(mend, sizeof(mend),
+			 "run as the owner of the file and of the folder %s, or as root (sudo)", folder);
+		break;
+	case EROFS:
+		snprintf(mend, sizeof(mend), "the %s must be on a file system that can be written",
+			 kind->name);
+		break;
+	case EISDIR:
+		snprintf(mend, sizeof(mend), "'%s' in the configuration file must name a file", kind->option);
+		break;
+	case ENOSPC:
+	case EDQUOT:
+		snprintf(mend, sizeof(mend), "make room on the file system of %s, then try again", folder);
+		break;
+	default:
+		snprintf(mend, sizeof(mend), "see to the file system of %s", folder);
+	}
+	return db_explain(ERR_IO, why, path, strerror(error), mend);
+}
+
+enum err db_explain_database(struct db *db, enum err e, const char **why, const char *path)
+{
+	const char *mend = "see to the disk, then try again";
+	char correct[160], room[1200], folder[1024];
+
+	db_folder_of(path, folder, sizeof(folder));
+	snprintf(room, sizeof(room), "make room on the file system of %s, then try again", folder);
+	snprintf(correct, sizeof(correct), "correct '%s' in the configuration file", db->kind->option);
+	switch (db->code & 0xff) {
+	case SQLITE_NOTADB:
+		strcat(correct, ", or restore the file from a copy");
+		mend = correct;
+		break;
+	case SQLITE_CORRUPT:
+		mend = "restore it from a copy, or save what is left with: sqlite3 FILE .recover";
+		break;
+	case SQLITE_FULL:
+		mend = room;
+		break;
+	case SQLITE_READONLY:
+		mend = "run as the owner of the file, or as root (sudo)";
+		break;
+	}
+	if (e == ERR_REFUSED)
+		mend = correct;
+	if (e == ERR_VERSION && db->version > db->kind->schema->count)
+		mend = "use the newer poolbridge that wrote it, or restore a copy from before its upgrade";
+	else if (e == ERR_VERSION)
+		mend = "start the poolbridge of this version once, which brings it up to date";
+	if (e == ERR_BUSY)
+		mend = "another program keeps it locked: end that program's transaction, then try again";
+	return db_explain(e == ERR_VERSION || e == ERR_BUSY || e == ERR_NOT_FOUND ? e : ERR_IO, why, path,
+			  db_error(db), mend);
+}

@@ -25,6 +25,7 @@
 #include "bridge/ctl/control.h"
 #include "bridge/daemon_internal.h"
 #include "bridge/gateway/gateway.h"
+#include "bridge/route/changes.h"
 #include "bridge/route/ledger_tap.h"
 #include "bridge/route/router.h"
 #include "bridge/sip/tls.h"
@@ -121,6 +122,28 @@ static enum err open_custody(struct daemon *d, const char **why)
 	return e;
 }
 
+/* --- the registry --- */
+
+/* What was held for a user goes on, after all that the others have to end or to begin for him. */
+static void on_changed(void *ctx, const char *user)
+{
+	struct daemon *d = ctx;
+
+	custody_wake(d->custody, user);
+}
+
+static enum err open_changes(struct daemon *d, const char **why)
+{
+	const struct changes_setup setup = { d->loop, d->db, d->config->spool.move_ms };
+	enum err e = changes_create(&setup, &d->changes);
+
+	if (e == OK)
+		changes_subscribe(d->changes, on_changed, d);
+	else
+		*why = db_error(d->db);
+	return e;
+}
+
 /* --- systemd --- */
 
 /* Whether standard error is the journal itself (systemd.exec(5), JOURNAL_STREAM). */
@@ -189,6 +212,7 @@ static void on_stop_signal(void *ctx, int signo)
 	d->stopping = true;
 	log_event(LOG_NOTICE, "stopping", NULL, "signal=%s", sigabbrev_np(signo));
 	sd_notify(0, "STOPPING=1");
+	changes_stop(d->changes);
 	custody_stop(d->custody);
 	gateway_stop(d->gateway, on_gateway_stopped, d);
 }
@@ -336,6 +360,8 @@ static enum err create_all(struct daemon *d, const char **why)
 						    .ledger = d->ledger },
 			   &d->gateway, why);
 	if (e == OK)
+		e = open_changes(d, why);
+	if (e == OK)
 		e = daemon_open_control(d, why);
 	return e;
 }
@@ -351,6 +377,7 @@ static void destroy_all(struct daemon *d)
 	loop_timer_destroy(d->watchdog);
 	loop_timer_destroy(d->another_turn);
 	control_destroy(d->control);
+	changes_destroy(d->changes);
 	if (d->custody != NULL)
 		custody_end(d->custody);
 	if (d->gateway != NULL)

@@ -14,6 +14,7 @@
 
 #include "bridge/ctl/control.h"
 #include "bridge/gateway/gateway.h"
+#include "bridge/route/changes.h"
 #include "bridge/route/custody.h"
 #include "bridge/route/router.h"
 #include "bridge/xmpp/s2s.h"
@@ -56,6 +57,7 @@ static void status(void *ctx, const json_t *request, struct control_reply *reply
 	json_object_set_new(o, "listeners", listeners(d));
 	json_object_set_new(o, "links", s2s_links(d->s2s));
 	json_object_set_new(o, "spool", custody_status(d->custody));
+	json_object_set_new(o, "moves", changes_status(d->changes));
 	json_object_set_new(o, "state", state_status(d));
 	json_object_set_new(o, "router", router_status(d->router));
 	json_object_set_new(o, "gateway", gateway_status(d->gateway));

@@ -16,6 +16,7 @@ struct daemon {
 	struct ledger *ledger;
 	struct spool *spool;
 	struct custody *custody;
+	struct changes *changes;
 	struct ledger_tap *tap;
 	struct loop *loop;
 	struct loop_timer *another_turn; /* for what was begun after a commit */

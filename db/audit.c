@@ -47,6 +47,20 @@ enum err audit_each(struct db *db, const struct audit_filter *filter,
 	return statement_close(st);
 }
 
+enum err audit_last(struct db *db, int64_t *out)
+{
+	struct statement *st = statement_open(db, "SELECT coalesce(max(id), 0) FROM audit");
+	int64_t id = 0;
+	enum err e;
+
+	if (statement_step(st))
+		id = statement_int(st, 0);
+	e = statement_close(st);
+	if (e == OK)
+		*out = id;
+	return e;
+}
+
 /* What an undoing needs to know; the strings are owned. */
 struct undoing {
 	int64_t id;

@@ -28,6 +28,9 @@ struct audit_filter {
 MUST_CHECK enum err audit_each(struct db *db, const struct audit_filter *filter,
 			       bool (*fn)(void *ctx, const struct audit_entry *e), void *ctx);
 
+/* The number of the newest entry; 0: none. */
+MUST_CHECK enum err audit_last(struct db *db, int64_t *out);
+
 /*
  * Put the row back to what it was before entry id (inside a transaction; the
  * undoing is audited too). ERR_NOT_FOUND: no such entry. ERR_CONFLICT: the row

@@ -104,6 +104,7 @@ struct config {
 	/* spool: messages that wait */
 	struct {
 		int64_t keep_ms; /* how long one may wait */
+		int64_t move_ms; /* how long a user may be marked moving */
 		int64_t messages_per_user, bytes_per_user;
 		int64_t messages_per_hop, bytes_per_hop;
 		int64_t messages, bytes;

@@ -21,9 +21,10 @@ struct changes_setup {
 	int64_t move_limit_ms; /* a user is "moving" for so long at most; then he is marked as he was before */
 };
 
-/* Users who are being moved already are found, too. */
+/* What was changed before is not told of. ERR_IO: the registry cannot be read. */
 MUST_CHECK enum err changes_create(const struct changes_setup *setup, struct changes **out);
 void changes_destroy(struct changes *c); /* NULL is allowed */
+void changes_stop(struct changes *c);    /* nobody is called any more, no move is ended */
 
 /*
  * fn is called from the loop after a change that may have changed decisions: of this
@@ -33,6 +34,10 @@ void changes_destroy(struct changes *c); /* NULL is allowed */
 typedef void changed_fn(void *ctx, const char *user);
 void changes_subscribe(struct changes *c, changed_fn *fn, void *ctx);
 
-json_t *changes_status(const struct changes *c); /* {"moving", "overdue", ...}; the caller owns it */
+/*
+ * {"moving", "overdue", "ended"}: users, those whose time is over and who cannot be marked yet, and
+ * those marked as they were before since the start. The caller owns it.
+ */
+json_t *changes_status(const struct changes *c);
 
 #endif

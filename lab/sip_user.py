@@ -177,6 +177,11 @@ class SipUser:
         """Send a MESSAGE and return the final response."""
         return self.start_send(to, body, **options).result(TRANSACTION + 5)
 
+    def ask(self, method, to):
+        """Send a request without a body and return the final response; by TCP, where nothing comes again."""
+        sip = self._request(method, "sip:" + to, "sip:" + to, [("contact", f"<sip:{self.host};transport=tcp>")])
+        return self._loop.call(self._exchange(sip), TRANSACTION + 5)
+
     def wait_message(self, body, timeout=15):
         return self.inbox.wait(lambda r: r.method == "MESSAGE" and r.body == body, timeout)
 

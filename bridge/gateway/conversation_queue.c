@@ -217,7 +217,7 @@ void gateway_fail_sent(struct gateway *g)
 size_t gateway_under_way(const struct gateway *g)
 {
 	struct conversation *c, *next;
-	size_t count = 0;
+	size_t count = g->letting_count;
 
 	HASH_ITER (hh, g->conversations, c, next)
 		count += c->request != NULL;

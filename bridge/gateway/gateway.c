@@ -16,6 +16,7 @@
 
 #include "bridge/gateway/conversation.h"
 #include "bridge/gateway/gateway_route.h"
+#include "bridge/gateway/hold.h"
 #include "bridge/gateway/presence.h"
 #include "bridge/gateway/session.h"
 #include "bridge/xmpp/dialback.h"
@@ -165,6 +166,7 @@ enum err gateway_create(const struct gateway_setup *setup, struct gateway **out,
 		return e;
 	}
 	router_set_gateway(g->router, take, g);
+	hold_begin(g);
 	*out = g;
 	return OK;
 }
@@ -209,6 +211,7 @@ static void on_stop_timer(void *ctx)
 	struct gateway *g = ctx;
 
 	gateway_fail_sent(g);
+	hold_end(g);
 	gateway_check_stopped(g);
 }
 
@@ -228,6 +231,7 @@ void gateway_abort(struct gateway *g)
 	g->stop_timer = NULL;
 	close_gateway(g);
 	gateway_fail_sent(g);
+	hold_end(g);
 }
 
 void gateway_destroy(struct gateway *g)
@@ -236,6 +240,7 @@ void gateway_destroy(struct gateway *g)
 		return;
 	gateway_abort(g);
 	router_set_gateway(g->router, NULL, NULL);
+	colleagues_set_egress(router_colleagues(g->router), NULL);
 	gateway_abandon_receiving(g);
 	while (g->by_use != NULL)
 		conversation_free(g->by_use);

@@ -6,6 +6,8 @@
  * XMPP user (inbound.c), typing and notifications to the conversation, other
  * types get 415. Nothing is fatal.
  */
+#include "bridge/gateway/gateway_route.h"
+#include "bridge/gateway/hold.h"
 #include "bridge/gateway/inbound.h"
 #include "bridge/gateway/presence.h"
 #include "bridge/gateway/session.h"
@@ -119,7 +121,9 @@ void gateway_receive(void *ctx, const struct sip_request *r)
 {
 	struct gateway *g = ctx;
 
-	if (r->to_tag == NULL)
+	if (r->way != WAY_GATEWAY)
+		hold_take(g, r);
+	else if (r->to_tag == NULL)
 		take_request(g, r);
 	else if (!session_take(g, r) && !presence_take(g->presence, r))
 		sip_answer(r->transaction, 481, NULL, NULL);

@@ -45,7 +45,9 @@ struct gateway {
 	size_t queued;               /* XMPP -> SIP, those under way too */
 	struct window window[POOLS]; /* a silent pool must not hold up the other */
 	enum pool_mode works[POOLS]; /* what its users took last; POOL_AUTO: not known */
-	struct inbound *inbound;     /* SIP -> XMPP: what waits to be delivered, by stanza id */
+	struct letting *letting;     /* SIP -> SIP: what has been let go, until its response */
+	size_t letting_count;
+	struct inbound *inbound; /* SIP -> XMPP: what waits to be delivered, by stanza id */
 	char id_prefix[ID_PREFIX_SIZE];
 	uint64_t id_counter;
 	/* Counters for status. */

@@ -7,7 +7,9 @@
  * it is carried out.
  *
  * A request without a user, as an OPTIONS that asks whether we are alive, is for
- * us. A user who is being moved has no certain place: 480 with Retry-After.
+ * us. A user who is being moved has no certain place: a MESSAGE is kept
+ * (hold.c), everything else gets 480 with Retry-After. While older messages of
+ * the same two users wait, a newer one is not relayed past them.
  *
  * Keeps nothing. Nothing is fatal.
  */
@@ -15,8 +17,7 @@
 
 #include <string.h>
 
-/* Seconds: moving a user takes minutes. */
-#define RETRY_MOVED "Retry-After: 60"
+#include "bridge/route/colleagues.h"
 
 static void refuse(const struct sip_request *r, unsigned status, const char *phrase, const char *header)
 {
@@ -53,30 +54,39 @@ static void log_relay(const struct sip_request *r, const struct jid *from, const
 		  pool_name(v->pool), log_value(v->verdict.reason));
 }
 
-/* Without a next hop to the legacy gateway's side, the router's refusal says so. */
-static bool relay(struct gateway *g, const struct sip_request *r, const struct jid *from,
-		  const struct jid *to, const struct request_verdict *v)
+static bool is_message(const struct sip_request *r)
 {
+	return strcmp(r->method, "MESSAGE") == 0;
+}
+
+/* Without a next hop to the legacy gateway's side, the router's refusal says so. */
+static int relay(struct gateway *g, const struct sip_request *r, const struct jid *from, const struct jid *to,
+		 const struct request_verdict *v)
+{
+	if (is_message(r) && colleagues_wait(router_colleagues(g->router), from, to, v->pool))
+		return WAY_BEHIND + (int)v->pool;
 	if (g->relay != NULL && config_next_hops(g->config, v->pool)->count > 0) {
 		log_relay(r, from, to, v);
 		sip_relay_forward(g->relay, r, v->pool);
-		return true;
+		return SIP_TAKEN;
 	}
 	if (v->verdict.route == ROUTE_LEGACY)
-		return false;
+		return WAY_GATEWAY;
 	refuse(r, 480, "No Way To That Pool", NULL);
-	return true;
+	return SIP_TAKEN;
 }
 
-static bool carry_out(struct gateway *g, const struct sip_request *r, const struct jid *from,
-		      const struct jid *to, const struct request_verdict *v)
+static int carry_out(struct gateway *g, const struct sip_request *r, const struct jid *from,
+		     const struct jid *to, const struct request_verdict *v)
 {
 	switch (v->route) {
 	case REQUEST_GATEWAY:
-		return false;
+		return WAY_GATEWAY;
 	case REQUEST_RELAY:
 		return relay(g, r, from, to, v);
 	case REQUEST_HOLD:
+		if (is_message(r))
+			return WAY_MOVING;
 		refuse(r, 480, "Being Moved", RETRY_MOVED);
 		break;
 	case REQUEST_REJECT:
@@ -86,17 +96,17 @@ static bool carry_out(struct gateway *g, const struct sip_request *r, const stru
 		refuse_loop(r, v);
 		break;
 	}
-	return true;
+	return SIP_TAKEN;
 }
 
-bool gateway_route(void *ctx, const struct sip_request *r)
+int gateway_route(void *ctx, const struct sip_request *r)
 {
 	struct gateway *g = ctx;
 	struct request_verdict v;
 	struct jid from, to;
 
 	if (r->to.user[0] == '\0')
-		return false;
+		return WAY_GATEWAY;
 	if (g->stopped)
 		refuse(r, 503, NULL, NULL);
 	else if (map_sip_to_jid(&r->from, &from) != OK)
@@ -107,5 +117,5 @@ bool gateway_route(void *ctx, const struct sip_request *r)
 		refuse(r, 500, "The Registry Cannot Be Read", NULL);
 	else
 		return carry_out(g, r, &from, &to, &v);
-	return true;
+	return SIP_TAKEN;
 }

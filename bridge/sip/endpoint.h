@@ -39,6 +39,7 @@ const char *sip_header(const struct sip_view *v, const char *name, unsigned inde
  */
 struct sip_request {
 	struct sip_transaction *transaction; /* NULL: ACK and BENOTIFY, which are never answered */
+	int way;                             /* what on_route said; 0: it was not asked */
 	const char *method;
 	const char *source;           /* "127.0.0.60:5060/tcp", for the log */
 	int pool;                     /* enum pool whose next hop has this source address; -1: another peer */
@@ -106,6 +107,8 @@ struct sip_send {
 
 struct sip_outgoing; /* a sent request that waits for its end */
 
+enum { SIP_TAKEN = -1 };
+
 struct sip_setup {
 	struct loop *loop;
 	struct dns *dns; /* NULL: next hops' names are looked up at the start only */
@@ -113,9 +116,10 @@ struct sip_setup {
 	/*
 	 * Asked first about every request outside a dialog that will be answered, before anything is checked
 	 * that only its receiver may ask; no more of it is set than method, source, pool, from, to, from_tag,
-	 * call_id and view. True: it was taken. May be NULL.
+	 * call_id and view. SIP_TAKEN; or a number of the caller's, with which it comes to on_request when all
+	 * is well with it. May be NULL.
 	 */
-	bool (*on_route)(void *ctx, const struct sip_request *request);
+	int (*on_route)(void *ctx, const struct sip_request *request);
 	sip_request_fn *on_request;
 	/*
 	 * A CANCEL has ended an INVITE that waits for its answer, and both have been answered (200, 487): the

@@ -172,6 +172,7 @@ struct arrival {
 	msg_t *msg;
 	struct sip_view *view;
 	enum transport transport;
+	int way; /* what on_route said */
 };
 
 /* The request as plain values, or why not. */
@@ -207,6 +208,7 @@ static void take(const struct arrival *a, nta_incoming_t *irq)
 		return;
 	}
 	ep->received++;
+	request.way = a->way;
 	request.local_tag = nta_incoming_gettag(irq);
 	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
 	ep->setup.on_request(ep->setup.ctx, &request);
@@ -241,7 +243,7 @@ static bool offer_to_relay(const struct arrival *a, nta_incoming_t *irq)
 }
 
 /* True: it has been taken, or refused. */
-static bool route(const struct arrival *a, nta_incoming_t *irq)
+static bool route(struct arrival *a, nta_incoming_t *irq)
 {
 	struct sip_endpoint *ep = a->ep;
 	const sip_t *sip = a->view->sip;
@@ -264,7 +266,8 @@ static bool route(const struct arrival *a, nta_incoming_t *irq)
 	}
 	request.pool = endpoint_pool_of(ep, msg_addr(a->msg));
 	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
-	if (ep->setup.on_route(ep->setup.ctx, &request))
+	a->way = ep->setup.on_route(ep->setup.ctx, &request);
+	if (a->way == SIP_TAKEN)
 		return true;
 	endpoint_take_transaction(request.transaction);
 	return false;
@@ -285,7 +288,7 @@ static void receive_silent(const struct arrival *a)
 	nta_msg_discard(ep->agent, a->msg);
 }
 
-static void receive(const struct arrival *a)
+static void receive(struct arrival *a)
 {
 	struct sip_endpoint *ep = a->ep;
 	const sip_t *sip = a->view->sip;

@@ -90,8 +90,9 @@ def test_moved_user(lab):
 
 
 def test_user_being_moved(lab):
+    """A call finds nobody and is to be tried again; a MESSAGE is kept (test_hold_colleagues.py)."""
     lab.bridge.ctl("user", "mark", "moving", "romeo@corp.test")
-    response = lab.tybalt.send("romeo@corp.test", "where are you")
+    response = lab.paris.ask("INVITE", "romeo@corp.test")
     assert response.status == 480
     assert int(response.header("retry-after")) > 0
     assert lab.romeo.inbox.all() == []

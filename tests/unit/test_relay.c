@@ -41,14 +41,14 @@ struct fixture {
 };
 
 /* From one pool to the other, as the decision would have it. */
-static bool on_route(void *ctx, const struct sip_request *r)
+static int on_route(void *ctx, const struct sip_request *r)
 {
 	struct fixture *f = ctx;
 
 	if (r->to.user[0] == '\0')
-		return false;
+		return 0;
 	sip_relay_forward(f->relay, r, r->pool == POOL_NEW ? POOL_LEGACY : POOL_NEW);
-	return true;
+	return SIP_TAKEN;
 }
 
 static void on_request(void *ctx, const struct sip_request *r)

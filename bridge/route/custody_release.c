@@ -22,7 +22,8 @@
 enum {
 	RELEASING_MAX = 128, /* on their way at the same time */
 	RELEASED_A_TICK = 256,
-	RETRY_MAX_MS = 60000,
+	RETRY_MAX_MS = 10000,
+	RETRY_MOVE_MS = 60000, /* a change of the mark wakes it */
 	EXPIRED_A_TICK = 100,
 	ATTEMPTS_MAX = 1000, /* of one message, before it is put aside */
 	BEGUN_MAX = 10       /* ends of the process while it was on its way, likewise */
@@ -32,12 +33,14 @@ enum {
 
 static void back_off(struct lane *lane)
 {
-	int64_t wait = lane->hop == SPOOL_MOVE ? RETRY_MAX_MS : CUSTODY_RETRY_MS;
+	int64_t wait = CUSTODY_RETRY_MS;
 
 	for (unsigned i = 0; i < lane->failures && wait < RETRY_MAX_MS; i++)
 		wait *= 2;
 	if (wait > RETRY_MAX_MS)
 		wait = RETRY_MAX_MS;
+	if (lane->hop == SPOOL_MOVE)
+		wait = RETRY_MOVE_MS;
 	lane->failures++;
 	lane->retry_at = loop_now(lane->custody->setup.loop) + wait / 2 +
 			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));

@@ -30,7 +30,9 @@ struct router {
 	struct db *db;
 	router_egress_fn *egress;
 	void *egress_ctx;
-	struct ledger_tap *tap;  /* NULL: nobody reads */
+	struct ledger_tap *tap; /* NULL: nobody reads */
+	router_presence_fn *presence;
+	void *presence_ctx;
 	struct custody *custody; /* NULL: nothing is kept */
 	struct colleagues *colleagues;
 	/* Counters for status. */
@@ -86,6 +88,12 @@ void router_set_custody(struct router *r, struct custody *custody)
 struct colleagues *router_colleagues(struct router *r)
 {
 	return r->colleagues;
+}
+
+void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
+{
+	r->presence = presence;
+	r->presence_ctx = ctx;
 }
 
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
@@ -249,20 +257,37 @@ static void note_drift(struct router *r, const struct submission *s, const struc
 		  log_value(s->stanza->from), log_value(s->stanza->to), route_name(v->route), v->reason);
 }
 
-/* Before it leaves: what the ledger makes of it is on disk when it does. */
-static void show_to_tap(struct router *r, const struct submission *s, const struct verdict *v)
+/*
+ * Before it leaves: what the ledger makes of it is on disk when it does. True: of a user who is being moved, or has
+ * been; the contact is shown it, or its end, when he may see it.
+ */
+static bool show_presence(struct router *r, const struct submission *s, const struct verdict *v)
 {
-	if (!r->tap || v->route == ROUTE_REJECT)
-		return;
-	if (s->origin == ORIGIN_LEGACY)
-		ledger_tap_outbound(r->tap, s->stanza, s->from, s->to);
-	else if (s->origin == ORIGIN_PARTNER && v->route == ROUTE_LEGACY)
+	bool moved = v->route != ROUTE_LEGACY, kept = false;
+
+	if (s->stanza->kind != STANZA_PRESENCE || v->route == ROUTE_REJECT)
+		return false;
+	if (s->origin == ORIGIN_LEGACY) {
+		kept = r->presence && r->presence(r->presence_ctx, s, v);
+		kept = (r->tap && ledger_tap_outbound(r->tap, s->stanza, s->from, s->to, moved)) || kept;
+	} else if (s->origin == ORIGIN_PARTNER && r->tap &&
+		   (!moved || (v->route == ROUTE_HOLD && stanza_has_type(s->stanza, "probe")))) {
 		ledger_tap_inbound(r->tap, s->stanza, s->from, s->to);
+	}
+	return kept;
 }
 
 static void to_s2s(struct router *r, const struct submission *s, enum edge edge, struct passage *p)
 {
 	s2s_send(r->s2s, edge, s->from->domain, s->to->domain, s->stanza, s->deadline_ms, passage_done, p);
+}
+
+static void to_legacy_gateway(struct router *r, const struct submission *s, struct passage *p)
+{
+	if (p->pass.lane || p->release)
+		s2s_try(r->s2s, EDGE_INTERNAL, s->from->domain, s->to->domain, s->stanza, passage_done, p);
+	else
+		to_s2s(r, s, EDGE_INTERNAL, p);
 }
 
 /* The answer goes the way of an error: back where the question came from. */
@@ -290,6 +315,14 @@ static bool takes_back(const struct submission *s, const struct verdict *v)
 	       stanza_has_type(s->stanza, "unavailable") && s->from->resource[0] != '\0' && v->row > 2;
 }
 
+/* Nobody is to miss it: whoever asks is answered from what is known, and what a contact says now is kept up. */
+static bool is_told_presence(const struct submission *s)
+{
+	return s->origin == ORIGIN_PARTNER && s->stanza->kind == STANZA_PRESENCE && s->to->local[0] &&
+	       (!s->stanza->type || stanza_has_type(s->stanza, "unavailable") ||
+		stanza_has_type(s->stanza, "probe"));
+}
+
 /* What a verdict means for each origin: the second table of docs/architecture.md, "The decision". */
 static void carry_out(struct router *r, const struct submission *s, const struct verdict *v,
 		      struct passage *p)
@@ -303,6 +336,8 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	} else if (v->route == ROUTE_HOLD && p->release) {
 		p->hop = SPOOL_MOVE;
 		passage_done(p, s->stanza, &(struct outcome){ .unsent = true, .text = "being moved" });
+	} else if (v->route == ROUTE_HOLD && is_told_presence(s) && r->egress) {
+		r->egress(r->egress_ctx, s->stanza, v, passage_done, p);
 	} else if (v->route == ROUTE_HOLD && s->origin == ORIGIN_PARTNER) {
 		fail(p, s->stanza, COND_RECIPIENT_UNAVAILABLE,
 		     "this user is being moved; send it again in a few minutes");
@@ -312,7 +347,7 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	} else if (s->origin == ORIGIN_POOL) {
 		to_s2s(r, s, EDGE_EXTERNAL, p);
 	} else if (v->route == ROUTE_LEGACY) {
-		to_s2s(r, s, EDGE_INTERNAL, p);
+		to_legacy_gateway(r, s, p);
 	} else if (is_for_bare_domain(s, v->route)) {
 		serve(r, s, p);
 	} else if (!r->egress) {
@@ -339,11 +374,17 @@ static void cannot_keep(struct passage *p, struct stanza *stanza)
 		     "this user is being moved; send it again in a few minutes");
 }
 
+/* By its type it is none that is kept, nor one for which others wait. */
+static bool stands_apart(const struct stanza *stanza)
+{
+	return stanza->kind != STANZA_MESSAGE || stanza_has_type(stanza, "error") ||
+	       stanza_has_type(stanza, "headline") || stanza_has_type(stanza, "groupchat");
+}
+
 /* False: it is to go on now. */
 static bool waits(struct router *r, const struct submission *s, const struct verdict *v, struct passage *p)
 {
-	if (!r->custody || s->origin != ORIGIN_PARTNER || s->stanza->kind != STANZA_MESSAGE ||
-	    v->route == ROUTE_REJECT)
+	if (!r->custody || s->origin != ORIGIN_PARTNER || stands_apart(s->stanza) || v->route == ROUTE_REJECT)
 		return false;
 	p->hop = v->route == ROUTE_HOLD ? SPOOL_MOVE : hop_of(v);
 	custody_enter(r->custody, s->from, s->to, &p->pass);
@@ -386,8 +427,9 @@ void router_submit(struct router *r, const struct submission *s)
 	log_event(LOG_DEBUG, "route", NULL, "kind=%s origin=%s from=%s to=%s route=%s row=%u",
 		  stanza_kind_name(s->stanza->kind), origin_names[s->origin], log_value(s->stanza->from),
 		  log_value(s->stanza->to), route_name(v.route), v.row);
-	show_to_tap(r, s, &v);
-	if (!waits(r, s, &v, p))
+	if (show_presence(r, s, &v))
+		passage_done(p, s->stanza, &(struct outcome){ .confirmed = true });
+	else if (!waits(r, s, &v, p))
 		carry_out(r, s, &v, p);
 }
 

@@ -152,6 +152,15 @@ void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *re
 		link_send(link_get(s2s, edge, local, remote), stanza, deadline_ms, done, ctx);
 }
 
+void s2s_try(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
+	     delivery_fn *done, void *ctx)
+{
+	if (component_serves(s2s, edge, local))
+		component_send(s2s, remote, stanza, 0, done, ctx);
+	else
+		link_try(link_get(s2s, edge, local, remote), stanza, done, ctx);
+}
+
 /* The dialback secret of the configuration is shared by several bridges; else it is this run's own, like the pings. */
 static enum err make_secrets(struct s2s *s2s)
 {

@@ -34,7 +34,7 @@ struct outcome {
 	enum condition condition; /* when not confirmed */
 	const char *text;         /* words for <text/>; static or valid during the callback */
 	const char *uri;          /* for gone and redirect: the new address; NULL, or as text */
-	bool unsent;              /* not confirmed, and nothing of it can have arrived: another try doubles nothing */
+	bool unsent; /* not confirmed, and nothing of it can have arrived: another try doubles nothing */
 };
 typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome *outcome);
 
@@ -74,6 +74,13 @@ MUST_CHECK enum err s2s_create(const struct s2s_setup *setup, struct s2s **out, 
  */
 void s2s_send(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
 	      int64_t deadline_ms, delivery_fn *done, void *ctx);
+
+/*
+ * The same for a message that is kept elsewhere when it cannot go: it comes back unsent when the
+ * peer is not reached within seconds, at the end of the turn when it was not reached just before.
+ */
+void s2s_try(struct s2s *s2s, enum edge edge, const char *local, const char *remote, struct stanza *stanza,
+	     delivery_fn *done, void *ctx);
 
 void s2s_receipt_done(struct s2s *s2s, struct receipt receipt);
 

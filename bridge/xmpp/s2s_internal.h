@@ -167,6 +167,7 @@ struct outgoing {
 	/* once it is over */
 	bool confirmed;
 	bool unsent;
+	bool trial; /* given back when it cannot be written soon */
 	enum condition condition;
 	char *text;
 	struct outgoing *prev, *next;
@@ -400,6 +401,7 @@ int64_t link_patience(const struct link *link);
 
 struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote);
 void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx);
+void link_try(struct link *link, struct stanza *stanza, delivery_fn *done, void *ctx);
 
 /* s2s_component.c */
 MUST_CHECK enum err component_open(struct s2s *s2s, const char **why);

@@ -27,6 +27,7 @@
 #define PROOF_STANZAS  256 /* this many do not wait for it */
 #define TICK_BUSY_MS   20
 #define TICK_QUIET_MS  250
+#define TRY_MS         5000
 #define DEAD_FACTOR    4 /* times confirm_ms: a peer that answered pings and is silent for so long is dead */
 
 static void on_tick(void *ctx);
@@ -195,6 +196,8 @@ static void pump(struct link *link)
 			break;
 		DL_DELETE(link->queue, o);
 		o->number = ++link->last_number;
+		if (o->trial)
+			o->deadline = s2s_now(link->s2s) + link->s2s->setup.config->s2s.queue_ms;
 		o->end = sock_offset(link->stream->sock);
 		if (!link->sent)
 			link->unproved_since = s2s_now(link->s2s);
@@ -248,16 +251,39 @@ void link_enqueue(struct link *link, struct outgoing *o)
 		link_work(link);
 }
 
-void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx)
+static struct outgoing *make_outgoing(const struct link *link, struct stanza *stanza, int64_t deadline_ms,
+				      delivery_fn *done, void *ctx)
 {
 	struct outgoing *o = xcalloc(1, sizeof(*o));
 
 	o->stanza = stanza_ref(stanza);
 	o->done = done;
 	o->ctx = ctx;
-	o->deadline =
-		s2s_now(link->s2s) + (deadline_ms ? deadline_ms : link->s2s->setup.config->s2s.queue_ms);
-	link_enqueue(link, o);
+	o->deadline = s2s_now(link->s2s) + deadline_ms;
+	return o;
+}
+
+void link_send(struct link *link, struct stanza *stanza, int64_t deadline_ms, delivery_fn *done, void *ctx)
+{
+	if (deadline_ms == 0)
+		deadline_ms = link->s2s->setup.config->s2s.queue_ms;
+	link_enqueue(link, make_outgoing(link, stanza, deadline_ms, done, ctx));
+}
+
+void link_try(struct link *link, struct stanza *stanza, delivery_fn *done, void *ctx)
+{
+	int64_t patience = link->s2s->setup.config->s2s.queue_ms;
+	struct outgoing *o = make_outgoing(link, stanza, patience < TRY_MS ? patience : TRY_MS, done, ctx);
+
+	o->trial = true;
+	if (link->state != LINK_BACKOFF) {
+		link_enqueue(link, o);
+		return;
+	}
+	link->count++;
+	link->bytes += stanza->size;
+	o->unsent = true;
+	finish(link, o, false, link->failure, link->why);
 }
 
 static void confirm_through(struct link *link, uint64_t number)

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "bridge/daemon_internal.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -92,50 +93,116 @@ static void check_partner(void *ctx, const json_t *request, struct control_reply
 		s2s_check(d->s2s, local_domain, partner_domain, on_checked, reply);
 }
 
-static json_t *counted(size_t messages)
+/* --- the spool --- */
+
+/* An answer that says what is on disk is given when it is. */
+struct answer {
+	struct daemon *daemon;
+	struct control_reply *reply;
+	json_t *document;
+	bool scrub; /* what was erased is to be in no file any more */
+};
+
+static json_t *failed(const char *why)
 {
-	return json_pack("{s:b, s:I}", "running", 1, "messages", (json_int_t)messages);
+	return json_pack("{s:s}", "failed", why);
 }
 
-static json_t *spool_failed(const struct daemon *d, enum err e)
+static void on_answer_commit(void *ctx, enum err e)
 {
-	const char *why = e == ERR_NOT_FOUND ? "no such message waits; it may have gone on meanwhile"
-			  : e == ERR_BUSY    ? "this message is on its way now; ask again in a minute"
-					     : spool_error(d->spool);
+	struct answer *a = ctx;
+	const char *why = NULL;
 
-	return json_pack("{s:b, s:s}", "running", 1, "error", why);
+	if (e != OK)
+		why = "the state file cannot be written now, and nothing is changed there: see the log";
+	else if (a->scrub && state_scrub(a->daemon->state) != OK)
+		why = "erased, but traces are left in the log beside the state file, for another program "
+		      "reads it: ask again in a minute";
+	if (why != NULL) {
+		json_decref(a->document);
+		a->document = failed(why);
+	}
+	control_reply(a->reply, a->document);
+	free(a);
 }
 
+static void answer_on_commit(struct daemon *d, struct control_reply *reply, json_t *document, bool scrub)
+{
+	struct answer *a = xcalloc(1, sizeof(*a));
+
+	*a = (struct answer){ d, reply, document, scrub };
+	state_on_commit(d->state, on_answer_commit, a);
+}
+
+static const char *spool_words(const struct daemon *d, enum err e)
+{
+	return e == ERR_NOT_FOUND ? "it does not wait any more"
+	       : e == ERR_BUSY    ? "it is on its way now: ask again in a minute"
+				  : spool_error(d->spool);
+}
+
+/* {"messages": how many it was done to, "refused": [{"id", "why"}, ...]} */
+static json_t *for_each_id(struct daemon *d, const json_t *ids,
+			   enum err (*change)(struct custody *c, int64_t id))
+{
+	json_t *refused = json_array(), *id;
+	json_int_t done = 0;
+	size_t i;
+
+	json_array_foreach((json_t *)ids, i, id)
+	{
+		enum err e = change(d->custody, json_integer_value(id));
+
+		if (e == OK)
+			done++;
+		else
+			json_array_append_new(refused,
+					      json_pack("{s:O, s:s}", "id", id, "why", spool_words(d, e)));
+	}
+	return json_pack("{s:I, s:o}", "messages", done, "refused", refused);
+}
+
+/* {"ids": [...]}, or {"user": ADDRESS} for all of his, or neither for all. */
 static void spool_retry(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	struct daemon *d = ctx;
+	const json_t *ids = json_object_get(request, "ids");
 	const char *user = json_string_value(json_object_get(request, "user"));
 
+	if (ids != NULL) {
+		answer_on_commit(d, reply, for_each_id(d, ids, custody_retry), false);
+		return;
+	}
 	custody_wake(d->custody, user);
-	control_reply(reply, counted(custody_count(d->custody, user)));
+	control_reply(reply, json_pack("{s:I, s:[]}", "messages", (json_int_t)custody_count(d->custody, user),
+				       "refused"));
 }
 
+/* {"ids": [...]} */
 static void spool_bounce(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	struct daemon *d = ctx;
-	enum err e = custody_bounce(d->custody, json_integer_value(json_object_get(request, "id")));
 
-	control_reply(reply, e == OK ? counted(1) : spool_failed(d, e));
+	answer_on_commit(d, reply, for_each_id(d, json_object_get(request, "ids"), custody_bounce), false);
 }
 
-static void spool_erase_user(void *ctx, const json_t *request, struct control_reply *reply)
+/* {"address": ADDRESS} */
+static void erase(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	struct daemon *d = ctx;
-	const char *user = json_string_value(json_object_get(request, "user"));
-	int64_t count = 0;
-	enum err e = user != NULL ? custody_erase(d->custody, user, &count) : ERR_NOT_FOUND;
+	const char *address = json_string_value(json_object_get(request, "address"));
+	int64_t messages = 0;
+	enum err e = address != NULL ? custody_erase(d->custody, address, &messages) : ERR_SYNTAX;
 
-	control_reply(reply, e == OK ? counted((size_t)count) : spool_failed(d, e));
+	if (e != OK)
+		control_reply(reply, failed(address != NULL ? spool_error(d->spool) : "no address"));
+	else
+		answer_on_commit(d, reply, json_pack("{s:I}", "messages", (json_int_t)messages), true);
 }
 
 static const struct control_provider providers[] = {
 	{ "status", status },           { "streams", streams },           { "check-partner", check_partner },
-	{ "spool-retry", spool_retry }, { "spool-bounce", spool_bounce }, { "spool-erase", spool_erase_user },
+	{ "spool-retry", spool_retry }, { "spool-bounce", spool_bounce }, { "erase", erase },
 };
 
 enum err daemon_open_control(struct daemon *d, const char **why)

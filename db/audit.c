@@ -7,7 +7,7 @@
  * through the view "present", which knows each table's columns. The undoing is
  * an ordinary change: the triggers audit it as well.
  *
- * Nothing here writes to the table audit itself.
+ * Nothing here writes to the table audit itself, but for erasing.
  */
 #include "db/audit.h"
 
@@ -165,4 +165,15 @@ enum err audit_undo(struct db *db, int64_t id, const char **why)
 		*why = words;
 	undoing_free(&u);
 	return e;
+}
+
+enum err audit_erase(struct db *db, const char *object, const char *key, int64_t *count)
+{
+	struct statement *st = statement_open(
+		db, "DELETE FROM audit WHERE object = ?1 AND (key = ?2 OR "
+		    "json_extract(before, '$.address') = ?2 OR json_extract(after, '$.address') = ?2)");
+
+	statement_bind_text(st, 1, object);
+	statement_bind_text(st, 2, key);
+	return statement_run(st, count);
 }

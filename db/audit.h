@@ -39,4 +39,7 @@ MUST_CHECK enum err audit_last(struct db *db, int64_t *out);
  */
 MUST_CHECK enum err audit_undo(struct db *db, int64_t id, const char **why);
 
+/* All entries of one object, for whoever asks to be forgotten (inside a transaction); how many. */
+MUST_CHECK enum err audit_erase(struct db *db, const char *object, const char *key, int64_t *count);
+
 #endif

@@ -63,6 +63,14 @@ void db_rollback(struct db *db)
 		(void)sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
 }
 
+enum err db_scrub(struct db *db)
+{
+	struct statement *st = statement_open(db, "PRAGMA wal_checkpoint(TRUNCATE)");
+	bool done = statement_step(st) && statement_int(st, 0) == 0;
+
+	return statement_close_with(st, done ? OK : ERR_BUSY);
+}
+
 enum err db_data_version(struct db *db, int64_t *out)
 {
 	struct statement *st = statement_open(db, "PRAGMA data_version");

@@ -40,6 +40,12 @@ MUST_CHECK enum err db_begin(struct db *db, const char *actor);
 MUST_CHECK enum err db_commit(struct db *db);
 void db_rollback(struct db *db);
 
+/*
+ * What was deleted is in none of the file's pages any more (secure_delete); now the log beside it is
+ * emptied, too. ERR_BUSY: another program reads just now, and keeps the log alive.
+ */
+MUST_CHECK enum err db_scrub(struct db *db);
+
 /* Changes whenever another connection has committed (PRAGMA data_version). */
 MUST_CHECK enum err db_data_version(struct db *db, int64_t *out);
 int db_schema_version(const struct db *db);

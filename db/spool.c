@@ -81,6 +81,23 @@ enum err spool_count(struct spool *s, const char *owner, struct spool_occupancy 
 	return e;
 }
 
+/* By indexes of their own: a full spool answers as fast. */
+enum err spool_look(struct spool *s, struct spool_age *out)
+{
+	struct statement *st = statement_open(
+		s->db, "SELECT (SELECT received_at FROM message WHERE quarantined = 0 ORDER BY id LIMIT 1), "
+		       "(SELECT count(*) FROM message WHERE quarantined = 1)");
+	struct spool_age age = { 0, 0 };
+	enum err e;
+
+	if (statement_step(st))
+		age = (struct spool_age){ statement_int(st, 0), statement_int(st, 1) };
+	e = statement_close(st);
+	if (e == OK)
+		*out = age;
+	return e;
+}
+
 static enum err check_limit(struct spool *s, const char *owner, int64_t messages, int64_t bytes, size_t size)
 {
 	struct spool_occupancy o;
@@ -175,7 +192,7 @@ enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char
 	return state_wrote(s->state, statement_run_on_row(st));
 }
 
-enum err spool_quarantine(struct spool *s, int64_t id, bool on, const char *trouble)
+enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble)
 {
 	struct statement *st;
 	enum err e = state_begin(s->state);
@@ -183,10 +200,23 @@ enum err spool_quarantine(struct spool *s, int64_t id, bool on, const char *trou
 	if (e != OK)
 		return e;
 	st = statement_open(s->db,
-			    "UPDATE message SET quarantined = ?2, trouble = ?3, begun = 0 WHERE id = ?1");
+			    "UPDATE message SET quarantined = 1, trouble = ?2, begun = 0 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
-	statement_bind_int(st, 2, on);
-	statement_bind_text(st, 3, trouble);
+	statement_bind_text(st, 2, trouble);
+	return state_wrote(s->state, statement_run_on_row(st));
+}
+
+enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
+{
+	struct statement *st;
+	enum err e = state_begin(s->state);
+
+	if (e != OK)
+		return e;
+	st = statement_open(s->db, "UPDATE message SET quarantined = 0, trouble = '', attempts = 0, "
+				   "expires_at = max(expires_at, ?2) WHERE id = ?1 AND quarantined = 1");
+	statement_bind_int(st, 1, id);
+	statement_bind_int(st, 2, expires_at);
 	return state_wrote(s->state, statement_run_on_row(st));
 }
 
@@ -197,7 +227,9 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 
 	if (e != OK)
 		return e;
-	st = statement_open(s->db, "DELETE FROM message WHERE user = ?1");
+	/* A pair is "FROM TO", and '!' comes next after the space. */
+	st = statement_open(s->db, "DELETE FROM message WHERE user = ?1 "
+				   "OR (pair > ?1 || ' ' AND pair < ?1 || '!')");
 	statement_bind_text(st, 1, user);
 	return state_wrote(s->state, statement_run(st, count));
 }

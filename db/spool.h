@@ -54,8 +54,10 @@ MUST_CHECK enum err spool_remove(struct spool *s, int64_t id); /* ERR_NOT_FOUND 
 MUST_CHECK enum err spool_begin(struct spool *s, int64_t id);
 /* One attempt more, for which it waits now, and why the last one failed. */
 MUST_CHECK enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char *trouble);
-MUST_CHECK enum err spool_quarantine(struct spool *s, int64_t id, bool on, const char *trouble);
-/* All of one user's messages; how many there were. */
+MUST_CHECK enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble);
+/* Out of quarantine, as if it had not been tried yet; it expires at expires_at at the earliest. */
+MUST_CHECK enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at);
+/* All messages to and from one address; how many there were. */
 MUST_CHECK enum err spool_erase(struct spool *s, const char *user, int64_t *count);
 
 /* The strings last for the callback, which changes nothing in the spool; false ends the walk. */
@@ -80,6 +82,11 @@ struct spool_occupancy {
 };
 /* owner: a user, or "" for all. */
 MUST_CHECK enum err spool_count(struct spool *s, const char *owner, struct spool_occupancy *out);
+struct spool_age {
+	int64_t oldest; /* when the one that waits longest came; 0: none waits */
+	int64_t quarantined;
+};
+MUST_CHECK enum err spool_look(struct spool *s, struct spool_age *out);
 
 /*
  * The window of stanzas that were taken lately. true in *seen: it was, and is to be acknowledged

@@ -286,6 +286,15 @@ bool state_commit(struct state *s)
 	return told;
 }
 
+enum err state_scrub(struct state *s)
+{
+	enum err e = db_scrub(s->db);
+
+	if (e != OK)
+		end_if_unsafe(s);
+	return e;
+}
+
 void state_close(struct state *s)
 {
 	struct waiter *w, *next;

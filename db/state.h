@@ -60,4 +60,7 @@ void state_forget(struct state *s, const void *ctx);
  * ends the process, because nobody knows then what is on disk.
  */
 bool state_commit(struct state *s);
+
+/* As db_scrub(), between transactions; a failed fsync ends the process here, too. */
+MUST_CHECK enum err state_scrub(struct state *s);
 #endif

@@ -34,6 +34,7 @@ CREATE INDEX message_position ON message (position);
 CREATE INDEX message_pair ON message (pair, position);
 CREATE INDEX message_user ON message (user, position);
 CREATE INDEX message_expiry ON message (expires_at) WHERE quarantined = 0;
+CREATE INDEX message_quarantine ON message (id) WHERE quarantined = 1;
 
 -- Messages and bytes of each user, each hop ("hop:NAME"), and of all (""): what
 -- limits are checked against, kept by triggers, since counting would cost more

@@ -143,7 +143,7 @@ static enum err keep_option(struct parser *p, const struct option *o, const char
 		inv->options = xrealloc(inv->options, (inv->option_count + 1) * sizeof(*inv->options));
 		inv->options[inv->option_count++] = (struct option_value){ o, value };
 		snprintf(what, sizeof(what), "the value of --%s", o->name);
-		return check_choice(p, what, o->value, value);
+		return o->value ? check_choice(p, what, o->value, value) : OK;
 	}
 	return OK;
 }
@@ -172,7 +172,7 @@ static enum err parse_option(struct parser *p, const char *text)
 			return fail(p, "the option --%s needs a value: %s", name, o->value);
 		value = p->argv[p->next++];
 	}
-	return keep_option(p, o, value);
+	return keep_option(p, o, o->value ? value : "");
 }
 
 static enum err parse_short_option(struct parser *p, const char *text)

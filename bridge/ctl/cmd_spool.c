@@ -2,21 +2,28 @@
  * cmd_spool.c - poolbridgectl spool: the messages that wait.
  *
  * list and show read the state file, beside the daemon or without it. What
- * changes something is asked of the daemon, which alone writes there. What a
- * message says is shown to nobody who has not asked for it (--body).
+ * changes something is asked of the daemon, which alone writes there; which
+ * messages an option names is looked up here first. What a message says is shown
+ * to nobody who has not asked for it (--body).
  */
 #include "bridge/ctl/commands.h"
 #include "bridge/ctl/ctl.h"
 #include "bridge/ctl/daemon_client.h"
+#include "bridge/ctl/output.h"
 #include "bridge/xmpp/stanza.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "db/spool.h"
 
-enum { TIME_SIZE = 32, ASK_SECONDS = 10 };
+enum {
+	TIME_SIZE = 32,
+	ASK_SECONDS = 30,
+	IDS_MAX = 180 /* in one request: CONTROL_REQUEST_MAX bytes, and 20 a number */
+};
 
 static const char *time_text(int64_t seconds, char out[TIME_SIZE])
 {
@@ -26,6 +33,23 @@ static const char *time_text(int64_t seconds, char out[TIME_SIZE])
 	if (!gmtime_r(&t, &tm) || strftime(out, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		return "?";
 	return out;
+}
+
+/* Which messages are meant. */
+struct selection {
+	struct ctl *ctl;
+	char address[JID_BARE_SIZE];
+	const char *user, *hop; /* NULL: any */
+	json_t *ids;            /* of those that match, where they are collected */
+};
+
+static bool is_meant(const struct selection *s, const struct spool_message *m)
+{
+	if (!s->hop)
+		return true;
+	if (m->quarantined)
+		return strcmp(s->hop, "quarantine") == 0;
+	return strcmp(s->hop, spool_hop_name(m->hop)) == 0;
 }
 
 static const char *waits_for(const struct spool_message *m)
@@ -47,9 +71,12 @@ static json_t *describe(const struct spool_message *m)
 
 static bool print_row(void *ctx, const struct spool_message *m)
 {
-	struct ctl *ctl = ctx;
+	struct selection *s = ctx;
+	struct ctl *ctl = s->ctl;
 	char received[TIME_SIZE];
 
+	if (!is_meant(s, m))
+		return true;
 	if (ctl->listed == 0)
 		ctl_say(ctl, "%-6s  %-20s  %-20s  %8s  %s\n", "ID", "RECEIVED", "WAITS FOR", "ATTEMPTS",
 			"FROM AND TO");
@@ -76,39 +103,47 @@ static int read_failed(struct ctl *ctl, const struct spool *spool)
 }
 
 /* False: said what is wrong. */
-static bool user_option(struct ctl *ctl, char address[JID_BARE_SIZE], const char **user)
+static bool select_messages(struct ctl *ctl, struct selection *s)
 {
-	const char *text = command_value(ctl->inv, "user");
+	const char *user = command_value(ctl->inv, "user");
 
-	*user = text ? address : NULL;
-	return !text || name_address(ctl, "", text, address);
+	*s = (struct selection){ .ctl = ctl, .hop = command_value(ctl->inv, "hop") };
+	if (!user)
+		return true;
+	s->user = s->address;
+	return name_address(ctl, "", user, s->address);
+}
+
+/* The exit status. */
+static int walk(struct selection *s, spool_each_fn *fn)
+{
+	int status;
+	struct state *state = open_reader(s->ctl, &status);
+	struct spool *spool;
+
+	if (!state)
+		return status;
+	spool = spool_create(state, NULL);
+	if (spool_each(spool, s->user, fn, s) != OK)
+		status = read_failed(s->ctl, spool);
+	spool_destroy(spool);
+	state_close(state);
+	return status;
 }
 
 int cmd_spool_list(struct ctl *ctl)
 {
-	char address[JID_BARE_SIZE];
-	const char *user;
-	struct state *state;
+	struct selection s;
 	int status;
 
-	if (!user_option(ctl, address, &user))
+	if (!select_messages(ctl, &s))
 		return 1;
-	state = open_reader(ctl, &status);
-	if (status != 0)
-		return status;
 	ctl_list_begin(ctl);
-	if (state) {
-		struct spool *spool = spool_create(state, NULL);
-
-		if (spool_each(spool, user, print_row, ctl) != OK)
-			status = read_failed(ctl, spool);
-		spool_destroy(spool);
-	}
-	state_close(state);
+	status = walk(&s, print_row);
 	if (status != 0)
 		return status;
 	if (ctl->listed == 0)
-		ctl_say(ctl, "no messages wait\n");
+		ctl_say(ctl, s.user || s.hop ? "no such messages wait\n" : "no messages wait\n");
 	ctl_list_end(ctl);
 	return 0;
 }
@@ -131,41 +166,30 @@ static bool note_row(void *ctx, const struct spool_message *m)
 
 static int show(struct ctl *ctl, struct found *f)
 {
-	static const char *const names[] = { "id",        "from",     "to",      "received", "expires",
-					     "waits_for", "attempts", "trouble", "bytes",    "quarantined" };
-	bool body = command_value(ctl->inv, "body") != NULL;
-
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		char *value = json_dumps(json_object_get(f->document, names[i]), JSON_ENCODE_ANY);
-
-		ctl_say(ctl, "%-12s %s\n", names[i], value);
-		free(value);
-	}
-	if (body) {
-		ctl_say(ctl, "%-12s %s\n", "stanza", f->stanza);
+	if (command_value(ctl->inv, "body"))
 		json_object_set_new(f->document, "stanza", ctl_text(f->stanza));
-	}
+	output_fields(ctl, f->document);
 	return ctl_document(ctl, json_incref(f->document));
 }
 
 /* 0: none, said. */
-static int64_t id_argument(struct ctl *ctl)
+static int64_t read_id(struct ctl *ctl, const char *text)
 {
-	const char *text = ctl->inv->words[0];
 	char *end;
-	long long id = strtoll(text, &end, 10);
+	long long id;
 
-	if (*end != '\0' || id <= 0) {
-		ctl_fail(ctl, "'%s' is no number of a message; 'poolbridgectl spool list' shows them", text);
-		return 0;
-	}
-	return id;
+	errno = 0;
+	id = strtoll(text, &end, 10);
+	if (*end == '\0' && id > 0 && errno == 0)
+		return id;
+	ctl_fail(ctl, "'%s' is no number of a message: poolbridgectl spool list shows them", text);
+	return 0;
 }
 
 int cmd_spool_show(struct ctl *ctl)
 {
 	struct found f = { NULL, NULL };
-	int64_t id = id_argument(ctl);
+	int64_t id = read_id(ctl, ctl->inv->words[0]);
 	struct state *state;
 	struct spool *spool;
 	enum err e = ERR_NOT_FOUND;
@@ -195,56 +219,142 @@ int cmd_spool_show(struct ctl *ctl)
 
 /* --- what the daemon does --- */
 
-/* done: what the number that comes back is the number of. */
-static int ask(struct ctl *ctl, json_t *request, const char *done)
+struct asking {
+	struct ctl *ctl;
+	const char *command;
+	json_int_t done;
+	json_t *refused; /* as the daemon says */
+};
+
+/* False: reported. */
+static bool ask(struct asking *a, json_t *request)
 {
-	json_t *document = daemon_ask(ctl, request, ASK_SECONDS);
-	const char *error = json_string_value(json_object_get(document, "error"));
-	int status = 0;
+	json_t *document = daemon_ask(a->ctl, request, ASK_SECONDS);
+	const char *why = json_string_value(json_object_get(document, "failed"));
+	bool ok = false;
 
 	if (!document)
-		return 1;
-	if (!json_is_true(json_object_get(document, "running")))
-		status = ctl_fail(ctl, "poolbridge is not running (no daemon at %s): start it and ask again",
-				  ctl->config->control_socket);
-	else if (error)
-		status = ctl_fail(ctl, "%s", error);
-	else
-		ctl_say(ctl, "%lld %s\n",
-			(long long)json_integer_value(json_object_get(document, "messages")), done);
-	if (status == 0)
-		return ctl_document(ctl, document);
+		return false;
+	if (!json_is_true(json_object_get(document, "running"))) {
+		ctl_fail(a->ctl, "poolbridge is not running (nobody answers at %s): start it, and ask again",
+			 a->ctl->config->control_socket);
+	} else if (why) {
+		ctl_fail(a->ctl, "%s", why);
+	} else {
+		a->done += json_integer_value(json_object_get(document, "messages"));
+		json_array_extend(a->refused, json_object_get(document, "refused"));
+		ok = true;
+	}
 	json_decref(document);
+	return ok;
+}
+
+static bool ask_for(struct asking *a, const json_t *ids)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < json_array_size(ids); i += IDS_MAX) {
+		json_t *some = json_array();
+
+		for (size_t k = i; k < i + IDS_MAX && k < json_array_size(ids); k++)
+			json_array_append(some, json_array_get(ids, k));
+		ok = ask(a, json_pack("{s:s, s:o}", "command", a->command, "ids", some));
+	}
+	return ok;
+}
+
+/* What was refused is an error each; done: what the number is. */
+static int report(struct asking *a, const char *done)
+{
+	json_t *item;
+	size_t i;
+
+	if (a->done > 0 || json_array_size(a->refused) == 0)
+		ctl_say(a->ctl, "%s: %lld\n", done, (long long)a->done);
+	json_array_foreach(a->refused, i, item) ctl_fail(
+		a->ctl, "message %lld: %s", (long long)json_integer_value(json_object_get(item, "id")),
+		json_string_value(json_object_get(item, "why")));
+	if (i > 0)
+		return 1;
+	return ctl_document(a->ctl, json_pack("{s:I}", "messages", a->done));
+}
+
+static bool collect(void *ctx, const struct spool_message *m)
+{
+	struct selection *s = ctx;
+
+	if (is_meant(s, m))
+		json_array_append_new(s->ids, json_integer((json_int_t)m->id));
+	return true;
+}
+
+static int collect_words(struct ctl *ctl, json_t *ids)
+{
+	for (size_t i = 0; i < ctl->inv->word_count; i++) {
+		int64_t id = read_id(ctl, ctl->inv->words[i]);
+
+		if (id == 0)
+			return 1;
+		json_array_append_new(ids, json_integer((json_int_t)id));
+	}
+	return 0;
+}
+
+/* The numbers of those that are meant: given, or found by the options. */
+static int pick(struct selection *s)
+{
+	struct ctl *ctl = s->ctl;
+
+	if (ctl->inv->word_count == 0)
+		return walk(s, collect);
+	if (s->user || s->hop)
+		return ctl_usage(ctl, "either numbers or options name the messages, not both");
+	return collect_words(ctl, s->ids);
+}
+
+static int change(struct selection *s, const char *command, const char *done)
+{
+	struct asking a = { s->ctl, command, 0, json_array() };
+	int status;
+
+	s->ids = json_array();
+	status = pick(s);
+	if (status == 0)
+		status = ask_for(&a, s->ids) ? report(&a, done) : 1;
+	json_decref(s->ids);
+	json_decref(a.refused);
+	return status;
+}
+
+/* All, or all of a user's: the daemon knows them. */
+static int retry_all(struct selection *s)
+{
+	struct asking a = { s->ctl, "spool-retry", 0, json_array() };
+	bool ok = ask(&a, json_pack("{s:s, s:s*}", "command", a.command, "user", s->user));
+	int status = ok ? report(&a, "messages that are tried again now") : 1;
+
+	json_decref(a.refused);
 	return status;
 }
 
 int cmd_spool_retry(struct ctl *ctl)
 {
-	char address[JID_BARE_SIZE];
-	const char *user;
+	struct selection s;
 
-	if (!user_option(ctl, address, &user))
+	if (!select_messages(ctl, &s))
 		return 1;
-	return ask(ctl, json_pack("{s:s, s:s*}", "command", "spool-retry", "user", user),
-		   "messages are tried again now");
+	return ctl->inv->word_count == 0 && !s.hop
+		       ? retry_all(&s)
+		       : change(&s, "spool-retry", "messages that are tried again now");
 }
 
 int cmd_spool_bounce(struct ctl *ctl)
 {
-	int64_t id = id_argument(ctl);
+	struct selection s;
 
-	if (id == 0)
+	if (!select_messages(ctl, &s))
 		return 1;
-	return ask(ctl, json_pack("{s:s, s:I}", "command", "spool-bounce", "id", (json_int_t)id),
-		   "message has gone back to its sender");
-}
-
-int cmd_spool_erase(struct ctl *ctl)
-{
-	char address[JID_BARE_SIZE];
-
-	if (!name_address(ctl, "", ctl->inv->words[0], address))
-		return 1;
-	return ask(ctl, json_pack("{s:s, s:s}", "command", "spool-erase", "user", address),
-		   "messages are erased; nobody was told");
+	if (ctl->inv->word_count == 0 && !s.user && !s.hop)
+		return ctl_usage(ctl, "which messages? their numbers, --user or --hop is missing");
+	return change(&s, "spool-bounce", "messages given back to their senders");
 }

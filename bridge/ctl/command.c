@@ -39,7 +39,9 @@ static const struct option options[] = {
 	{ "as", "DOMAIN", false, "The local domain in whose name the partner is tried; default: the first." },
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
 	{ "user", "ADDRESS", false, "Only what belongs to this local user." },
-	{ "body", "yes", false, "Show what the message says, too." },
+	{ "hop", "move|legacy-gateway|legacy-pool|new-pool|quarantine", false,
+	  "Only messages that wait for this, or that were put aside." },
+	{ "body", NULL, false, "Show the message itself, with what it says." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },
 };
 
@@ -72,6 +74,9 @@ static const struct command commands[] = {
 	{ "user", "remove", "[ADDRESS...]", "from",
 	  "Take users off the list: their domain's policy decides then.", cmd_user_remove },
 	{ "user", "import", "FILE|-", "", "Mark users as a CSV file of ours says.", cmd_user_import },
+	{ "user", "erase", "ADDRESS", "",
+	  "Erase all that is kept of a user or of a partner's user: messages that wait, the mark, the audit.",
+	  cmd_user_erase },
 	{ "user", "export", "[FILE|-]", "domain mark", "Write users as CSV: address,mark,xmpp_access.",
 	  cmd_user_export },
 
@@ -85,11 +90,13 @@ static const struct command commands[] = {
 	{ "subscription", "list", "", "user", "List who watches whose presence across the bridge.",
 	  cmd_subscription_list },
 
-	{ "spool", "list", "", "user", "List the messages that wait, oldest first.", cmd_spool_list },
-	{ "spool", "show", "ID", "body", "Show one of them.", cmd_spool_show },
-	{ "spool", "retry", "", "user", "Try them again now.", cmd_spool_retry },
-	{ "spool", "bounce", "ID", "", "Give one back to its sender, with an error.", cmd_spool_bounce },
-	{ "spool", "erase", "ADDRESS", "", "Erase what waits for a user, telling nobody.", cmd_spool_erase },
+	{ "spool", "list", "", "user hop", "List the messages that wait, oldest first.", cmd_spool_list },
+	{ "spool", "show", "ID", "body", "Show one message that waits.", cmd_spool_show },
+	{ "spool", "retry", "[ID...]", "user hop",
+	  "Try messages again now: these, those that the options name, or all that wait.", cmd_spool_retry },
+	{ "spool", "bounce", "[ID...]", "user hop",
+	  "Give messages back to their senders with an error: these, or those that the options name.",
+	  cmd_spool_bounce },
 
 	{ "streams", "", "", "", "List the links and streams of the running daemon.", cmd_streams },
 	{ "check", "partner", "DOMAIN", "as",
@@ -134,7 +141,8 @@ static void help_command(const struct command *c, struct strbuf *out)
 		strbuf_puts(out, "\n");
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
 		if (has_word(c->options, options[i].name))
-			strbuf_printf(out, "  --%s %s%s\n        %s\n", options[i].name, options[i].value,
+			strbuf_printf(out, "  --%s%s%s%s\n        %s\n", options[i].name,
+				      options[i].value ? " " : "", options[i].value ? options[i].value : "",
 				      options[i].many ? "  (may be repeated)" : "", options[i].help);
 }
 

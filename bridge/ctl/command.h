@@ -11,7 +11,7 @@ struct ctl;
 
 struct option {
 	const char *name;  /* without the dashes */
-	const char *value; /* "DOMAIN", or the words it may be: "yes|no"; NULL: a switch */
+	const char *value; /* "DOMAIN", or the words it may be: "yes|no"; NULL: a switch, whose value is "" */
 	bool many;         /* may be given more than once */
 	const char *help;
 };

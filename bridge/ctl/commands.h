@@ -28,6 +28,7 @@ int cmd_user_show(struct ctl *ctl);
 int cmd_user_remove(struct ctl *ctl);
 int cmd_user_import(struct ctl *ctl);
 int cmd_user_export(struct ctl *ctl);
+int cmd_user_erase(struct ctl *ctl);
 
 int cmd_route_explain(struct ctl *ctl);
 
@@ -40,7 +41,6 @@ int cmd_spool_list(struct ctl *ctl);
 int cmd_spool_show(struct ctl *ctl);
 int cmd_spool_retry(struct ctl *ctl);
 int cmd_spool_bounce(struct ctl *ctl);
-int cmd_spool_erase(struct ctl *ctl);
 
 int cmd_status(struct ctl *ctl);
 int cmd_streams(struct ctl *ctl);

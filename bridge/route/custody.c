@@ -15,6 +15,7 @@
  */
 #include "bridge/route/custody_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -50,7 +51,7 @@ struct lane *custody_find(const struct custody *c, const char *key)
 	return lane;
 }
 
-static struct lane *get_lane(struct custody *c, const char *key)
+struct lane *custody_lane(struct custody *c, const char *key)
 {
 	struct lane *lane = custody_find(c, key);
 
@@ -134,7 +135,7 @@ void custody_enter(struct custody *c, const struct jid *from, const struct jid *
 	char key[2 * JID_BARE_SIZE];
 
 	key_of(from, to, key);
-	*pass = (struct custody_pass){ .lane = get_lane(c, key), .position = ++c->position };
+	*pass = (struct custody_pass){ .lane = custody_lane(c, key), .position = ++c->position };
 	pass->lane->passes++;
 }
 
@@ -253,7 +254,7 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 
 static void load_pair(void *ctx, const char *pair, enum spool_hop hop, int64_t count)
 {
-	struct lane *lane = get_lane(ctx, pair);
+	struct lane *lane = custody_lane(ctx, pair);
 
 	lane->hop = hop;
 	lane_gained(lane, (size_t)count);
@@ -310,18 +311,42 @@ void custody_destroy(struct custody *c)
 	free(c);
 }
 
+/* Messages by what they wait for; {} where the spool cannot be read, which the log says. */
+static json_t *by_hop(const struct custody *c)
+{
+	json_t *o = json_object();
+	char owner[32];
+	struct spool_occupancy occupancy;
+
+	for (enum spool_hop hop = 0; hop < SPOOL_HOPS; hop++) {
+		snprintf(owner, sizeof(owner), "hop:%s", spool_hop_name(hop));
+		if (spool_count(c->setup.spool, owner, &occupancy) == OK)
+			json_object_set_new(o, spool_hop_name(hop), json_integer(occupancy.messages));
+	}
+	return o;
+}
+
+static int64_t waited(const struct spool_age *age)
+{
+	int64_t now = (int64_t)time(NULL);
+
+	return age->oldest > 0 && age->oldest < now ? now - age->oldest : 0;
+}
+
 json_t *custody_status(const struct custody *c)
 {
 	struct spool_occupancy o = { 0, 0 };
+	struct spool_age age = { 0, 0 };
 	const struct lane *lane;
 	size_t pairs;
 
-	if (spool_count(c->setup.spool, "", &o) != OK)
+	if (spool_count(c->setup.spool, "", &o) != OK || spool_look(c->setup.spool, &age) != OK)
 		return json_null();
 	DL_COUNT(c->keeping, lane, pairs);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "messages", (json_int_t)o.messages,
-			 "bytes", (json_int_t)o.bytes, "pairs", (json_int_t)pairs, "kept",
-			 (json_int_t)c->kept, "released", (json_int_t)c->released, "bounced",
-			 (json_int_t)c->bounced, "refused", (json_int_t)c->refused, "dropped",
-			 (json_int_t)c->dropped);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "messages",
+			 (json_int_t)o.messages, "bytes", (json_int_t)o.bytes, "quarantined",
+			 (json_int_t)age.quarantined, "oldest_seconds", (json_int_t)waited(&age), "pairs",
+			 (json_int_t)pairs, "waits_for", by_hop(c), "kept", (json_int_t)c->kept, "released",
+			 (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "refused",
+			 (json_int_t)c->refused, "dropped", (json_int_t)c->dropped);
 }

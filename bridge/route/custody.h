@@ -92,9 +92,11 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 /* Something changed for this user (NULL: for all): try now. */
 void custody_wake(struct custody *c, const char *user);
 
+/* An administrator's: try this one now, out of quarantine, too. ERR_NOT_FOUND, or as the spool. */
+MUST_CHECK enum err custody_retry(struct custody *c, int64_t id);
 /* An administrator's: ERR_NOT_FOUND, ERR_BUSY (it is on its way now), or as the spool. */
 MUST_CHECK enum err custody_bounce(struct custody *c, int64_t id);
-/* All of a user's, but for the one that is on its way. */
+/* All to and from this address, telling nobody; what is on its way meanwhile goes on. */
 MUST_CHECK enum err custody_erase(struct custody *c, const char *user, int64_t *count);
 size_t custody_count(const struct custody *c, const char *user); /* NULL: all */
 

@@ -58,6 +58,7 @@ struct custody {
 
 /* custody.c */
 struct lane *custody_find(const struct custody *c, const char *key);
+struct lane *custody_lane(struct custody *c, const char *key); /* made where there is none */
 void lane_gained(struct lane *lane, size_t count);
 void lane_lost(struct lane *lane);  /* one of the kept */
 void lane_check(struct lane *lane); /* freed when nothing needs it */

@@ -53,7 +53,7 @@ static void put_aside(struct lane *lane, const char *why)
 
 	log_event(LOG_WARNING, "spool-quarantine", NULL, "id=%lld pair=%s why=%s", (long long)lane->id,
 		  log_value(lane->key), log_value(why));
-	if (spool_quarantine(c->setup.spool, lane->id, true, why) == OK)
+	if (spool_quarantine(c->setup.spool, lane->id, why) == OK)
 		lane_lost(lane);
 	else
 		custody_trouble(c, lane->id);
@@ -409,6 +409,45 @@ void custody_wake(struct custody *c, const char *user)
 
 /* --- administrators --- */
 
+struct finding {
+	bool quarantined;
+	enum spool_hop hop;
+	char pair[2 * JID_BARE_SIZE];
+};
+
+static bool note_row(void *ctx, const struct spool_message *m)
+{
+	struct finding *f = ctx;
+
+	f->quarantined = m->quarantined;
+	f->hop = m->hop;
+	return !str_copy(f->pair, sizeof(f->pair), m->pair);
+}
+
+enum err custody_retry(struct custody *c, int64_t id)
+{
+	struct finding f = { .pair = "" };
+	enum err e = spool_get(c->setup.spool, id, note_row, &f);
+	struct lane *lane;
+
+	if (e == OK && f.quarantined)
+		e = spool_revive(c->setup.spool, id,
+				 (int64_t)time(NULL) + c->setup.config->spool.keep_ms / 1000);
+	if (e != OK)
+		return e;
+	lane = custody_lane(c, f.pair);
+	if (f.quarantined && lane->count == 0)
+		lane->hop = f.hop;
+	if (f.quarantined)
+		lane_gained(lane, 1);
+	if (!lane->finished) {
+		lane->retry_at = 0;
+		lane->failures = 0;
+	}
+	custody_arm(c, 0);
+	return OK;
+}
+
 enum err custody_bounce(struct custody *c, int64_t id)
 {
 	struct expiring x = { .custody = c };
@@ -431,7 +470,8 @@ enum err custody_erase(struct custody *c, const char *user, int64_t *count)
 	if (e != OK)
 		return e;
 	DL_FOREACH_SAFE (c->keeping, lane, next) {
-		if (strcmp(lane->key + lane->from_length + 1, user) != 0)
+		if (strcmp(lane->key + lane->from_length + 1, user) != 0 &&
+		    (strlen(user) != lane->from_length || strncmp(lane->key, user, lane->from_length) != 0))
 			continue;
 		while (lane->count > 0)
 			lane_lost(lane);

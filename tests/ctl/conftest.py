@@ -1,5 +1,6 @@
 """poolbridgectl as a black box: a registry of its own for each test; results as TAP for `make check`."""
 
+import glob
 import json
 import os
 import shutil
@@ -61,6 +62,17 @@ class Registry:
             rows = db.execute(statement, values).fetchall()
         db.close()
         return rows
+
+    def make_state(self):
+        """A state file as the daemon leaves it, empty; the open connection, as of a daemon that runs."""
+        files = sorted(glob.glob(os.path.join(os.environ.get("top_srcdir", "."), "schema", "state-*.sql")))
+        db = sqlite3.connect(self.path + ".state", isolation_level=None)
+        db.execute("PRAGMA journal_mode = WAL")
+        for name in files:
+            with open(name, encoding="utf-8") as schema:
+                db.executescript(schema.read())
+        db.executescript(f"PRAGMA application_id = {0x70627374}; PRAGMA user_version = {len(files)}")
+        return db
 
     def write(self, name, content):
         path = os.path.join(self.folder, name)

@@ -1,9 +1,7 @@
 import os
-import sqlite3
 
 import pytest
 
-SCHEMA = os.path.join(os.environ.get("top_srcdir", "."), "schema", "state-001-ledger.sql")
 EMPTY = "no subscriptions yet\n"
 ROWS = [
     ("romeo@corp.test", "juliet@partner.test", "to-contact", "active", "legacy", "handshake", 1763712000, 1763798400),
@@ -14,12 +12,7 @@ KEYS = ("local", "contact", "direction", "state", "via", "evidence", "since", "s
 
 
 def make_state(reg, rows=ROWS):
-    """A state file as the daemon leaves it; the open connection, as of a daemon that runs."""
-    db = sqlite3.connect(reg.path + ".state", isolation_level=None)
-    db.execute("PRAGMA journal_mode = WAL")
-    with open(SCHEMA, encoding="utf-8") as schema:
-        db.executescript(schema.read())
-    db.executescript(f"PRAGMA application_id = {0x70627374}; PRAGMA user_version = 1")
+    db = reg.make_state()
     db.executemany(f"INSERT INTO subscription ({', '.join(KEYS)}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
     return db
 

@@ -390,6 +390,30 @@ static void test_poison(void **state)
 	finish(g);
 }
 
+/* An administrator lets one go that was put aside: before what came later, and with its time anew. */
+static void test_retry_of_poison(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	assert_int_equal(spool_quarantine(g->spool, 1, "poison"), OK);
+	state_commit(g->files->state);
+	custody_destroy(g->custody);
+	open_custody(g);
+	assert_int_equal(custody_count(g->custody, NULL), 1);
+	assert_int_equal(custody_retry(g->custody, 1), OK);
+	assert_int_equal(custody_retry(g->custody, 2), OK);
+	assert_int_equal(custody_retry(g->custody, 3), ERR_NOT_FOUND);
+	assert_int_equal(custody_count(g->custody, NULL), 2);
+	g->side[0] = SPOOL_NEW_POOL;
+	finish(g);
+	expect_all(g);
+	assert_int_equal(g->arrived, 2);
+}
+
 /* What was delivered but could not leave the spool is not delivered again. */
 static void test_failed_commit_of_a_removal(void **state)
 {
@@ -567,6 +591,7 @@ int main(void)
 		GAME_TEST(test_pairs_do_not_wait_for_each_other),
 		GAME_TEST(test_restart),
 		GAME_TEST(test_poison),
+		GAME_TEST(test_retry_of_poison),
 		GAME_TEST(test_failed_commit_of_a_removal),
 		GAME_TEST(test_expiry),
 		GAME_TEST(test_failed_commit_of_a_bounce),

@@ -192,6 +192,13 @@ static void test_occupancy(void **state)
 	assert_occupancy(s, "hop:legacy-gateway", 0, 0);
 	assert_int_equal(spool_erase(s, ROMEO, &count), OK);
 	assert_int_equal(count, 0);
+	/* What somebody has written goes, too, and nobody's whose name begins alike. */
+	put(s, message(JULIET "x", ROMEO, "stays"));
+	put(s, message(JULIET, ROMEO, "goes"));
+	assert_occupancy(s, "", 3, 11);
+	assert_int_equal(spool_erase(s, JULIET, &count), OK);
+	assert_int_equal(count, 2);
+	assert_occupancy(s, ROMEO, 1, 5);
 	spool_destroy(s);
 }
 
@@ -201,6 +208,7 @@ static void test_defer_and_quarantine(void **state)
 	struct spool *s = spool_create(t->state, &wide);
 	int64_t first = put(s, message(JULIET, ROMEO, "a"));
 	struct walk w = { .text = "" };
+	struct spool_age age;
 
 	put(s, message(JULIET, ROMEO, "b"));
 	assert_int_equal(spool_defer(s, first, SPOOL_NEW_POOL, "503"), OK);
@@ -208,16 +216,25 @@ static void test_defer_and_quarantine(void **state)
 	assert_int_equal(w.last.attempts, 1);
 	assert_int_equal(w.last.hop, SPOOL_NEW_POOL);
 	/* What poisons the pair goes out of its way, and comes back where it stood. */
-	assert_int_equal(spool_quarantine(s, first, true, "it is never taken"), OK);
+	assert_int_equal(spool_quarantine(s, first, "it is never taken"), OK);
 	w = (struct walk){ .text = "" };
 	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
 	assert_string_equal(w.text, "b ");
-	assert_int_equal(spool_quarantine(s, first, false, ""), OK);
+	assert_int_equal(spool_look(s, &age), OK);
+	assert_int_equal(age.quarantined, 1);
+	assert_int_equal(spool_revive(s, first, 9000), OK);
+	assert_int_equal(spool_revive(s, first, 9000), ERR_NOT_FOUND);
+	assert_int_equal(spool_get(s, first, note, &w), OK);
+	assert_int_equal(w.last.attempts, 0);
+	assert_int_equal(w.last.expires_at, 9000);
+	assert_int_equal(spool_look(s, &age), OK);
+	assert_int_equal(age.quarantined, 0);
+	assert_int_equal(age.oldest, w.last.received_at);
 	w = (struct walk){ .text = "" };
 	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
 	assert_string_equal(w.text, "a ");
 	assert_int_equal(spool_defer(s, 4711, SPOOL_MOVE, ""), ERR_NOT_FOUND);
-	assert_int_equal(spool_quarantine(s, 4711, true, ""), ERR_NOT_FOUND);
+	assert_int_equal(spool_quarantine(s, 4711, ""), ERR_NOT_FOUND);
 	spool_destroy(s);
 }
 
@@ -241,7 +258,7 @@ static void test_expiry(void **state)
 	w = (struct walk){ .text = "" };
 	assert_int_equal(spool_each_expired(s, 3000, 1, note, &w), OK);
 	assert_string_equal(w.text, "late ");
-	assert_int_equal(spool_quarantine(s, id, true, ""), OK);
+	assert_int_equal(spool_quarantine(s, id, ""), OK);
 	w = (struct walk){ .text = "" };
 	assert_int_equal(spool_each_expired(s, 3000, 10, note, &w), OK);
 	assert_string_equal(w.text, "late ");

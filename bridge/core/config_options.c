@@ -236,7 +236,7 @@ static const struct config_option options[] = {
 	  "How many presence subscriptions there may be in all, counted for each direction; half for unproved ones.",
 	  AT(presence.subscriptions) },
 
-	{ "spool.keep_time", CONFIG_SECONDS, "86400", 60, 2592000, NULL,
+	{ "spool.keep_time", CONFIG_SECONDS, "86400", 1, 2592000, NULL,
 	  "How long a message may wait for its user to be moved, or for its next hop; then its sender is told.",
 	  AT(spool.keep_ms) },
 	{ "spool.move_time", CONFIG_SECONDS, "900", 1, 604800, NULL,

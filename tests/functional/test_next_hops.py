@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-FAST = {"sip.backoff_min": 0.1, "sip.backoff_max": 0.5, "sip.ping_time": 1}
+FAST = {"sip.backoff_min": 0.1, "sip.backoff_max": 0.5, "sip.ping_time": 1,
+        "spool.keep_time": 1}
 
 
 def hops(lab):

@@ -5,6 +5,8 @@ For each case `route explain` must say what the message then shows.
 
 import pytest
 
+from lab.delivery import is_text
+
 # (name, changes, recipient, row, route, what becomes of a message from the partner)
 FROM_PARTNER = [
     ("marked-legacy", [], "romeo@corp.test", 10, "legacy", "legacy"),
@@ -14,7 +16,7 @@ FROM_PARTNER = [
     ("unlisted-migrated", ["domain set corp.test --unlisted migrated"], "mercutio@corp.test", 11, "gateway", "pool"),
     ("unlisted-reject", ["domain set corp.test --unlisted reject"], "mercutio@corp.test", 11, "reject",
      "item-not-found"),
-    ("moving", ["user mark moving romeo@corp.test"], "romeo@corp.test", 6, "hold", "recipient-unavailable"),
+    ("moving", ["user mark moving romeo@corp.test"], "romeo@corp.test", 6, "hold", "held"),
     ("phase-legacy", ["domain set corp.test --phase legacy"], "tybalt@corp.test", 5, "legacy", "legacy"),
     ("phase-migrated", ["domain set corp.test --phase migrated"], "romeo@corp.test", 8, "gateway", "pool"),
     ("phase-migrated-unlisted", ["domain set corp.test --phase migrated"], "mercutio@corp.test", 8, "gateway", "pool"),
@@ -23,7 +25,7 @@ FROM_PARTNER = [
     ("partner-bridge-legacy", ["partner set partner.test --gateway bridge"], "romeo@corp.test", 7, "gateway",
      "legacy pool"),
     ("partner-bridge-moving", ["partner set partner.test --gateway bridge", "user mark moving romeo@corp.test"],
-     "romeo@corp.test", 6, "hold", "recipient-unavailable"),
+     "romeo@corp.test", 6, "hold", "held"),
     ("partner-blocked", ["partner set partner.test --gateway blocked"], "romeo@corp.test", 2, "reject", "error"),
 ]
 
@@ -53,13 +55,25 @@ def check(delivery, expected):
         assert arrived(delivery) == expected, delivery
 
 
+def check_held(lab, sender, recipient, to):
+    """It waits, and comes when the move is over."""
+    sender.send(to, "held")
+    while lab.bridge.json("status")["spool"]["messages"] == 0:
+        pass
+    lab.bridge.mark("migrated", to)
+    recipient.inbox.wait(lambda item: is_text(item, "held"))
+
+
 @pytest.mark.parametrize("changes, to, row, route, expected", [case[1:] for case in FROM_PARTNER],
                          ids=[case[0] for case in FROM_PARTNER])
-def test_from_partner(lab, everybody, changes, to, row, route, expected):
+def test_from_partner(lab, everybody, romeo_after, changes, to, row, route, expected):
     change(lab, changes)
     explained = lab.bridge.json("route", "explain", "juliet@partner.test", to)
     assert (explained["row"], explained["route"]) == (row, route)
-    check(lab.deliver(everybody, to), expected)
+    if expected == "held":
+        check_held(lab, everybody, romeo_after, to)
+    else:
+        check(lab.deliver(everybody, to), expected)
 
 
 @pytest.mark.parametrize("statement, to, expected", [

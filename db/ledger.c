@@ -238,18 +238,29 @@ enum err ledger_tell(struct ledger *l, const struct ledger_key *key, const char 
 	return state_wrote(l->state, statement_run_on_row(st));
 }
 
+enum err ledger_told(struct ledger *l, const struct ledger_key *key, struct strbuf *out)
+{
+	struct statement *st = statement_open(l->db, "SELECT told FROM subscription" KEY_IS);
+	enum err e = ERR_NOT_FOUND;
+
+	ledger_bind_key(st, key);
+	if (statement_step(st)) {
+		strbuf_puts(out, statement_text(st, 0) ? statement_text(st, 0) : "");
+		e = OK;
+	}
+	return statement_close_with(st, e);
+}
+
 #define WALK "SELECT local, contact, direction, " ENTRY ", told FROM subscription"
 #define PATH " ORDER BY local, contact, direction"
 
-enum err ledger_each(struct ledger *l, const char *local, ledger_each_fn *fn, void *ctx)
+/* Closes the statement. */
+static enum err walk(struct ledger *l, struct statement *st, ledger_each_fn *fn, void *ctx)
 {
-	struct statement *st = statement_open(l->db, local ? WALK " WHERE local = ?1" PATH : WALK PATH);
 	struct ledger_key key;
 	struct ledger_entry entry;
 	enum err e = OK;
 
-	if (local)
-		statement_bind_text(st, 1, local);
 	while (e == OK && statement_step(st)) {
 		e = ledger_read_key(l, st, &key);
 		if (e == OK)
@@ -258,6 +269,24 @@ enum err ledger_each(struct ledger *l, const char *local, ledger_each_fn *fn, vo
 			break;
 	}
 	return statement_close_with(st, e);
+}
+
+enum err ledger_each(struct ledger *l, const char *local, ledger_each_fn *fn, void *ctx)
+{
+	struct statement *st = statement_open(l->db, local ? WALK " WHERE local = ?1" PATH : WALK PATH);
+
+	if (local)
+		statement_bind_text(st, 1, local);
+	return walk(l, st, fn, ctx);
+}
+
+enum err ledger_each_after(struct ledger *l, const struct ledger_key *key, ledger_each_fn *fn, void *ctx)
+{
+	struct statement *st =
+		statement_open(l->db, WALK " WHERE (local, contact, direction) > (?1, ?2, ?3)" PATH);
+
+	ledger_bind_key(st, key);
+	return walk(l, st, fn, ctx);
 }
 
 enum err ledger_count(struct ledger *l, struct ledger_counts *out)

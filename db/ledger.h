@@ -72,6 +72,7 @@ MUST_CHECK enum err ledger_remove(struct ledger *l, const struct ledger_key *key
  * a restart nobody stays online who is not. "": nothing.
  */
 MUST_CHECK enum err ledger_tell(struct ledger *l, const struct ledger_key *key, const char *told);
+MUST_CHECK enum err ledger_told(struct ledger *l, const struct ledger_key *key, struct strbuf *out);
 
 /*
  * All rows, or those of one local user (NULL: all), in order of local, contact, direction; one at a
@@ -81,6 +82,12 @@ MUST_CHECK enum err ledger_tell(struct ledger *l, const struct ledger_key *key, 
 typedef bool ledger_each_fn(void *ctx, const struct ledger_key *key, const struct ledger_entry *entry,
 			    const char *told);
 MUST_CHECK enum err ledger_each(struct ledger *l, const char *local, ledger_each_fn *fn, void *ctx);
+/*
+ * All rows behind this key in that order; there need be no such row. { local, "", LEDGER_TO_CONTACT } is
+ * before all of a user's, { "", "", LEDGER_TO_CONTACT } before all. For walks in slices.
+ */
+MUST_CHECK enum err ledger_each_after(struct ledger *l, const struct ledger_key *key, ledger_each_fn *fn,
+				      void *ctx);
 
 /* A SIP dialog of a subscription whose row is there; several for one row when several endpoints watch. */
 struct ledger_dialog {

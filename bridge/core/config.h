@@ -100,6 +100,7 @@ struct config {
 	struct {
 		int64_t subscriptions_per_user, subscriptions; /* rows of the ledger */
 		int64_t expires_ms;                            /* of subscriptions at the pools */
+		int64_t handover_ms; /* as long the side that takes a user over may take to show him */
 	} presence;
 	/* spool: messages that wait */
 	struct {

@@ -20,6 +20,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "bridge/gateway/handover.h"
+#include "bridge/gateway/map_told.h"
 #include "bridge/xmpp/xml.h"
 
 /* --- the book --- */
@@ -62,6 +64,16 @@ struct watch *watch_get(struct presence_book *b, const struct jid *local, const 
 	return w;
 }
 
+enum err watch_know(struct presence_book *b, const struct jid *local, const struct jid *contact)
+{
+	const struct watch *w = watch_find(b, local, contact);
+
+	if (b->ledger == NULL ||
+	    (w != NULL && (w->state.in != SUBSCRIPTION_NONE || w->state.out != SUBSCRIPTION_NONE)))
+		return OK;
+	return watch_take_over(b, local, contact, NULL);
+}
+
 const char *watch_contact(const struct watch *w)
 {
 	return w->key + w->local_length + 1;
@@ -88,6 +100,7 @@ static void watch_free(struct watch *w)
 	if (b->next_watch == w)
 		b->next_watch = w->hh.next;
 	HASH_DEL(b->watches, w);
+	crossing_free(w->crossing);
 	if (w->subscriber != NULL)
 		subscriber_free(w->subscriber);
 	while (w->notifiers != NULL)
@@ -158,6 +171,14 @@ enum err watch_decide(const struct watch *w, struct verdict *out)
 	if (!watch_jids(w, &local, &contact))
 		return ERR_SYNTAX;
 	return router_decide(w->book->gateway->router, &local, contact.domain, out);
+}
+
+void watch_look(const struct watch *w)
+{
+	char local[JID_BARE_SIZE];
+
+	watch_local(w, local);
+	handover_look(w->book->handover, local);
 }
 
 /* --- to the contact --- */
@@ -271,6 +292,8 @@ static void take_unsubscribed(struct event *e, struct watch *w)
 
 static void take_probe(struct event *e, struct watch *w)
 {
+	if (crossing_is_on(w) && w->told.count == 0)
+		return; /* the first NOTIFY answers */
 	if (w->state.in == SUBSCRIPTION_ACTIVE) {
 		tell_again(w);
 		if (w->subscriber == NULL)
@@ -317,6 +340,37 @@ static void take_state(struct event *e, struct watch *w)
 		notifier_notify_all(w);
 }
 
+/* A user who is being moved: who asks is answered with what he was told before. */
+static void answer_probe(struct event *e)
+{
+	char local[JID_BARE_SIZE], contact[JID_BARE_SIZE];
+	const struct ledger_key key = { local, contact, LEDGER_TO_LOCAL };
+	struct ledger_entry entry;
+	struct presence_list told = { .count = 0 };
+	struct strbuf text = { .s = NULL };
+
+	jid_bare(e->local, local);
+	jid_bare(e->contact, contact);
+	if (ledger_get(e->book->ledger, &key, &entry) == OK && entry.state == LEDGER_ACTIVE &&
+	    entry.evidence != LEDGER_PROBE && ledger_told(e->book->ledger, &key, &text) == OK) {
+		told_read(text.s, &told);
+		tell_for(e->book, local, contact, &told);
+	}
+	presence_list_clear(&told);
+	strbuf_free(&text);
+}
+
+/* Of what is asked, nothing is begun before he is there: the router gives us no more than these. */
+static void take_held(struct event *e)
+{
+	struct watch *w = watch_find(e->book, e->local, e->contact);
+
+	if (stanza_has_type(e->stanza, "probe"))
+		answer_probe(e);
+	else if (w != NULL)
+		take_state(e, w);
+}
+
 static void take(struct event *e)
 {
 	static const struct {
@@ -350,6 +404,16 @@ static void take(struct event *e)
 	}
 }
 
+static void take_now(struct event *e)
+{
+	if (e->verdict->route == ROUTE_HOLD)
+		take_held(e);
+	else if (watch_know(e->book, e->local, e->contact) == OK)
+		take(e);
+	else
+		fail(e, COND_INTERNAL_SERVER_ERROR, "the ledger cannot be read or changed now");
+}
+
 void presence_take_stanza(struct presence_book *b, struct stanza *stanza, const struct verdict *v,
 			  delivery_fn *done, void *done_ctx)
 {
@@ -364,7 +428,7 @@ void presence_take_stanza(struct presence_book *b, struct stanza *stanza, const 
 	if (jid_parse(stanza->to, &local) != OK || jid_parse(stanza->from, &contact) != OK)
 		fail(&e, COND_JID_MALFORMED, NULL);
 	else if (b->gateway->endpoint != NULL && b->ledger != NULL && !b->gateway->stopped)
-		take(&e);
+		take_now(&e);
 	else if (stanza_has_type(stanza, "subscribe"))
 		fail(&e, COND_SERVICE_UNAVAILABLE, "presence is not carried now");
 	done(done_ctx, stanza, &e.outcome);
@@ -405,6 +469,16 @@ bool presence_take(struct presence_book *b, const struct sip_request *r)
 
 /* --- the book as an object --- */
 
+static bool on_legacy_presence(void *ctx, const struct submission *s, const struct verdict *v)
+{
+	return crossing_legacy_says(ctx, s, v);
+}
+
+void presence_changed(struct presence_book *b, const char *user)
+{
+	handover_look(b->handover, user);
+}
+
 enum err presence_create(struct gateway *g, struct ledger *ledger, struct presence_book **out)
 {
 	struct presence_book *b = xcalloc(1, sizeof(*b));
@@ -421,6 +495,10 @@ enum err presence_create(struct gateway *g, struct ledger *ledger, struct presen
 		return e;
 	}
 	start_asking(b);
+	if (ledger != NULL && g->endpoint != NULL) {
+		b->handover = handover_create(b);
+		router_set_presence(g->router, on_legacy_presence, b);
+	}
 	*out = b;
 	return OK;
 }
@@ -429,6 +507,10 @@ void presence_destroy(struct presence_book *b)
 {
 	if (b == NULL)
 		return;
+	if (b->handover != NULL)
+		router_set_presence(b->gateway->router, NULL, NULL);
+	handover_destroy(b->handover);
+	parting_free_all(b);
 	while (b->watches != NULL)
 		watch_free(b->watches);
 	loop_timer_destroy(b->start_timer);
@@ -443,15 +525,19 @@ bool presence_is_added(struct presence_book *b, const struct stanza *stanza)
 	struct jid local, contact;
 	struct watch *w = NULL;
 
-	if (jid_parse(stanza->to, &local) == OK && jid_parse(stanza->from, &contact) == OK)
+	if (jid_parse(stanza->to, &local) == OK && jid_parse(stanza->from, &contact) == OK &&
+	    watch_know(b, &local, &contact) == OK)
 		w = watch_find(b, &local, &contact);
 	return w != NULL && w->state.out != SUBSCRIPTION_NONE;
 }
 
 json_t *presence_status(const struct presence_book *b)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "pairs", (json_int_t)HASH_COUNT(b->watches),
-			 "subscribers", (json_int_t)HASH_COUNT(b->subscribers), "notifiers",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "pairs",
+			 (json_int_t)HASH_COUNT(b->watches), "subscribers",
+			 (json_int_t)HASH_COUNT(b->subscribers), "notifiers",
 			 (json_int_t)HASH_COUNT(b->notifiers), "notified", (json_int_t)b->notified, "notices",
-			 (json_int_t)b->notices, "refused", (json_int_t)b->refused);
+			 (json_int_t)b->notices, "refused", (json_int_t)b->refused, "taken_over",
+			 (json_int_t)b->taken_over, "given_back", (json_int_t)b->given_back, "overdue",
+			 (json_int_t)b->overdue, "handover", handover_status(b->handover));
 }

@@ -28,6 +28,9 @@ bool presence_take(struct presence_book *b, const struct sip_request *r);
 /* Whether the local user (to) has added the contact (from). */
 bool presence_is_added(struct presence_book *b, const struct stanza *stanza);
 
+/* Of this user, or of anybody (NULL), something has changed that decides who shows him. */
+void presence_changed(struct presence_book *b, const char *user);
+
 json_t *presence_status(const struct presence_book *b); /* counters; the caller owns it */
 
 #endif

@@ -62,6 +62,8 @@ struct watch {
 	bool untold;                   /* it may not have arrived: tell all of it again */
 	struct presence_list told;     /* of the local user, as the contact has it */
 	struct notifier *notifiers;
+	bool withheld;              /* news were not told, because the user is being moved, or was */
+	struct crossing *crossing;  /* the user is being handed over; NULL: he is not */
 	bool heard;                 /* known is what the contact says, not what we assume */
 	struct presence_list known; /* of the contact */
 	UT_hash_handle hh;
@@ -73,6 +75,15 @@ struct watch {
 struct delivery {
 	struct presence_book *book; /* NULL: gone */
 	size_t under_way;
+};
+
+/* One side takes the user over from the other: until it has shown him to the contact, or its time is over. */
+struct crossing {
+	struct watch *watch;
+	struct loop_timer *timer;
+	bool back;                  /* to the legacy gateway */
+	bool over;                  /* it has shown him */
+	struct presence_list shown; /* back: by the legacy gateway since */
 };
 
 struct presence_book {
@@ -87,13 +98,20 @@ struct presence_book {
 	struct watch *next_watch;       /* after the start: to be looked after */
 	struct loop_timer *start_timer;
 	bool asked; /* contacts have been asked for their presence since the start */
+	struct handover *handover;
+	struct parting *partings; /* subscriptions at pools that are being ended, nobody's any more */
+	size_t crossings;
 	/* Counters for status. */
-	uint64_t notified, notices, refused;
+	uint64_t notified, notices, refused, taken_over, given_back, overdue;
 };
 
 /* presence.c */
 struct watch *watch_get(struct presence_book *b, const struct jid *local, const struct jid *contact);
 struct watch *watch_find(struct presence_book *b, const struct jid *local, const struct jid *contact);
+/* Before one is looked for whose user is ours: the ledger may know it from the legacy gateway. Errors as there. */
+MUST_CHECK enum err watch_know(struct presence_book *b, const struct jid *local, const struct jid *contact);
+/* Its user is not ours any more, and nobody has said so: he is looked at. */
+void watch_look(const struct watch *w);
 /* Nothing is left of it: it is forgotten. */
 void watch_check(struct watch *w);
 bool watch_jids(const struct watch *w, struct jid *local, struct jid *contact);
@@ -108,6 +126,27 @@ MUST_CHECK enum err watch_decide(const struct watch *w, struct verdict *out);
 /* The watch's own errors are the caller's to answer. */
 MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
 
+/* presence_takeover.c: rows that change sides. */
+/*
+ * A pair that the ledger knows from the legacy gateway and whose user is ours now: it is taken up, and its contact
+ * is not asked again. OK too where there is no such pair; else nothing can be said of it now. *taken: it was one; may be NULL.
+ */
+MUST_CHECK enum err watch_take_over(struct presence_book *b, const struct jid *local,
+				    const struct jid *contact, bool *taken);
+/* The rows are the legacy gateway's from now on, and the contact has been shown this. */
+MUST_CHECK enum err watch_give_back(struct watch *w, const struct presence_list *shown);
+
+/* presence_crossing.c: a pair whose user is being handed over. */
+void crossing_begin(struct watch *w);      /* to us: until something is heard of him */
+void crossing_begin_back(struct watch *w); /* to the legacy gateway; the watch goes */
+void crossing_cancel(struct watch *w);     /* back to us, before that was over */
+void crossing_heard(struct watch *w);      /* what the new side says has been told */
+void crossing_free(struct crossing *c);
+bool crossing_is_on(const struct watch *w);   /* to us: nothing is known of him yet, which is no news */
+bool crossing_is_back(const struct watch *w); /* to the legacy gateway */
+/* The legacy gateway shows the user to the contact. True: it does not go on (router_presence_fn). */
+bool crossing_legacy_says(struct presence_book *b, const struct submission *s, const struct verdict *v);
+
 /* presence_store.c: what the ledger keeps of it. */
 struct ledger_key watch_key(const struct watch *w, enum ledger_direction direction,
 			    char local[JID_BARE_SIZE]);
@@ -115,7 +154,6 @@ void store_dialog(struct watch *w, enum ledger_direction direction, const struct
 		  const char *event_id, int64_t expires_at, int64_t *row);
 void store_remove_dialog(struct presence_book *b, int64_t *row);
 void store_told(struct watch *w);
-void store_read_told(struct watch *w, const char *text);
 int64_t unix_now(void);
 
 /* presence_start.c: what is done once, at the start. */
@@ -124,6 +162,15 @@ void start_asking(struct presence_book *b);
 
 /* presence_tell.c: what the contact is told of the local user. */
 void tell(struct watch *w, const struct presence_list *now);
+void tell_heard(struct watch *w, const struct presence_list *now); /* by a NOTIFY */
+void tell_lost(struct watch *w);                                   /* nothing is known of him any more */
+/* The contact has these, of a user who is not ours now: once more. */
+void tell_for(struct presence_book *b, const char *local, const char *contact,
+	      const struct presence_list *told);
+/* The end of what he was told and is not shown; but for the bare address, which the router would not carry. */
+void tell_ends(struct watch *w, const struct presence_list *told, const struct presence_list *shown);
+/* What the legacy gateway has ended, and the ledger has kept from him, of a user who is its again. */
+void tell_legacy_ends(struct presence_book *b, const char *local, const char *contact);
 void tell_again(struct watch *w); /* all of it, as it is */
 void tell_gone(struct watch *w);
 
@@ -147,8 +194,15 @@ void subscriber_lose_sight(
 void subscriber_begin_anew(struct subscriber *s); /* frees; another dialog */
 void subscriber_wait_for_refresh(struct subscriber *s);
 void subscriber_retry_later(struct subscriber *s,
-			    int64_t after); /* seconds that the pool has asked for; -1: none */
-void subscriber_rest(struct subscriber *s); /* from half an hour to an hour */
+			    int64_t after);    /* seconds that the pool has asked for; -1: none */
+void subscriber_rest(struct subscriber *s);    /* from half an hour to an hour */
+void subscriber_refresh(struct subscriber *s); /* now */
+/* At the pool only: the contact hears nothing of it. Frees. */
+void subscriber_leave(struct subscriber *s);
+
+/* presence_parting.c: Expires: 0 in this dialog, if it is one; borrowed. */
+void parting_begin(struct presence_book *b, const struct sip_dialog *dialog);
+void parting_free_all(struct presence_book *b);
 
 /* presence_notified.c */
 void subscriber_take_notify(struct subscriber *s, const struct sip_request *r);

@@ -69,7 +69,7 @@ static void take_state(struct subscriber *s, const char *state, const struct pre
 	if (s->probed)
 		subscriber_end(s, false);
 	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE && pending)
-		tell_gone(s->watch);
+		tell_lost(s->watch);
 	else if (s->watch->state.in == SUBSCRIPTION_ACTIVE)
 		subscriber_read_body(s, body);
 }

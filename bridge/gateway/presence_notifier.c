@@ -452,6 +452,10 @@ void presence_take_subscribe(struct presence_book *b, const struct sip_request *
 		sip_answer(r->transaction, refusal.status, NULL, refusal.header);
 		return;
 	}
+	if (watch_know(b, user, contact) != OK) {
+		sip_answer(r->transaction, 500, "Subscriptions Cannot Be Read", "Retry-After: 60");
+		return;
+	}
 	w = watch_get(b, user, contact);
 	begin(w, r);
 	watch_check(w);

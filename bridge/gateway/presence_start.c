@@ -18,6 +18,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "bridge/gateway/map_told.h"
+
 enum {
 	CSEQ_GAP = 65536, /* more NOTIFYs than one dialog sees between two refreshes */
 	CSEQ_MAX = 0x7fffffff - 2 * CSEQ_GAP,
@@ -56,7 +58,7 @@ static bool load_half(void *ctx, const struct ledger_key *key, const struct ledg
 	}
 	w->state.in = half;
 	w->untold = half == SUBSCRIPTION_ACTIVE;
-	store_read_told(w, told);
+	told_read(told, &w->told);
 	return true;
 }
 

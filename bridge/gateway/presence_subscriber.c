@@ -27,10 +27,11 @@ enum {
 	UNDER_WAY_MAX = 200,
 	PROBING_MAX = 1000,
 	BUSY_MS = 500,
-	/* In units of T1: half a minute, half an hour, ten seconds, timer N (RFC 6665 section 4.1.2.4). */
+	/* In units of T1: half a minute, half an hour, ten seconds, five, timer N (RFC 6665 section 4.1.2.4). */
 	RETRY_MIN_T1 = 60,
 	RETRY_MAX_T1 = 3600,
 	ANEW_T1 = 20,
+	CROSSING_T1 = 10,
 	NOTIFY_T1 = 64
 };
 
@@ -121,9 +122,16 @@ void subscriber_finish(struct subscriber *s, const char *type)
 		watch_check(w);
 }
 
-/* The pool has said no. */
+/* The pool has said no; of a user who is not its, it may say so because of that. */
 void subscriber_deny(struct subscriber *s)
 {
+	struct verdict v;
+
+	if (!s->probed && watch_decide(s->watch, &v) == OK && v.route != ROUTE_GATEWAY) {
+		subscriber_lose_sight(s);
+		subscriber_rest(s);
+		return;
+	}
 	s->watch->book->refused++;
 	subscriber_finish(s, "unsubscribed");
 }
@@ -146,7 +154,11 @@ void subscriber_wait_for_refresh(struct subscriber *s)
 /* As long as what was last heard may hold, but no longer, the contact is shown it. */
 static void set_retry_timer(struct subscriber *s, int64_t ms)
 {
-	int64_t left = 1000 * (s->expires_at - unix_now());
+	int64_t left = 1000 * (s->expires_at - unix_now()), soon = jitter(times_t1(s, CROSSING_T1));
+
+	/* He has just come to this pool, which may not know him yet, and contacts wait. */
+	if (crossing_is_on(s->watch) && soon < ms)
+		ms = soon;
 
 	if (s->watch->told.count > 0 && left > 0 && left < ms)
 		ms = left;
@@ -186,7 +198,7 @@ void subscriber_lose_sight(struct subscriber *s)
 {
 	lose_dialog(s);
 	s->expires_at = 0;
-	tell_gone(s->watch);
+	tell_lost(s->watch);
 }
 
 /* A trouble that passes: what there is stays until its time is over. */
@@ -220,7 +232,7 @@ void subscriber_read_body(struct subscriber *s, const struct presence_body *body
 	with.known = &s->watch->told;
 	/* Without a body it is unknown, or closed (RFC 8048 section 5.2.1). */
 	if (body->size == 0 || presence_read(&with, &list) == OK)
-		tell(s->watch, &list);
+		tell_heard(s->watch, &list);
 	presence_list_clear(&list);
 }
 
@@ -360,8 +372,8 @@ static struct sip_dialog *new_dialog(const struct watch *w, enum pool pool)
 }
 
 /*
- * The user is not ours now. What was told is taken back as far as the route
- * allows; who takes him over tells the contact what is true.
+ * The user is not ours now. Who takes him over tells the contact what is true;
+ * where nobody does, what was told is taken back.
  */
 static void stand_by(struct subscriber *s, const struct verdict *v)
 {
@@ -372,8 +384,19 @@ static void stand_by(struct subscriber *s, const struct verdict *v)
 		try_later(s, -1);
 		return;
 	}
+	if (v->route == ROUTE_LEGACY)
+		watch_look(s->watch);
 	subscriber_lose_sight(s);
 	subscriber_rest(s);
+}
+
+/* The old one's NOTIFYs get 481; what it has shown stands until the new one is heard. */
+static void change_pool(struct subscriber *s)
+{
+	parting_begin(s->watch->book, s->dialog);
+	lose_dialog(s);
+	if (s->watch->state.in == SUBSCRIPTION_ACTIVE)
+		crossing_begin(s->watch);
 }
 
 /* Where the user lives, and a dialog there. */
@@ -393,7 +416,7 @@ static bool prepare(struct subscriber *s)
 		return false;
 	}
 	if (s->dialog != NULL && s->dialog->pool != v.pool)
-		lose_dialog(s); /* the old one's NOTIFYs get 481 */
+		change_pool(s);
 	if (s->dialog == NULL) {
 		s->dialog = new_dialog(s->watch, v.pool);
 		if (s->dialog == NULL) {
@@ -521,4 +544,18 @@ void subscriber_end(struct subscriber *s, bool said)
 	s->farewell = said;
 	s->last_heard = false;
 	send_subscribe(s, 0);
+}
+
+void subscriber_refresh(struct subscriber *s)
+{
+	loop_timer_set(s->timer, 0);
+}
+
+void subscriber_leave(struct subscriber *s)
+{
+	struct presence_book *b = s->watch->book;
+
+	parting_begin(b, s->dialog);
+	store_remove_dialog(b, &s->row);
+	subscriber_free(s);
 }

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge/gateway/map_told.h"
+
 /* --- delivery --- */
 
 static void resource_of(const struct stanza *stanza, struct presence *out)
@@ -54,15 +56,14 @@ static void on_delivered(void *ctx, struct stanza *stanza, const struct outcome 
 	if (!outcome->confirmed && jid_parse(stanza->from, &local) == OK &&
 	    jid_parse(stanza->to, &contact) == OK)
 		w = watch_find(d->book, &local, &contact);
-	if (w != NULL)
+	if (w != NULL && w->state.in != SUBSCRIPTION_NONE)
 		note_failure(w, stanza);
 }
 
-static void submit(struct watch *w, struct stanza *stanza)
+static void submit(struct presence_book *b, enum origin origin, struct stanza *stanza)
 {
-	struct presence_book *b = w->book;
 	struct jid from, to;
-	struct submission submission = { .origin = ORIGIN_POOL,
+	struct submission submission = { .origin = origin,
 					 .stanza = stanza,
 					 .from = &from,
 					 .to = &to,
@@ -81,19 +82,27 @@ static void submit(struct watch *w, struct stanza *stanza)
 
 /* --- stanzas --- */
 
-static void tell_one(struct watch *w, const struct presence *p)
+static void send_one(struct presence_book *b, enum origin origin, const char *local, const char *contact,
+		     const struct presence *p)
 {
-	char local[JID_BARE_SIZE], from[JID_BARE_SIZE + 1 + JID_PART_MAX];
-	struct presence_stanza how = { .from = from, .to = watch_contact(w) };
+	char from[JID_BARE_SIZE + 1 + JID_PART_MAX];
+	struct presence_stanza how = { .from = from, .to = contact };
 	struct stanza *stanza;
 
-	watch_local(w, local);
 	snprintf(from, sizeof(from), "%s%s%s", local, p->resource != NULL ? "/" : "",
 		 p->resource != NULL ? p->resource : "");
 	if (presence_to_stanza(p, &how, &stanza) != OK)
 		return;
-	submit(w, stanza);
+	submit(b, origin, stanza);
 	stanza_unref(stanza);
+}
+
+static void tell_one(struct watch *w, const struct presence *p)
+{
+	char local[JID_BARE_SIZE];
+
+	watch_local(w, local);
+	send_one(w->book, ORIGIN_POOL, local, watch_contact(w), p);
 }
 
 static bool is_shown(const struct presence_list *l, const char *resource)
@@ -103,11 +112,10 @@ static bool is_shown(const struct presence_list *l, const char *resource)
 	return p != NULL && p->available;
 }
 
-/* First what is there, then what is no more: the contact sees no gap. */
-static void send_changes(struct watch *w, const struct presence_list *old, const struct presence_list *now,
-			 bool again)
+/* What is there now; again: also what he has been told already. True: something was. */
+static bool send_shown(struct watch *w, const struct presence_list *old, const struct presence_list *now,
+		       bool again)
 {
-	static const struct presence nobody = { .available = false };
 	bool said = false;
 
 	for (size_t i = 0; i < now->count; i++) {
@@ -118,6 +126,19 @@ static void send_changes(struct watch *w, const struct presence_list *old, const
 		tell_one(w, p);
 		said = true;
 	}
+	return said;
+}
+
+/*
+ * First what is there, then what is no more: the contact sees no gap. The end of the bare address may be taken for
+ * the end of all resources, so they are shown again.
+ */
+static void send_changes(struct watch *w, const struct presence_list *old, const struct presence_list *now,
+			 bool again)
+{
+	static const struct presence nobody = { .available = false };
+	bool said = send_shown(w, old, now, again);
+
 	for (size_t i = 0; i < old->count; i++) {
 		struct presence gone = { .resource = old->items[i].resource };
 
@@ -125,6 +146,8 @@ static void send_changes(struct watch *w, const struct presence_list *old, const
 			continue;
 		tell_one(w, &gone);
 		said = true;
+		if (gone.resource == NULL)
+			(void)send_shown(w, old, now, true);
 	}
 	if (again && !said)
 		tell_one(w, &nobody);
@@ -185,4 +208,69 @@ void tell_gone(struct watch *w)
 	const struct presence_list nobody = { .count = 0 };
 
 	tell(w, &nobody);
+}
+
+/* --- of a user who is being moved, or was --- */
+
+/* Where he lives now is not the place that this is heard from, or nobody knows: the contact keeps what he has. */
+static bool withhold(struct watch *w)
+{
+	struct verdict v;
+
+	w->withheld = watch_decide(w, &v) == OK && (v.route == ROUTE_HOLD || v.route == ROUTE_LEGACY);
+	return w->withheld;
+}
+
+void tell_heard(struct watch *w, const struct presence_list *now)
+{
+	if (withhold(w))
+		return;
+	tell(w, now);
+	crossing_heard(w);
+}
+
+void tell_lost(struct watch *w)
+{
+	if (!crossing_is_on(w) && !withhold(w))
+		tell_gone(w);
+}
+
+void tell_for(struct presence_book *b, const char *local, const char *contact,
+	      const struct presence_list *told)
+{
+	static const struct presence nobody = { .available = false };
+
+	for (size_t i = 0; i < told->count; i++) {
+		struct presence p = told->items[i];
+
+		p.available = true;
+		send_one(b, ORIGIN_POOL, local, contact, &p);
+	}
+	if (told->count == 0)
+		send_one(b, ORIGIN_POOL, local, contact, &nobody);
+}
+
+void tell_ends(struct watch *w, const struct presence_list *told, const struct presence_list *shown)
+{
+	for (size_t i = 0; i < told->count; i++) {
+		struct presence gone = { .resource = told->items[i].resource };
+
+		if (gone.resource != NULL && !is_shown(shown, gone.resource))
+			tell_one(w, &gone);
+	}
+}
+
+void tell_legacy_ends(struct presence_book *b, const char *local, const char *contact)
+{
+	const struct ledger_key key = { local, contact, LEDGER_TO_LOCAL };
+	struct presence_list told = { .count = 0 };
+	struct strbuf text = { .s = NULL };
+
+	if (ledger_told(b->ledger, &key, &text) == OK)
+		told_read(text.s, &told);
+	for (size_t i = 0; i < told.count; i++)
+		if (!told.items[i].available)
+			send_one(b, ORIGIN_LEGACY, local, contact, &told.items[i]);
+	presence_list_clear(&told);
+	strbuf_free(&text);
 }

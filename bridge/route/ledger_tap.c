@@ -8,6 +8,10 @@
  * roster. The legacy gateway does keep it: its approval counts even where we have
  * not seen the request, which may have come before our time.
  *
+ * What a contact was told of the legacy user's resources is remembered, without
+ * notes, so that whoever takes the user over can take it back. While he is moved,
+ * the end of a resource is only noted: the contact is to see the new one first.
+ *
  * Rows with via 'gateway' belong to the gateway's own presence and are left
  * alone. An error of the ledger goes to the log, once a minute, and never to the
  * stanza.
@@ -15,9 +19,11 @@
 #include "bridge/route/ledger_tap.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "bridge/core/log.h"
+#include "bridge/gateway/map_told.h"
 #include "bridge/route/subscription.h"
 
 #define LOG_SECONDS  60
@@ -143,6 +149,95 @@ static enum err evidence(const struct reading *r, bool is_outbound, bool is_prob
 			  is_probe ? LEDGER_PROBE : LEDGER_PRESENCE);
 }
 
+/* --- what the contact was told --- */
+
+static enum err read_told(const struct reading *r, const struct ledger_key *key, struct presence_list *out)
+{
+	struct strbuf text = { .s = NULL };
+	enum err e = ledger_told(r->ledger, key, &text);
+
+	if (e == OK)
+		told_read(text.s, out);
+	strbuf_free(&text);
+	return e;
+}
+
+/* The one resource, or all that he has (NULL). True: the contact believes it to be there. */
+static bool end(struct presence_list *told, const char *resource, bool moved)
+{
+	bool shown = false;
+
+	for (size_t i = told->count; i-- > 0;) {
+		struct presence *p = &told->items[i];
+
+		if (resource != NULL && (p->resource == NULL || strcmp(p->resource, resource) != 0))
+			continue;
+		shown = true;
+		if (moved) {
+			p->available = false;
+			p->show = SHOW_NONE;
+			p->priority = 0;
+		} else {
+			presence_list_remove(told, p->resource);
+		}
+	}
+	return shown;
+}
+
+/* Notes are no part of it: they change often, and each change would be a write for each contact. */
+static enum err show(struct presence_list *told, struct presence *p)
+{
+	free(p->status);
+	free(p->lang);
+	p->status = p->lang = NULL;
+	return presence_list_put(told, p);
+}
+
+static enum err remember(const struct reading *r, const struct stanza *stanza, bool moved, bool *kept)
+{
+	const struct ledger_key key = key_of(r, LEDGER_TO_LOCAL);
+	struct presence_list told = { .count = 0 }, before = { .count = 0 };
+	struct presence p = { .available = false };
+	bool is_shown = false;
+	char *text;
+	enum err e = read_told(r, &key, &told);
+
+	if (e == OK)
+		e = presence_from_stanza(stanza, &p);
+	if (e != OK)
+		goto done;
+	presence_list_copy(&told, &before);
+	if (p.available)
+		e = show(&told, &p);
+	else
+		is_shown = end(&told, p.resource, moved);
+	if (e == OK && !presence_list_equal(&told, &before)) {
+		text = told_write(&told);
+		e = ledger_tell(r->ledger, &key, text);
+		free(text);
+	}
+	if (e == OK)
+		*kept = is_shown && moved;
+done:
+	presence_clear(&p);
+	presence_list_clear(&told);
+	presence_list_clear(&before);
+	return e;
+}
+
+/* To a full address too, as probes are answered by some: but only to one who is subscribed. */
+static enum err state(const struct reading *r, const struct stanza *stanza, bool moved, bool *kept)
+{
+	struct half in;
+	enum err e = read_half(r, LEDGER_TO_LOCAL, &in);
+
+	if (e != OK || in.state != SUBSCRIPTION_ACTIVE || in.entry.via != LEDGER_LEGACY)
+		return e;
+	e = remember(r, stanza, moved, kept);
+	/* A stanza that cannot be read, or one resource too many: no matter of the ledger's. */
+	return e == ERR_SYNTAX || e == ERR_LIMIT ? OK : e;
+}
+
 static void note_failure(struct ledger_tap *t, const struct reading *r, enum err e)
 {
 	t->unsaid++;
@@ -156,34 +251,59 @@ static void note_failure(struct ledger_tap *t, const struct reading *r, enum err
 	t->unsaid = 0;
 }
 
-static void read_stanza(struct ledger_tap *t, const struct stanza *stanza, const struct jid *local,
-			const struct jid *contact, bool is_outbound)
+static bool is_state(const struct stanza *stanza)
 {
-	struct reading r = { .ledger = t->ledger, .now = time(NULL) };
-	const struct jid *to = is_outbound ? contact : local;
-	enum subscription_event event;
-	enum err e = OK;
-
-	if (stanza->kind != STANZA_PRESENCE || !local->local[0])
-		return;
-	jid_bare(local, r.local);
-	jid_bare(contact, r.contact);
-	if (subscription_event_parse(stanza->type, &event) == OK)
-		e = handshake(&r, is_outbound, event);
-	else if (!to->resource[0] && (!stanza->type || stanza_has_type(stanza, "probe")))
-		e = evidence(&r, is_outbound, stanza->type != NULL);
-	if (e != OK)
-		note_failure(t, &r, e);
+	return !stanza->type || stanza_has_type(stanza, "unavailable");
 }
 
-void ledger_tap_outbound(struct ledger_tap *t, const struct stanza *stanza, const struct jid *from,
-			 const struct jid *to)
+static bool read_addresses(const struct stanza *stanza, const struct jid *local, const struct jid *contact,
+			   struct reading *r)
 {
-	read_stanza(t, stanza, from, to, true);
+	if (stanza->kind != STANZA_PRESENCE || !local->local[0])
+		return false;
+	jid_bare(local, r->local);
+	jid_bare(contact, r->contact);
+	return true;
+}
+
+static enum err read_stanza(const struct reading *r, const struct stanza *stanza, const struct jid *to,
+			    bool is_outbound)
+{
+	enum subscription_event event;
+
+	if (subscription_event_parse(stanza->type, &event) == OK)
+		return handshake(r, is_outbound, event);
+	if (!to->resource[0] && (!stanza->type || stanza_has_type(stanza, "probe")))
+		return evidence(r, is_outbound, stanza->type != NULL);
+	return OK;
+}
+
+bool ledger_tap_outbound(struct ledger_tap *t, const struct stanza *stanza, const struct jid *from,
+			 const struct jid *to, bool moved)
+{
+	struct reading r = { .ledger = t->ledger, .now = time(NULL) };
+	bool kept = false;
+	enum err e;
+
+	if (!read_addresses(stanza, from, to, &r))
+		return false;
+	e = read_stanza(&r, stanza, to, true);
+	if (e == OK && is_state(stanza))
+		e = state(&r, stanza, moved, &kept);
+	if (e != OK)
+		note_failure(t, &r, e);
+	return kept;
 }
 
 void ledger_tap_inbound(struct ledger_tap *t, const struct stanza *stanza, const struct jid *from,
 			const struct jid *to)
 {
-	read_stanza(t, stanza, to, from, false);
+	struct reading r = { .ledger = t->ledger, .now = time(NULL) };
+	enum err e;
+
+	if (!read_addresses(stanza, to, from, &r))
+		return;
+	e = read_stanza(&r, stanza, to, false);
+	if (e != OK)
+		note_failure(t, &r, e);
 }

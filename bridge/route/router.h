@@ -31,9 +31,13 @@ struct submission {
 	void *ctx;
 	struct receipt receipt; /* acknowledged to the sending server when it is finished */
 	int64_t deadline_ms;    /* 0: the configured queue time */
+	bool takes_back;        /* the end of something that our gateway has shown the partner's user */
 };
 
-/* The gateway's side of the door: take a stanza for a user of the verdict's pool. Calls done once, perhaps at once. */
+/*
+ * The gateway's side of the door: take a stanza for a user of the verdict's pool; of one being moved (ROUTE_HOLD), a
+ * contact's presence and probes. Calls done once, perhaps at once.
+ */
 typedef void router_egress_fn(void *ctx, struct stanza *stanza, const struct verdict *v, delivery_fn *done,
 			      void *done_ctx);
 
@@ -41,6 +45,12 @@ struct router *router_create(struct s2s *s2s, struct db *db);
 void router_destroy(struct router *r);
 /* Shown the presence that passes to and from the legacy gateway; borrowed. */
 void router_set_tap(struct router *r, struct ledger_tap *tap);
+/*
+ * Presence of the legacy gateway, for a partner: whoever shows its user to contacts, too, hears of it. True: it
+ * does not go on.
+ */
+typedef bool router_presence_fn(void *ctx, const struct submission *s, const struct verdict *v);
+void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx);
 /* Keeps what cannot go on now; its submit and bounce are the two below. Borrowed. */
 void router_set_custody(struct router *r, struct custody *custody);
 void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);

@@ -26,7 +26,7 @@ static void pass(struct ledger_tap *tap, enum stanza_kind kind, const char *from
 	assert_int_equal(jid_parse(from, &sender), OK);
 	assert_int_equal(jid_parse(to, &recipient), OK);
 	if (is_outbound)
-		ledger_tap_outbound(tap, s, &sender, &recipient);
+		assert_false(ledger_tap_outbound(tap, s, &sender, &recipient, false));
 	else
 		ledger_tap_inbound(tap, s, &sender, &recipient);
 	stanza_unref(s);

@@ -1,0 +1,311 @@
+/*
+ * handover.c - finds the pairs whose user's presence is carried by another side
+ * than it should be, and hands them over.
+ *
+ * A row of the ledger says who carries it (via), the router says who should. The
+ * difference is all the state that there is: a walk over a user's rows, or over
+ * all of them, finds what is to be done, in whatever order registry, ledger and
+ * restarts came. A pair that is needed earlier is taken up where it is touched
+ * (presence.c).
+ *
+ * A walk goes in small slices, 500 hand-overs a second at most, 200 under way.
+ * Users who were named come before the walk over everybody. What the registry
+ * rejects is not handed over: it is shown nowhere.
+ *
+ * An unreadable registry or ledger is tried again in a second. Nothing is fatal.
+ */
+#include "bridge/gateway/handover.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "bridge/gateway/presence_internal.h"
+
+enum {
+	TICK_MS = 50,
+	BEGIN_A_TICK = 25,
+	LOOK_A_TICK = 250, /* rows */
+	SLICE = 25,
+	UNDER_WAY_MAX = 200,
+	USERS_MAX = 10000, /* more than these: everybody */
+	RETRY_MS = 1000
+};
+
+struct name {
+	struct name *prev, *next;
+	UT_hash_handle hh;
+	char user[];
+};
+
+/* How far a walk has come: the last row that it has looked at. */
+struct cursor {
+	bool walking, one;
+	char local[JID_BARE_SIZE], contact[JID_BARE_SIZE];
+	enum ledger_direction direction;
+};
+
+struct row {
+	char local[JID_BARE_SIZE], contact[JID_BARE_SIZE];
+	enum ledger_direction direction;
+	enum ledger_via via;
+	bool ends; /* an end is noted that the contact has not been told of */
+};
+
+struct handover {
+	struct presence_book *book;
+	struct loop_timer *timer;
+	struct name *queue, *by_name;
+	bool again; /* everybody is to be looked at */
+	struct cursor user, everybody;
+	struct row rows[SLICE];
+	size_t row_count;
+};
+
+/* --- one pair --- */
+
+enum step { STEP_NOTHING, STEP_BEGUN, STEP_RETRY };
+
+static enum step step_legacy(struct handover *h, const struct row *row, const struct jid *local,
+			     const struct jid *contact, const struct verdict *v)
+{
+	bool taken = false;
+
+	if (v->route == ROUTE_GATEWAY) {
+		if (watch_take_over(h->book, local, contact, &taken) != OK)
+			return STEP_RETRY;
+		return taken ? STEP_BEGUN : STEP_NOTHING;
+	}
+	if (v->route != ROUTE_LEGACY || !row->ends)
+		return STEP_NOTHING;
+	/* Moved back before he was handed over: what has ended meanwhile has ended. */
+	tell_legacy_ends(h->book, row->local, row->contact);
+	return STEP_BEGUN;
+}
+
+/* Ours, and to stay so: his pool may be another one, or news were not told. */
+static enum step step_stay(struct watch *w, const struct verdict *v)
+{
+	struct subscriber *s = w->subscriber;
+
+	if (crossing_is_back(w)) {
+		crossing_cancel(w);
+		return STEP_BEGUN;
+	}
+	if (s == NULL || s->request != NULL || s->ending)
+		return STEP_NOTHING;
+	if (!w->withheld && (s->dialog == NULL || s->dialog->pool == v->pool))
+		return STEP_NOTHING;
+	subscriber_refresh(s);
+	return STEP_BEGUN;
+}
+
+static enum step step_ours(struct watch *w, const struct verdict *v)
+{
+	switch (v->route) {
+	case ROUTE_GATEWAY:
+		return step_stay(w, v);
+	case ROUTE_LEGACY:
+		if (crossing_is_back(w))
+			return STEP_NOTHING;
+		crossing_begin_back(w);
+		return STEP_BEGUN;
+	case ROUTE_REJECT:
+		if (w->told.count == 0 || w->subscriber == NULL || w->subscriber->request != NULL)
+			return STEP_NOTHING;
+		subscriber_refresh(w->subscriber); /* takes back what was shown */
+		return STEP_BEGUN;
+	default:
+		return STEP_NOTHING;
+	}
+}
+
+static enum step step(struct handover *h, const struct row *row)
+{
+	struct jid local, contact;
+	struct verdict v;
+	struct watch *w;
+
+	if (jid_parse(row->local, &local) != OK || jid_parse(row->contact, &contact) != OK)
+		return STEP_NOTHING;
+	if (router_decide(h->book->gateway->router, &local, contact.domain, &v) != OK)
+		return STEP_RETRY;
+	if (row->via == LEDGER_LEGACY)
+		return step_legacy(h, row, &local, &contact, &v);
+	w = watch_find(h->book, &local, &contact);
+	return w != NULL ? step_ours(w, &v) : STEP_NOTHING;
+}
+
+/* --- a walk --- */
+
+static bool copy_row(void *ctx, const struct ledger_key *key, const struct ledger_entry *entry,
+		     const char *told)
+{
+	struct handover *h = ctx;
+	struct row *row = &h->rows[h->row_count];
+
+	if (!str_copy(row->local, sizeof(row->local), key->local) ||
+	    !str_copy(row->contact, sizeof(row->contact), key->contact))
+		return true;
+	row->direction = key->direction;
+	row->via = entry->via;
+	row->ends = strstr(told, "\"gone\"") != NULL;
+	return ++h->row_count < SLICE;
+}
+
+static enum err read_slice(struct handover *h, const struct cursor *c)
+{
+	const struct ledger_key key = { c->local, c->contact, c->direction };
+
+	h->row_count = 0;
+	return ledger_each_after(h->book->ledger, &key, copy_row, h);
+}
+
+static void cursor_set(struct cursor *c, const struct row *row)
+{
+	(void)str_copy(c->local, sizeof(c->local), row->local);
+	(void)str_copy(c->contact, sizeof(c->contact), row->contact);
+	c->direction = row->direction;
+}
+
+static void cursor_begin(struct cursor *c, const char *user)
+{
+	c->walking = str_copy(c->local, sizeof(c->local), user);
+	c->one = user[0] != '\0';
+	c->contact[0] = '\0';
+	c->direction = LEDGER_TO_CONTACT;
+}
+
+static void drop_name(struct handover *h, struct name *n)
+{
+	HASH_DEL(h->by_name, n);
+	DL_DELETE(h->queue, n);
+	free(n);
+}
+
+/* The walk that is to go on; NULL: there is none. */
+static struct cursor *next_walk(struct handover *h)
+{
+	if (!h->user.walking && h->queue != NULL) {
+		cursor_begin(&h->user, h->queue->user);
+		drop_name(h, h->queue);
+	}
+	if (h->user.walking)
+		return &h->user;
+	if (!h->everybody.walking && h->again) {
+		h->again = false;
+		cursor_begin(&h->everybody, "");
+	}
+	return h->everybody.walking ? &h->everybody : NULL;
+}
+
+/* Work that a tick may still do. */
+struct budget {
+	int begin, look;
+	bool failed;
+};
+
+static bool has_room(const struct handover *h, const struct budget *budget)
+{
+	return budget->begin > 0 && budget->look > 0 && !budget->failed && h->book->crossings < UNDER_WAY_MAX;
+}
+
+static void walk_slice(struct handover *h, struct cursor *c, struct budget *budget)
+{
+	if (read_slice(h, c) != OK) {
+		budget->failed = true;
+		return;
+	}
+	budget->look -= (int)h->row_count;
+	if (h->row_count == 0 || (c->one && strcmp(h->rows[0].local, c->local) != 0)) {
+		c->walking = false;
+		return;
+	}
+	for (size_t i = 0; i < h->row_count && has_room(h, budget); i++) {
+		const struct row *row = &h->rows[i];
+		enum step done = STEP_NOTHING;
+
+		if (c->one && strcmp(row->local, c->local) != 0)
+			break;
+		done = step(h, row);
+		if (done == STEP_RETRY) {
+			budget->failed = true;
+			return;
+		}
+		budget->begin -= done == STEP_BEGUN;
+		cursor_set(c, row);
+	}
+}
+
+static void on_timer(void *ctx)
+{
+	struct handover *h = ctx;
+	struct budget budget = { BEGIN_A_TICK, LOOK_A_TICK, false };
+	struct cursor *c = NULL;
+
+	if (h->book->gateway->stopped)
+		return;
+	do {
+		c = next_walk(h);
+		if (c != NULL)
+			walk_slice(h, c, &budget);
+	} while (c != NULL && has_room(h, &budget));
+	if (c != NULL)
+		loop_timer_set(h->timer, budget.failed ? RETRY_MS : TICK_MS);
+}
+
+/* --- the object --- */
+
+struct handover *handover_create(struct presence_book *b)
+{
+	struct handover *h = xcalloc(1, sizeof(*h));
+
+	h->book = b;
+	h->timer = loop_timer_create(b->gateway->loop, on_timer, h);
+	handover_look(h, NULL);
+	return h;
+}
+
+void handover_destroy(struct handover *h)
+{
+	if (h == NULL)
+		return;
+	while (h->queue != NULL)
+		drop_name(h, h->queue);
+	loop_timer_destroy(h->timer);
+	free(h);
+}
+
+static void add_name(struct handover *h, const char *user)
+{
+	struct name *n;
+
+	HASH_FIND_STR(h->by_name, user, n);
+	if (n != NULL)
+		return;
+	n = xcalloc(1, sizeof(*n) + strlen(user) + 1);
+	strcpy(n->user, user);
+	HASH_ADD_STR(h->by_name, user, n);
+	DL_APPEND(h->queue, n);
+}
+
+void handover_look(struct handover *h, const char *user)
+{
+	if (h == NULL)
+		return;
+	if (user == NULL || HASH_COUNT(h->by_name) >= USERS_MAX)
+		h->again = true;
+	else
+		add_name(h, user);
+	if (!loop_timer_pending(h->timer))
+		loop_timer_set(h->timer, 0);
+}
+
+json_t *handover_status(const struct handover *h)
+{
+	if (h == NULL)
+		return json_null();
+	return json_pack("{s:I, s:b, s:I}", "waiting", (json_int_t)HASH_COUNT(h->by_name) + h->user.walking,
+			 "walking", h->again || h->everybody.walking, "under_way",
+			 (json_int_t)h->book->crossings);
+}

@@ -1,5 +1,5 @@
 /*
- * spool.c - the tables message, occupancy and seen.
+ * spool.c - the tables message and occupancy.
  *
  * Limits are looked up in occupancy, which the schema's triggers keep: a full
  * spool refuses as fast as an empty one takes. A walk follows an index and holds
@@ -365,38 +365,4 @@ enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx)
 			fn(ctx, pair, (enum spool_hop)hop, statement_int(st, 2));
 	}
 	return statement_close_with(st, e);
-}
-
-/* --- what was taken lately --- */
-
-static enum err remember(struct spool *s, const char *stanza, bool *new)
-{
-	struct statement *st =
-		statement_open(s->db, "INSERT INTO seen (stanza) VALUES (?1) ON CONFLICT DO NOTHING");
-	int64_t changes = 0;
-	enum err e;
-
-	statement_bind_text(st, 1, stanza);
-	e = state_wrote(s->state, statement_run(st, &changes));
-	*new = changes > 0;
-	return e;
-}
-
-enum err spool_see(struct spool *s, const char *stanza, int64_t max, bool *seen)
-{
-	struct statement *st;
-	bool new = false;
-	enum err e = state_begin(s->state);
-
-	if (e == OK)
-		e = remember(s, stanza, &new);
-	if (e == OK && new) {
-		st = statement_open(s->db, "DELETE FROM seen WHERE number <= "
-					   "(SELECT max(number) FROM seen) - ?1");
-		statement_bind_int(st, 1, max);
-		e = state_wrote(s->state, statement_run(st, NULL));
-	}
-	if (e == OK)
-		*seen = !new;
-	return e;
 }

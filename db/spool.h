@@ -88,10 +88,4 @@ struct spool_age {
 };
 MUST_CHECK enum err spool_look(struct spool *s, struct spool_age *out);
 
-/*
- * The window of stanzas that were taken lately. true in *seen: it was, and is to be acknowledged
- * and dropped; else it is remembered now, the oldest beyond max forgotten.
- */
-MUST_CHECK enum err spool_see(struct spool *s, const char *stanza, int64_t max, bool *seen);
-
 #endif

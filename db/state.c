@@ -50,6 +50,7 @@ struct waiter {
 struct state {
 	struct db *db;
 	bool begun;
+	bool unsynced;          /* the transaction is committed without an fsync */
 	enum err spoiled;       /* OK: the turn's transaction, if any, may be committed */
 	struct waiter *waiters; /* in the order of asking */
 	uint64_t turn;
@@ -116,12 +117,27 @@ static void end_if_unsafe(const struct state *s)
 	_exit(1);
 }
 
-static enum err begin(struct state *s)
+/* Not within a transaction: SQLite refuses that. */
+static enum err set_synced(struct state *s, bool synced)
+{
+	enum err e;
+
+	if (s->unsynced == !synced)
+		return OK;
+	e = db_execute(s->db, synced ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
+	if (e == OK)
+		s->unsynced = !synced;
+	return e;
+}
+
+static enum err begin(struct state *s, bool synced)
 {
 	enum err e;
 
 	db_rollback(s->db); /* nothing, unless the last one failed as well */
-	e = db_execute(s->db, "BEGIN IMMEDIATE");
+	e = set_synced(s, synced);
+	if (e == OK)
+		e = db_execute(s->db, "BEGIN IMMEDIATE");
 	if (e == ERR_BUSY)
 		db_set_wait(s->db, 0);
 	return e;
@@ -137,14 +153,33 @@ static void notice_undone(struct state *s)
 		s->spoiled = ERR_IO;
 }
 
-enum err state_begin(struct state *s)
+static enum err begin_turn(struct state *s, bool synced)
 {
 	notice_undone(s);
+	if (s->begun && synced && s->unsynced && s->spoiled == OK) {
+		s->spoiled = db_execute(s->db, "COMMIT");
+		s->begun = s->spoiled != OK;
+	}
 	if (s->begun || s->spoiled != OK)
 		return s->spoiled;
-	s->spoiled = begin(s);
+	s->spoiled = begin(s, synced);
 	s->begun = s->spoiled == OK;
 	return s->spoiled;
+}
+
+enum err state_begin(struct state *s)
+{
+	return begin_turn(s, true);
+}
+
+enum err state_begin_unsynced(struct state *s)
+{
+	return begin_turn(s, false);
+}
+
+bool state_has_begun(const struct state *s)
+{
+	return s->begun;
 }
 
 enum err state_wrote(struct state *s, enum err e)

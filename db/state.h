@@ -40,6 +40,12 @@ const char *state_trouble(const struct state *s);
  */
 MUST_CHECK enum err state_begin(struct state *s);
 /*
+ * The same for what may be lost with the machine, but not with the process: a turn that writes nothing
+ * else is committed without an fsync. One that does is committed as ever.
+ */
+MUST_CHECK enum err state_begin_unsynced(struct state *s);
+bool state_has_begun(const struct state *s); /* a transaction, in this turn */
+/*
  * Every write's result passes through here and is returned: a failing database spoils the turn's
  * transaction, for SQLite may have undone all of it; a refused row does not.
  */

@@ -65,9 +65,25 @@ CREATE TRIGGER message_delete AFTER DELETE ON message BEGIN
 	DELETE FROM occupancy WHERE owner = old.user AND messages = 0;
 END;
 
--- Stanzas that were delivered or spooled lately, so that what a peer sends again
--- after a crash is not delivered again: (from, to, id) as one text, the oldest going first.
+-- What was delivered or taken into custody lately, so that what a peer sends again, since it
+-- never got our acknowledgement, is not delivered again. A row is what was written at one
+-- time: keyed hashes, 16 bytes each, without a word of what they stand for. The number is that
+-- of the first; the oldest rows are deleted.
 CREATE TABLE seen (
-	number INTEGER PRIMARY KEY AUTOINCREMENT,
-	stanza TEXT NOT NULL UNIQUE
+	number INTEGER PRIMARY KEY,
+	at INTEGER NOT NULL, -- Unix seconds
+	hashes BLOB NOT NULL,
+	CONSTRAINT "seen.at is whole seconds"
+		CHECK (typeof(at) = 'integer'),
+	CONSTRAINT "seen.hashes has 16 bytes for each"
+		CHECK (typeof(hashes) = 'blob' AND length(hashes) > 0 AND length(hashes) % 16 = 0)
 );
+
+-- The key of the hashes, made with the file: nobody outside can make two of them meet.
+CREATE TABLE seen_key (
+	id INTEGER PRIMARY KEY CHECK (id = 1),
+	bytes BLOB NOT NULL,
+	CONSTRAINT "seen_key.bytes has 16"
+		CHECK (typeof(bytes) = 'blob' AND length(bytes) = 16)
+);
+INSERT INTO seen_key (id, bytes) VALUES (1, randomblob(16));

@@ -73,6 +73,12 @@ const char *condition_type(enum condition c); /* the error type: auth, cancel, m
 MUST_CHECK enum err condition_parse(const char *name, enum condition *out);
 
 /*
+ * Appends the texts of all its elements as they are written, but for those of delay stamps (XEP-0203,
+ * XEP-0091), which a server adds when it sends again. false: no body with text was among them.
+ */
+bool stanza_texts(const struct stanza *s, struct strbuf *out);
+
+/*
  * The error answer to a stanza (RFC 6120 section 8.3): addresses exchanged, id
  * mirrored. NULL where none may be sent: to an error, to an iq result, to a
  * stanza without 'from'. text (may be NULL) is plain UTF-8 text; uri (may be

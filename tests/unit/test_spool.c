@@ -1,6 +1,6 @@
 /*
  * Tests of spool.h: order within a pair, limits of each owner, deferring,
- * quarantine, erasing, what a restart finds, and the window of stanzas seen.
+ * quarantine, erasing, and what a restart finds.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -270,12 +270,9 @@ static void test_restart(void **state)
 	struct statetest *t = *state;
 	struct spool *s = spool_create(t->state, &wide);
 	struct walk w = { .text = "" };
-	bool seen = true;
 
 	put(s, message(JULIET, ROMEO, "a"));
 	put(s, message(JULIET, ROMEO, "b"));
-	assert_int_equal(spool_see(s, "x", 10, &seen), OK);
-	assert_false(seen);
 	spool_destroy(s);
 	statetest_close(t);
 	statetest_open(t);
@@ -283,30 +280,6 @@ static void test_restart(void **state)
 	assert_int_equal(spool_each(s, NULL, note, &w), OK);
 	assert_string_equal(w.text, "a b ");
 	assert_occupancy(s, "", 2, 2);
-	assert_int_equal(spool_see(s, "x", 10, &seen), OK);
-	assert_true(seen);
-	spool_destroy(s);
-}
-
-/* The newest so many are known, the others forgotten. */
-static void test_seen(void **state)
-{
-	struct statetest *t = *state;
-	struct spool *s = spool_create(t->state, &wide);
-	char stanza[16];
-	bool seen;
-
-	for (int i = 0; i < 20; i++) {
-		snprintf(stanza, sizeof(stanza), "%d", i);
-		assert_int_equal(spool_see(s, stanza, 5, &seen), OK);
-		assert_false(seen);
-		assert_int_equal(spool_see(s, stanza, 5, &seen), OK);
-		assert_true(seen);
-	}
-	assert_int_equal(spool_see(s, "19", 5, &seen), OK);
-	assert_true(seen);
-	assert_int_equal(spool_see(s, "0", 5, &seen), OK);
-	assert_false(seen);
 	spool_destroy(s);
 }
 
@@ -321,7 +294,6 @@ int main(void)
 						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_restart, statetest_setup, statetest_teardown),
-		cmocka_unit_test_setup_teardown(test_seen, statetest_setup, statetest_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

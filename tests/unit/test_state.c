@@ -20,6 +20,7 @@
 
 #include "db/schema.h"
 #include "db/statement.h"
+#include "db/seen.h"
 #include "tests/unit/statetest.h"
 
 static const struct ledger_key key = { "romeo@corp.test", "juliet@partner.test", LEDGER_TO_LOCAL };
@@ -28,11 +29,13 @@ static const struct ledger_entry entry = { LEDGER_ACTIVE, LEDGER_LEGACY, LEDGER_
 
 /* SQLite's fsync, which a test can break: the dynamic linker finds ours first. */
 static bool disk_is_broken;
+static unsigned syncs;
 int fdatasync(int fd);
 int fsync(int fd);
 
 int fdatasync(int fd)
 {
+	syncs++;
 	if (!disk_is_broken)
 		return (int)syscall(SYS_fdatasync, fd);
 	errno = EIO;
@@ -41,6 +44,7 @@ int fdatasync(int fd)
 
 int fsync(int fd)
 {
+	syncs++;
 	if (!disk_is_broken)
 		return (int)syscall(SYS_fsync, fd);
 	errno = EIO;
@@ -360,7 +364,7 @@ static void test_kinds(void **state)
 	assert_refused(t->files->folder, ERR_IO, "'state' in the configuration file must name a file");
 	assert_string_equal(dbtest_value(t->files, "SELECT group_concat(name) FROM sqlite_schema "
 						   "WHERE type = 'table' AND name NOT LIKE 'sqlite%'"),
-			    "subscription,holding,dialog,message,occupancy,seen");
+			    "subscription,holding,dialog,message,occupancy,seen,seen_key");
 }
 
 static void test_newer(void **state)
@@ -498,11 +502,59 @@ static void test_reader_of_nothing(void **state)
 	assert_null(reader);
 }
 
+/* A turn without an fsync, and what a turn with one makes of it. */
+static void test_unsynced(void **state)
+{
+	struct statetest *t = *state;
+	struct told told = { 0, OK };
+
+	assert_false(state_has_begun(t->state));
+	assert_int_equal(ledger_put(t->ledger, &key, &entry), OK);
+	assert_true(state_has_begun(t->state));
+	state_commit(t->state); /* the log is begun */
+	syncs = 0;
+	assert_int_equal(state_begin_unsynced(t->state), OK);
+	assert_true(state_has_begun(t->state));
+	assert_int_equal(seen_add(t->state, 1, 1, &(struct seen_hash){ 1, 2 }, 1), OK);
+	state_on_commit(t->state, tell, &told);
+	state_commit(t->state);
+	assert_int_equal(told.calls, 1);
+	assert_int_equal(told.e, OK);
+	assert_int_equal(syncs, 0);
+	assert_string_equal(dbtest_value(t->files, "SELECT count(*) FROM seen"), "1");
+	/* Who comes later in the same turn has his fsync, and so has all before him. */
+	assert_int_equal(state_begin_unsynced(t->state), OK);
+	assert_int_equal(seen_add(t->state, 2, 1, &(struct seen_hash){ 3, 4 }, 1), OK);
+	assert_int_equal(ledger_put(t->ledger, &other_key, &entry), OK);
+	state_commit(t->state);
+	assert_int_equal(syncs, 1);
+	assert_string_equal(dbtest_value(t->files, "SELECT count(*) FROM seen"), "2");
+	assert_string_equal(rows(t), "2");
+	/* In a turn that has one anyway there is no other. */
+	assert_int_equal(ledger_remove(t->ledger, &key), OK);
+	assert_int_equal(state_begin_unsynced(t->state), OK);
+	assert_int_equal(seen_add(t->state, 3, 1, &(struct seen_hash){ 5, 6 }, 1), OK);
+	state_commit(t->state);
+	assert_int_equal(syncs, 2);
+	/* And a turn that fails takes both along. */
+	assert_int_equal(state_begin_unsynced(t->state), OK);
+	assert_int_equal(seen_add(t->state, 4, 1, &(struct seen_hash){ 7, 8 }, 1), OK);
+	assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+	assert_int_equal(state_begin(t->state), ERR_IO);
+	state_commit(t->state);
+	assert_string_equal(dbtest_value(t->files, "SELECT count(*) FROM seen"), "3");
+	assert_int_equal(ledger_remove(t->ledger, &other_key), OK);
+	state_commit(t->state);
+	assert_string_equal(rows(t), "0");
+	assert_int_equal(syncs, 3);
+}
+
 #define OPENED(test) cmocka_unit_test_setup_teardown(test, statetest_setup, statetest_teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		OPENED(test_unsynced),
 		OPENED(test_one_transaction),
 		OPENED(test_told_without_a_write),
 		OPENED(test_write_from_a_callback),

@@ -293,7 +293,7 @@ static void to_legacy_gateway(struct router *r, const struct submission *s, stru
 /* The answer goes the way of an error: back where the question came from. */
 static void serve(struct router *r, const struct submission *s, struct passage *p)
 {
-	struct stanza *answer = service_answer(s->stanza);
+	struct stanza *answer = service_answer(&service_of_domain, s->stanza);
 	struct outcome outcome = { .confirmed = true };
 
 	if (!answer) {

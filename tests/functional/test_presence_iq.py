@@ -4,6 +4,7 @@ import pytest
 
 VCARD = "<vCard xmlns='vcard-temp'/>"
 DISCO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+NODE = "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:example:caps#1'/>"
 PING = "<ping xmlns='urn:xmpp:ping'/>"
 VERSION = "<query xmlns='jabber:iq:version'/>"
 UNKNOWN = "<query xmlns='urn:example:nobody-knows-this'/>"
@@ -103,6 +104,7 @@ def test_iq_to_a_migrated_user_is_answered(lab, juliet, tybalt, query, address):
 
 def test_iq_that_is_not_served_for_a_migrated_user(lab, juliet, tybalt):
     assert juliet.ask("tybalt@corp.test", UNKNOWN).error == "service-unavailable"
+    assert juliet.ask("tybalt@corp.test/desk", NODE).error == "item-not-found"
     assert juliet.ask("tybalt@corp.test", VCARD, kind="set").error == "service-unavailable"
 
 
@@ -118,6 +120,8 @@ def test_iq_to_the_domain_when_it_is_migrated(lab, juliet):
     lab.bridge.ctl("domain", "set", "corp.test", "--phase", "migrated")
     assert juliet.ask("corp.test", DISCO).type == "result"
     assert juliet.ask("corp.test", PING).type == "result"
+    assert juliet.ask("corp.test", VERSION).xml.findtext(".//{jabber:iq:version}name") == "poolbridge"
+    assert juliet.ask("corp.test", NODE).error == "item-not-found"
     assert juliet.ask("corp.test", UNKNOWN).error == "service-unavailable"
 
 

@@ -189,6 +189,7 @@ void link_ask_for_proof(struct link *link)
 /* Write what the stream takes; a full output buffer is tried again on the next tick. */
 static void pump(struct link *link)
 {
+	bool was_quiet = !link->sent;
 	struct outgoing *o;
 
 	while (is_writable(link) && (o = link->queue)) {
@@ -206,7 +207,8 @@ static void pump(struct link *link)
 		if (!link->ping_out && link->last_number - link->sent->number >= PROOF_STANZAS)
 			link_ask_for_proof(link);
 	}
-	if (link->sent)
+	/* Not for each stanza: a stream of them would put the tick off for ever. */
+	if (link->sent && was_quiet)
 		loop_timer_set(link->tick, TICK_BUSY_MS);
 	else
 		link_arm(link);

@@ -47,6 +47,22 @@ static void test_blanks_do_not_keep_the_dead(void **state)
 	assert_true(says(s, 0, "<connection-timeout "));
 }
 
+/* Messages come faster than proof is asked for, and yet it is. */
+static void test_a_steady_stream_is_proved(void **state)
+{
+	struct sock *back, *s = open_link(&back);
+	size_t start = s->out.len;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		send_large(100);
+		pass(10);
+	}
+	assert_true(says(s, start, "urn:xmpp:ping"));
+	answer_ping(s, start, back);
+	assert_true(confirmed > 1);
+}
+
 static void test_blanks_behind_a_question(void **state)
 {
 	struct sock *s, *asking = come_with_key();
@@ -204,6 +220,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_blanks_behind_a_late_ping, s2stest_begin, s2stest_end),
+		cmocka_unit_test_setup_teardown(test_a_steady_stream_is_proved, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_blanks_do_not_keep_the_dead, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_blanks_behind_a_question, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_no_blanks_where_all_is_answered, s2stest_begin,

@@ -40,6 +40,11 @@ class Dns:
                 "no-resolv", "no-hosts", "no-poll", "bind-interfaces", "cache-size=0", "local-ttl=1",
                 "local=/test/", "log-facility=-", "pid-file=", f"port={PORT}",
                 f"listen-address={self.address}", "user=", "group="] + zone.lines) + "\n")
-        self.process = Process(role, ["dnsmasq", "--keep-in-foreground", f"--conf-file={config}"],
-                               lab.folder, lab.guard)
+        self._start = lambda: Process(role, ["dnsmasq", "--keep-in-foreground", f"--conf-file={config}"], lab.folder,
+                                      lab.guard)
+        self.start()
+
+    def start(self):
+        """Again, after process.kill()."""
+        self.process = self._start()
         self.process.wait_line("started, version")

@@ -42,7 +42,8 @@ PARTNER_USERS = ("juliet", "rosaline")
 
 class Lab:
     """
-    partner: "prosody", "ejabberd" or "jabberd2"; partner_tls: "required", "optional" or "none".
+    partner: "prosody", "ejabberd" or "jabberd2"; partner_tls: "required", "optional" or "none". None: no servers of
+    XMPP, neither the partner's nor the legacy gateway: they are played.
     wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners, and knows
     poolbridge by its address).
     chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
@@ -71,8 +72,9 @@ class Lab:
             if federation:
                 federation.make_certificates(self.folder)
             self._start_dns(bridge, wiring, front)
-            self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
-            self._start_legacy(wiring)
+            if partner:
+                self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
+                self._start_legacy(wiring)
             self.sip_authority = certificates.Authority(os.path.join(self.folder, "sip")) if sip_tls else None
             if pool:
                 self._start_pools(presence, legacy_pool)

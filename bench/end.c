@@ -1,0 +1,544 @@
+/*
+ * end.c - see end.h: the loop of the playing ends.
+ *
+ * epoll, non-blocking sockets, TLS by OpenSSL where it is asked for. A black hole is
+ * a socket filter that drops whatever comes (not even TCP answers), which needs no
+ * privilege; nothing is written meanwhile. Refused is: connections are reset, and
+ * nobody listens.
+ *
+ * Owns connections; they are freed at the end of the turn in which they died. Any
+ * failure that is not a peer's ends the program.
+ */
+#include "bench/end.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+#include <utlist.h>
+
+enum { TURN_MS = 5, READ_SIZE = 65536, EVENTS = 64, CREDIT_MAX = 200, CUT_READ = 137 };
+
+enum away { HERE, REFUSING, BLACK_HOLE };
+
+static struct {
+	int epoll;
+	int log;
+	struct strbuf notes;
+	struct connection *connections;
+	unsigned ids;
+	int listener; /* -1: none */
+	struct sockaddr_in address;
+	void (*accepted)(struct connection *c);
+	enum away away;
+	int64_t away_until;
+	bool cutting, making, over;
+	double credit;
+	int64_t made_at;
+	uint64_t counts[128];
+	char command[256];
+	size_t command_size;
+} end = { .listener = -1 };
+
+_Noreturn void end_usage(const char *text, int status)
+{
+	fputs(text, status == 0 ? stdout : stderr);
+	exit(status);
+}
+
+_Noreturn void end_fail(const char *what)
+{
+	perror(what);
+	exit(1);
+}
+
+int64_t end_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+bool end_is_away(void)
+{
+	return end.away != HERE;
+}
+
+/* --- messages and notes --- */
+
+void numbered_text(const struct numbered *m, struct strbuf *out)
+{
+	strbuf_printf(out, "%c-%u-%lu", m->flow, m->pair, m->number);
+}
+
+bool numbered_parse(const char *text, struct numbered *out)
+{
+	struct numbered m;
+	int used = 0;
+
+	if (sscanf(text, "%c-%u-%lu%n", &m.flow, &m.pair, &m.number, &used) != 3 || used == 0)
+		return false;
+	*out = m;
+	return true;
+}
+
+void end_note(enum note note, const struct numbered *m, unsigned id)
+{
+	end.counts[note]++;
+	strbuf_printf(&end.notes, "%lld %c %c %u %lu %u\n", (long long)end_now(), (char)note, m->flow,
+		      m->pair, m->number, id);
+}
+
+static void write_notes(void)
+{
+	size_t done = 0;
+
+	while (done < end.notes.len) {
+		ssize_t n = write(end.log, end.notes.s + done, end.notes.len - done);
+
+		if (n < 0)
+			end_fail("log");
+		done += (size_t)n;
+	}
+	strbuf_reset(&end.notes);
+}
+
+/* --- connections --- */
+
+struct sockaddr_in end_address(const char *text, unsigned short port)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET };
+	const char *colon = strchr(text, ':');
+	char *host = xstrndup(text, colon ? (size_t)(colon - text) : strlen(text));
+	int number = colon ? atoi(colon + 1) : port;
+
+	if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || number < 0 || number > 65535)
+		end_usage("this is not ADDRESS:PORT\n", 2);
+	a.sin_port = htons((uint16_t)number);
+	free(host);
+	return a;
+}
+
+static void watch(const struct connection *c, int operation)
+{
+	struct epoll_event e = { .events = EPOLLIN | (c->wants_write || c->connecting ? EPOLLOUT : 0U),
+				 .data.ptr = (void *)(uintptr_t)c };
+
+	if (epoll_ctl(end.epoll, operation, c->fd, &e) != 0)
+		end_fail("epoll_ctl");
+}
+
+static int new_socket(void)
+{
+	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
+		end_fail("socket");
+	return fd;
+}
+
+static struct connection *add(int fd, bool inbound)
+{
+	struct connection *c = xcalloc(1, sizeof(*c));
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	c->fd = fd;
+	c->inbound = inbound;
+	c->connecting = !inbound;
+	c->id = ++end.ids;
+	DL_APPEND(end.connections, c);
+	watch(c, EPOLL_CTL_ADD);
+	return c;
+}
+
+struct connection *end_connect(const struct sockaddr_in *to, const struct sockaddr_in *from,
+			       const struct connection_ops *ops, void *owner)
+{
+	struct connection *c;
+	int fd = new_socket();
+	bool refused;
+
+	if (bind(fd, (const struct sockaddr *)from, sizeof(*from)) != 0)
+		end_fail("bind");
+	refused = connect(fd, (const struct sockaddr *)to, sizeof(*to)) != 0 && errno != EINPROGRESS;
+	c = add(fd, false);
+	c->dead = refused;
+	c->ops = ops;
+	c->owner = owner;
+	return c;
+}
+
+static void start_listening(void)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+	int fd = new_socket();
+
+	if (bind(fd, (const struct sockaddr *)&end.address, sizeof(end.address)) != 0 || listen(fd, 128) != 0)
+		end_fail("listen");
+	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+		end_fail("epoll_ctl");
+	end.listener = fd;
+}
+
+void end_listen(const struct sockaddr_in *address, void (*accepted)(struct connection *c))
+{
+	end.address = *address;
+	end.accepted = accepted;
+}
+
+static void accept_all(void)
+{
+	int fd;
+
+	while ((fd = accept4(end.listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0)
+		end.accepted(add(fd, true));
+}
+
+void end_start_tls(struct connection *c, SSL_CTX *context)
+{
+	c->ssl = SSL_new(context);
+	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
+		end_fail("TLS");
+	c->handshaking = true;
+	if (c->inbound)
+		SSL_set_accept_state(c->ssl);
+	else
+		SSL_set_connect_state(c->ssl);
+}
+
+void end_close(struct connection *c)
+{
+	c->dead = true;
+}
+
+static void reset(struct connection *c)
+{
+	struct linger at_once = { .l_onoff = 1 };
+
+	setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+	c->dead = true;
+}
+
+static void bury(struct connection *c)
+{
+	DL_DELETE(end.connections, c);
+	if (c->ops && c->ops->ended)
+		c->ops->ended(c);
+	SSL_free(c->ssl);
+	close(c->fd);
+	strbuf_free(&c->in);
+	strbuf_free(&c->out);
+	free(c);
+}
+
+/* --- bytes --- */
+
+static ssize_t tls_result(struct connection *c, int n)
+{
+	int why = SSL_get_error(c->ssl, n);
+
+	if (n > 0)
+		return n;
+	c->wants_write = why == SSL_ERROR_WANT_WRITE;
+	errno = EAGAIN;
+	return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? -1 : 0;
+}
+
+static ssize_t get(struct connection *c, char *data, size_t size)
+{
+	return c->ssl ? tls_result(c, SSL_read(c->ssl, data, (int)size)) : recv(c->fd, data, size, 0);
+}
+
+static ssize_t put(struct connection *c, const char *data, size_t size)
+{
+	if (c->ssl)
+		return tls_result(c, SSL_write(c->ssl, data, size > READ_SIZE ? READ_SIZE : (int)size));
+	return send(c->fd, data, size, MSG_NOSIGNAL);
+}
+
+static void shake_hands(struct connection *c)
+{
+	ssize_t n = tls_result(c, SSL_do_handshake(c->ssl));
+
+	if (n == 0)
+		c->dead = true;
+	if (n <= 0)
+		return;
+	c->handshaking = false;
+	c->ops->ready(c);
+}
+
+static void take(struct connection *c)
+{
+	static char data[READ_SIZE];
+	size_t used;
+	ssize_t n;
+
+	do {
+		n = get(c, data, end.cutting ? CUT_READ : sizeof(data));
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n <= 0) {
+			c->dead = true;
+			return;
+		}
+		strbuf_add(&c->in, data, (size_t)n);
+		used = c->ops->input(c, c->in.s, c->in.len);
+		strbuf_consume(&c->in, used);
+		if (end.cutting)
+			reset(c);
+	} while (!c->dead && !c->handshaking && c->ssl);
+}
+
+static void on_event(struct connection *c, unsigned events)
+{
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (c->connecting) {
+		getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+		if (error != 0) {
+			c->dead = true;
+			return;
+		}
+		c->connecting = false;
+		c->ops->ready(c);
+		watch(c, EPOLL_CTL_MOD);
+	}
+	if (c->handshaking)
+		shake_hands(c);
+	if (!c->dead && !c->handshaking && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		take(c);
+}
+
+static void give(struct connection *c)
+{
+	bool wanted = c->wants_write;
+	size_t size = end.cutting ? c->out.len / 2 : c->out.len;
+	ssize_t n = 0;
+
+	while (size > 0 && !c->connecting && (n = put(c, c->out.s, size)) > 0) {
+		strbuf_consume(&c->out, (size_t)n);
+		size -= (size_t)n;
+	}
+	if (end.cutting) {
+		reset(c);
+		return;
+	}
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		c->dead = true;
+	c->wants_write = c->out.len > 0;
+	if (c->wants_write != wanted && !c->dead)
+		watch(c, EPOLL_CTL_MOD);
+}
+
+/* --- away --- */
+
+static void drop_everything(int fd, bool on)
+{
+	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
+	struct sock_fprog program = { .len = 1, .filter = &none };
+	int unused = 0;
+
+	if (on)
+		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+	else
+		setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
+}
+
+static void go_away(enum away how, double seconds)
+{
+	struct connection *c;
+
+	end.away = how;
+	end.away_until = end_now() + (int64_t)(seconds * 1e6);
+	DL_FOREACH (end.connections, c) {
+		if (how == REFUSING)
+			reset(c);
+		else
+			drop_everything(c->fd, true);
+	}
+	if (end.listener < 0)
+		return;
+	if (how == BLACK_HOLE) {
+		drop_everything(end.listener, true);
+	} else {
+		close(end.listener);
+		end.listener = -1;
+	}
+}
+
+static void come_back(void)
+{
+	struct connection *c;
+
+	if (end.away == BLACK_HOLE) {
+		DL_FOREACH (end.connections, c)
+			drop_everything(c->fd, false);
+		if (end.listener >= 0)
+			drop_everything(end.listener, false);
+	}
+	end.away = HERE;
+	if (end.listener < 0 && end.accepted)
+		start_listening();
+}
+
+/* --- commands --- */
+
+static void say_status(const struct end_setup *setup)
+{
+	struct strbuf line = { 0 };
+
+	setup->status(&line);
+	printf("{\"sent\": %llu, \"acknowledged\": %llu, \"errors\": %llu, \"unknown\": %llu, \"got\": "
+	       "%llu%s}\n",
+	       (unsigned long long)end.counts[NOTE_SENT], (unsigned long long)end.counts[NOTE_ACKED],
+	       (unsigned long long)end.counts[NOTE_ERROR], (unsigned long long)end.counts[NOTE_UNKNOWN],
+	       (unsigned long long)end.counts[NOTE_GOT], line.s);
+	fflush(stdout);
+	strbuf_free(&line);
+}
+
+static void obey(const struct end_setup *setup, const char *line)
+{
+	double seconds;
+
+	if (strcmp(line, "start") == 0 || strcmp(line, "stop") == 0) {
+		end.making = line[2] == 'a';
+		end.made_at = end_now();
+	} else if (strcmp(line, "status") == 0) {
+		say_status(setup);
+	} else if (strcmp(line, "cut") == 0) {
+		end.cutting = true;
+	} else if (sscanf(line, "refuse %lf", &seconds) == 1) {
+		go_away(REFUSING, seconds);
+	} else if (sscanf(line, "blackhole %lf", &seconds) == 1) {
+		go_away(BLACK_HOLE, seconds);
+	} else {
+		end.over = true;
+	}
+}
+
+static void read_commands(const struct end_setup *setup)
+{
+	ssize_t n = read(STDIN_FILENO, end.command + end.command_size,
+			 sizeof(end.command) - end.command_size - 1);
+	char *line = end.command, *eol;
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n <= 0) {
+		end.over = true;
+		return;
+	}
+	end.command_size += (size_t)n;
+	end.command[end.command_size] = '\0';
+	while ((eol = strchr(line, '\n')) != NULL) {
+		*eol = '\0';
+		obey(setup, line);
+		line = eol + 1;
+	}
+	end.command_size -= (size_t)(line - end.command);
+	memmove(end.command, line, end.command_size);
+}
+
+/* --- the loop --- */
+
+/* What could not be sent when it was due is not made up for in one burst. */
+static void make_messages(const struct end_setup *setup)
+{
+	int64_t now = end_now();
+
+	if (!end.making || setup->rate <= 0)
+		return;
+	end.credit += (double)(now - end.made_at) * setup->rate / 1e6;
+	end.made_at = now;
+	while (end.credit >= 1 && setup->send())
+		end.credit -= 1;
+	if (end.credit > CREDIT_MAX)
+		end.credit = CREDIT_MAX;
+}
+
+static void wait_events(const struct end_setup *setup)
+{
+	static char commands; /* what the event of standard input points to */
+	static bool watching;
+	struct epoll_event events[EVENTS], e = { .events = EPOLLIN, .data.ptr = &commands };
+	int n;
+
+	if (!watching && epoll_ctl(end.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &e) != 0)
+		end_fail("standard input must be a pipe");
+	watching = true;
+	if (end.away == BLACK_HOLE) {
+		poll(&(struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN }, 1, TURN_MS);
+		read_commands(setup);
+		return;
+	}
+	n = epoll_wait(end.epoll, events, EVENTS, TURN_MS);
+	for (int i = 0; i < n; i++) {
+		struct connection *c = events[i].data.ptr;
+
+		if (events[i].data.ptr == &commands)
+			read_commands(setup);
+		else if (c == NULL)
+			accept_all();
+		else if (!c->dead)
+			on_event(c, events[i].events);
+	}
+}
+
+static void finish_turn(void)
+{
+	struct connection *c, *next;
+
+	write_notes();
+	DL_FOREACH_SAFE (end.connections, c, next) {
+		if (!c->dead && end.away != BLACK_HOLE && (end.cutting || c->out.len > 0))
+			give(c);
+		if (c->dead)
+			bury(c);
+	}
+	end.cutting = false;
+	write_notes(); /* what the dead have left behind */
+}
+
+void end_run(const struct end_setup *setup)
+{
+	signal(SIGPIPE, SIG_IGN);
+	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+	end.epoll = epoll_create1(EPOLL_CLOEXEC);
+	end.log = open(setup->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	if (end.epoll < 0 || end.log < 0)
+		end_fail(setup->log);
+	if (end.accepted)
+		start_listening();
+	puts("ready");
+	fflush(stdout);
+	while (!end.over) {
+		wait_events(setup);
+		if (end.away != HERE && end_now() >= end.away_until)
+			come_back();
+		if (end.away == HERE)
+			setup->turn();
+		make_messages(setup);
+		finish_turn();
+	}
+	while (end.connections)
+		bury(end.connections);
+	write_notes();
+	strbuf_free(&end.notes);
+	close(end.log);
+	close(end.epoll);
+}

@@ -1,0 +1,637 @@
+/*
+ * peer.c - an XMPP server that plays: the partner or the legacy gateway of numbered messages.
+ *
+ * Sends messages at a rate over one stream of its own, as many users to as many,
+ * and receives on the streams that it is opened. Both count by XEP-0198: what h does
+ * not cover is sent again on the next stream, in order, and h goes out only behind
+ * the log. It vouches for its own domain: every dialback key is valid.
+ *
+ * It is no server: one remote domain, no checking of anything, no stanza but these.
+ * A peer that does not understand it is a failed run.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <expat.h>
+#include <getopt.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/end.h"
+
+static const char usage[] =
+	"Usage: peer --domain D --remote D --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
+	"\n"
+	"An XMPP server of domain D that sends numbered messages to the remote domain at a rate, and\n"
+	"receives such. Commands on standard input: start, stop, status, cut, refuse SECONDS, blackhole "
+	"SECONDS, quit.\n"
+	"\n"
+	"  --listen ADDRESS     for streams to it, port 5269\n"
+	"  --connect ADDRESS    where its own stream goes, from the address that it listens on\n"
+	"  --log FILE           what was sent, acknowledged, answered and received\n"
+	"  --flow LETTER        of the messages that it sends (default a)\n"
+	"  --from U, --to U     users: U0@D, U1@D, ... (default p and u)\n"
+	"  --pairs N            how many of each (default 100)\n"
+	"  --rate N             messages a second (default 0: it only receives)\n"
+	"  --first N            number of each pair's first message (default 1)\n"
+	"  --window N           messages under way at most (default 3000)\n"
+	"  --size N             bytes of text in each (default 100)\n"
+	"  --tls CERT,KEY       STARTTLS both ways, with a certificate that proves nothing\n"
+	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
+	"  --no-sm              without XEP-0198: pings prove what was read\n";
+
+enum { REQUEST_US = 50000, RETRY_US = 100000, NAME_SIZE = 32 };
+
+enum stage { STAGE_OPENING, STAGE_NEGOTIATING, STAGE_TRUSTED };
+
+struct stream {
+	struct connection *connection;
+	XML_Parser parser;
+	enum stage stage;
+	unsigned depth;
+	bool restarting; /* the next bytes are a new stream's */
+	bool sm;
+	uint32_t handled;        /* of what came in */
+	bool starttls, external; /* what the features offer */
+	/* The stanza that is being read. */
+	char name[NAME_SIZE];
+	char *from, *to, *type, *id;
+	bool in_body;
+	struct strbuf body;
+};
+
+/* A message that h does not cover yet. */
+struct waiting {
+	struct numbered message;
+	bool answered; /* with an error: it is not sent again */
+};
+
+static struct {
+	const char *domain, *remote, *log, *from, *to;
+	struct sockaddr_in listen, connect;
+	char flow;
+	unsigned pairs, size;
+	unsigned long first, window;
+	double rate;
+	bool sm, external;
+	SSL_CTX *server_tls, *client_tls;
+} options = {
+	.from = "p", .to = "u", .flow = 'a', .pairs = 100, .first = 1, .window = 3000, .size = 100, .sm = true
+};
+
+static struct {
+	struct stream *out; /* our own; NULL: none */
+	int64_t retry_at, request_at;
+	unsigned long *numbers; /* the next of each pair */
+	unsigned next_pair;
+	struct waiting *ring; /* window + 1 */
+	size_t head, count;
+	uint32_t covered; /* by h, on this stream */
+	uint32_t written; /* on this stream, of what waits */
+	char *filling;
+} self;
+
+/* --- sending --- */
+
+static struct waiting *waiting_at(size_t i)
+{
+	return &self.ring[(self.head + i) % (options.window + 1)];
+}
+
+static void write_message(struct stream *s, const struct numbered *m)
+{
+	struct strbuf *out = &s->connection->out;
+
+	strbuf_printf(out, "<message from='%s%u@%s' to='%s%u@%s' type='chat' id='", options.from, m->pair,
+		      options.domain, options.to, m->pair, options.remote);
+	numbered_text(m, out);
+	strbuf_puts(out, "'><body>");
+	numbered_text(m, out);
+	strbuf_puts(out, self.filling);
+	strbuf_puts(out, "</body></message>");
+}
+
+static bool can_send(void)
+{
+	return self.out && self.out->stage == STAGE_TRUSTED && self.out->sm == options.sm;
+}
+
+static bool send_next(void)
+{
+	struct numbered m = { .flow = options.flow, .pair = self.next_pair };
+
+	if (!can_send() || self.count >= options.window || self.out->connection->out.len > 1000000)
+		return false;
+	m.number = self.numbers[m.pair]++;
+	self.next_pair = (self.next_pair + 1) % options.pairs;
+	end_note(NOTE_SENT, &m, self.out->connection->id);
+	write_message(self.out, &m);
+	if (options.sm) {
+		*waiting_at(self.count++) = (struct waiting){ .message = m };
+		self.written++;
+	}
+	return true;
+}
+
+/* A new stream: what the last one left goes first. */
+static void send_again(struct stream *s)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < self.count; i++)
+		if (!waiting_at(i)->answered)
+			*waiting_at(kept++) = *waiting_at(i);
+	self.count = kept;
+	self.covered = 0;
+	self.written = (uint32_t)kept;
+	for (size_t i = 0; i < kept; i++) {
+		end_note(NOTE_AGAIN, &waiting_at(i)->message, s->connection->id);
+		write_message(s, &waiting_at(i)->message);
+	}
+}
+
+static void take_h(struct stream *s, uint32_t h)
+{
+	uint32_t count = h - self.covered;
+
+	if (s != self.out || count > self.written) {
+		fprintf(stderr, "peer: h='%u' with %u written and %u covered\n", h, self.written,
+			self.covered);
+		exit(1);
+	}
+	for (; count > 0; count--) {
+		struct waiting *w = waiting_at(0);
+
+		if (!w->answered)
+			end_note(NOTE_ACKED, &w->message, s->connection->id);
+		self.head = (self.head + 1) % (options.window + 1);
+		self.count--;
+		self.covered++;
+		self.written--;
+	}
+}
+
+static void take_error(const struct numbered *m, unsigned id)
+{
+	end_note(NOTE_ERROR, m, id);
+	for (size_t i = 0; i < self.count; i++)
+		if (waiting_at(i)->message.pair == m->pair && waiting_at(i)->message.number == m->number)
+			waiting_at(i)->answered = true;
+}
+
+/* --- streams --- */
+
+static void write_header(struct stream *s)
+{
+	strbuf_printf(
+		&s->connection->out,
+		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
+		options.domain, options.remote);
+	if (s->connection->inbound)
+		strbuf_printf(&s->connection->out, " id='s%u-%lld'", s->connection->id, (long long)end_now());
+	strbuf_puts(&s->connection->out, ">");
+}
+
+static void write_features(struct stream *s)
+{
+	struct strbuf *out = &s->connection->out;
+	bool secured = s->connection->ssl != NULL;
+
+	strbuf_puts(out, "<stream:features>");
+	if (options.server_tls && !secured)
+		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+	else if (options.external && s->stage != STAGE_TRUSTED)
+		strbuf_puts(
+			out,
+			"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
+			"</mechanisms>");
+	strbuf_puts(out, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
+	if (options.sm)
+		strbuf_puts(out, "<sm xmlns='urn:xmpp:sm:3'/>");
+	strbuf_puts(out, "</stream:features>");
+}
+
+static void trust(struct stream *s)
+{
+	s->stage = STAGE_TRUSTED;
+	if (s->connection->inbound)
+		return;
+	if (options.sm)
+		strbuf_puts(&s->connection->out, "<enable xmlns='urn:xmpp:sm:3'/>");
+}
+
+static void write_auth(struct stream *s)
+{
+	unsigned char name[4 * NAME_SIZE];
+	int n = EVP_EncodeBlock(name, (const unsigned char *)options.domain, (int)strlen(options.domain));
+
+	strbuf_printf(&s->connection->out,
+		      "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>%.*s</auth>", n,
+		      name);
+}
+
+static void take_features(struct stream *s)
+{
+	struct strbuf *out = &s->connection->out;
+
+	if (s->stage == STAGE_TRUSTED)
+		trust(s); /* again, after SASL */
+	else if (options.client_tls && !s->connection->ssl && s->starttls)
+		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+	else if (options.external && s->external)
+		write_auth(s);
+	else
+		strbuf_printf(out, "<db:result from='%s' to='%s'>0123456789abcdef</db:result>",
+			      options.domain, options.remote);
+	s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
+}
+
+static void restart(struct stream *s, bool trusted)
+{
+	s->restarting = true;
+	s->stage = trusted ? STAGE_TRUSTED : STAGE_OPENING;
+}
+
+/* --- what comes in --- */
+
+static void answer_iq(struct stream *s)
+{
+	struct stream *way = s->connection->inbound ? self.out : s;
+
+	if (!s->type || (strcmp(s->type, "get") != 0 && strcmp(s->type, "set") != 0) || !way ||
+	    way->stage != STAGE_TRUSTED || options.sm || !s->id || !s->from || !s->to)
+		return; /* with XEP-0198 nobody needs pings, and answers would have to be counted */
+	strbuf_printf(&way->connection->out, "<iq type='result' from='%s' to='%s' id='%s'/>", s->to, s->from,
+		      s->id);
+}
+
+static void take_message(struct stream *s)
+{
+	struct numbered m;
+	bool is_error = s->type && strcmp(s->type, "error") == 0;
+
+	if (is_error && s->id && numbered_parse(s->id, &m))
+		take_error(&m, s->connection->id);
+	else if (!is_error && s->body.len > 0 && numbered_parse(s->body.s, &m))
+		end_note(NOTE_GOT, &m, s->connection->id);
+}
+
+static void take_dialback(struct stream *s)
+{
+	if (s->connection->inbound) {
+		strbuf_printf(&s->connection->out, "<db:%s from='%s' to='%s'", s->name,
+			      s->to ? s->to : options.domain, s->from ? s->from : options.remote);
+		if (s->id)
+			strbuf_printf(&s->connection->out, " id='%s'", s->id);
+		strbuf_puts(&s->connection->out, " type='valid'/>");
+		if (strcmp(s->name, "result") == 0)
+			trust(s);
+	} else if (s->type && strcmp(s->type, "valid") == 0) {
+		trust(s);
+	}
+}
+
+static void take_control(struct stream *s, const char *h)
+{
+	struct strbuf *out = &s->connection->out;
+
+	if (strcmp(s->name, "enable") == 0) {
+		strbuf_puts(out, "<enabled xmlns='urn:xmpp:sm:3'/>");
+		s->sm = true;
+		s->handled = 0;
+	} else if (strcmp(s->name, "enabled") == 0) {
+		s->sm = true;
+		send_again(s);
+	} else if (strcmp(s->name, "r") == 0) {
+		strbuf_printf(out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", s->handled);
+	} else if (strcmp(s->name, "a") == 0) {
+		take_h(s, h ? (uint32_t)strtoul(h, NULL, 10) : 0);
+	} else if (strcmp(s->name, "starttls") == 0) {
+		strbuf_puts(out, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+		s->restarting = true;
+	} else if (strcmp(s->name, "proceed") == 0) {
+		s->restarting = true;
+	} else if (strcmp(s->name, "auth") == 0) {
+		strbuf_puts(out, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+		restart(s, true);
+	} else if (strcmp(s->name, "success") == 0) {
+		restart(s, true);
+	} else {
+		fprintf(stderr, "peer of %s: unexpected <%s>\n", options.domain, s->name);
+		end_close(s->connection);
+	}
+}
+
+static const char *attribute(const char **attributes, const char *name)
+{
+	for (; attributes[0]; attributes += 2)
+		if (strcmp(attributes[0], name) == 0)
+			return attributes[1];
+	return NULL;
+}
+
+static void keep(char **where, const char *value)
+{
+	free(*where);
+	*where = value ? xstrdup(value) : NULL;
+}
+
+static bool is_stanza(const struct stream *s)
+{
+	return strcmp(s->name, "message") == 0 || strcmp(s->name, "iq") == 0 ||
+	       strcmp(s->name, "presence") == 0;
+}
+
+static const char *local_name(const char *name)
+{
+	const char *bar = strrchr(name, '|');
+
+	return bar ? bar + 1 : name;
+}
+
+static void on_start(void *ctx, const char *name, const char **attributes)
+{
+	struct stream *s = ctx;
+
+	name = local_name(name);
+	s->depth++;
+	if (s->depth == 1 && s->connection->inbound) {
+		write_header(s);
+		write_features(s);
+		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
+	} else if (s->depth == 2) {
+		str_copy(s->name, sizeof(s->name), name);
+		keep(&s->from, attribute(attributes, "from"));
+		keep(&s->to, attribute(attributes, "to"));
+		keep(&s->type, attribute(attributes, strcmp(name, "a") == 0 ? "h" : "type"));
+		keep(&s->id, attribute(attributes, "id"));
+		strbuf_reset(&s->body);
+	} else if (s->depth == 3) {
+		s->in_body = strcmp(name, "body") == 0;
+		s->starttls |= strcmp(name, "starttls") == 0;
+		s->external |= strcmp(name, "mechanisms") == 0;
+	}
+}
+
+static void on_text(void *ctx, const char *text, int size)
+{
+	struct stream *s = ctx;
+
+	if (s->in_body && s->body.len < 100)
+		strbuf_add(&s->body, text, (size_t)size);
+}
+
+static void on_end(void *ctx, const char *name)
+{
+	struct stream *s = ctx;
+
+	(void)name;
+	s->depth--;
+	s->in_body = false;
+	if (s->depth == 0)
+		end_close(s->connection);
+	if (s->depth != 1)
+		return;
+	s->handled += is_stanza(s);
+	if (strcmp(s->name, "message") == 0)
+		take_message(s);
+	else if (strcmp(s->name, "iq") == 0)
+		answer_iq(s);
+	else if (strcmp(s->name, "features") == 0)
+		take_features(s);
+	else if (strcmp(s->name, "result") == 0 || strcmp(s->name, "verify") == 0)
+		take_dialback(s);
+	else if (strcmp(s->name, "error") == 0)
+		end_close(s->connection);
+	else if (!is_stanza(s))
+		take_control(s, s->type);
+	if (s->restarting)
+		XML_StopParser(s->parser, XML_FALSE);
+}
+
+/* --- connections --- */
+
+static void begin(struct stream *s)
+{
+	XML_ParserReset(s->parser, NULL);
+	XML_SetUserData(s->parser, s);
+	XML_SetElementHandler(s->parser, on_start, on_end);
+	XML_SetCharacterDataHandler(s->parser, on_text);
+#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
+	XML_SetReparseDeferralEnabled(s->parser, XML_FALSE);
+#endif
+	s->depth = 0;
+	s->restarting = s->starttls = s->external = false;
+	if (!s->connection->inbound)
+		write_header(s);
+}
+
+static void on_ready(struct connection *c)
+{
+	begin(c->owner);
+}
+
+static size_t on_input(struct connection *c, const char *data, size_t size)
+{
+	struct stream *s = c->owner;
+
+	if (XML_Parse(s->parser, data, (int)size, 0) == XML_STATUS_ERROR && !s->restarting) {
+		if (!c->dead)
+			fprintf(stderr, "peer of %s: %s\n", options.domain,
+				XML_ErrorString(XML_GetErrorCode(s->parser)));
+		end_close(c);
+	}
+	if (s->restarting && strcmp(s->name, "starttls") == 0)
+		end_start_tls(c, options.server_tls);
+	else if (s->restarting && strcmp(s->name, "proceed") == 0)
+		end_start_tls(c, options.client_tls);
+	else if (s->restarting)
+		begin(s);
+	return size;
+}
+
+static void on_ended(struct connection *c)
+{
+	struct stream *s = c->owner;
+
+	if (self.out == s) {
+		self.out = NULL;
+		self.retry_at = end_now() + RETRY_US;
+	}
+	XML_ParserFree(s->parser);
+	strbuf_free(&s->body);
+	free(s->from);
+	free(s->to);
+	free(s->type);
+	free(s->id);
+	free(s);
+}
+
+static const struct connection_ops ops = { on_ready, on_input, on_ended };
+
+static struct stream *new_stream(void)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+
+	s->parser = XML_ParserCreateNS(NULL, '|');
+	if (!s->parser)
+		end_fail("expat");
+	return s;
+}
+
+static void on_accepted(struct connection *c)
+{
+	struct stream *s = new_stream();
+
+	c->ops = &ops;
+	c->owner = s;
+	s->connection = c;
+	begin(s);
+}
+
+/* --- the turn --- */
+
+static void on_turn(void)
+{
+	int64_t now = end_now();
+
+	if (!self.out && options.connect.sin_port && now >= self.retry_at) {
+		struct sockaddr_in from = options.listen;
+
+		from.sin_port = 0;
+		self.out = new_stream();
+		self.out->connection = end_connect(&options.connect, &from, &ops, self.out);
+	} else if (can_send() && options.sm && self.count > 0 && now >= self.request_at) {
+		strbuf_puts(&self.out->connection->out, "<r xmlns='urn:xmpp:sm:3'/>");
+		self.request_at = now + REQUEST_US;
+	}
+}
+
+static void on_status(struct strbuf *out)
+{
+	strbuf_printf(out, ", \"waiting\": %zu, \"connected\": %s", self.count,
+		      can_send() ? "true" : "false");
+}
+
+/* --- the command line --- */
+
+static void make_tls(const char *files)
+{
+	const char *comma = strchr(files, ',');
+	char *certificate = xstrndup(files, comma ? (size_t)(comma - files) : 0);
+
+	options.server_tls = SSL_CTX_new(TLS_server_method());
+	options.client_tls = SSL_CTX_new(TLS_client_method());
+	for (int i = 0; i < 2; i++) {
+		SSL_CTX *context = i ? options.client_tls : options.server_tls;
+
+		if (!context || !comma || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+		    SSL_CTX_use_PrivateKey_file(context, comma + 1, SSL_FILETYPE_PEM) != 1)
+			end_usage("peer: --tls needs CERT,KEY\n", 2);
+		SSL_CTX_set_mode(context,
+				 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	}
+	free(certificate);
+}
+
+static void take_option(int option, const char *value)
+{
+	switch (option) {
+	case 'd':
+		options.domain = value;
+		break;
+	case 'm':
+		options.remote = value;
+		break;
+	case 'l':
+		options.listen = end_address(value, 5269);
+		break;
+	case 'c':
+		options.connect = end_address(value, 5269);
+		break;
+	case 'o':
+		options.log = value;
+		break;
+	case 'f':
+		options.flow = value[0];
+		break;
+	case 'u':
+		options.from = value;
+		break;
+	case 't':
+		options.to = value;
+		break;
+	case 'p':
+		options.pairs = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 'r':
+		options.rate = strtod(value, NULL);
+		break;
+	case 'n':
+		options.first = strtoul(value, NULL, 10);
+		break;
+	case 'w':
+		options.window = strtoul(value, NULL, 10);
+		break;
+	case 's':
+		options.size = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 'T':
+		make_tls(value);
+		break;
+	case 'E':
+		options.external = true;
+		break;
+	case 'N':
+		options.sm = false;
+		break;
+	default:
+		end_usage(usage, option == 'h' ? 0 : 2);
+	}
+}
+
+static void read_options(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "domain", 1, NULL, 'd' },  { "remote", 1, NULL, 'm' }, { "listen", 1, NULL, 'l' },
+		{ "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },    { "flow", 1, NULL, 'f' },
+		{ "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },     { "pairs", 1, NULL, 'p' },
+		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },  { "window", 1, NULL, 'w' },
+		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },    { "external", 0, NULL, 'E' },
+		{ "no-sm", 0, NULL, 'N' },   { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		take_option(option, optarg);
+	if (!options.domain || !options.remote || !options.log || !options.listen.sin_port || optind < argc ||
+	    options.pairs == 0 || options.window == 0 || options.size > 10000)
+		end_usage(usage, 2);
+}
+
+int main(int argc, char **argv)
+{
+	struct end_setup setup = { .send = send_next, .turn = on_turn, .status = on_status };
+
+	read_options(argc, argv);
+	setup.log = options.log;
+	setup.rate = options.rate;
+	self.numbers = xcalloc(options.pairs, sizeof(*self.numbers));
+	for (unsigned i = 0; i < options.pairs; i++)
+		self.numbers[i] = options.first;
+	self.ring = xcalloc(options.window + 1, sizeof(*self.ring));
+	self.filling = xcalloc(1, options.size + 2);
+	memset(self.filling, '.', options.size);
+	self.filling[0] = ' ';
+	end_listen(&options.listen, on_accepted);
+	end_run(&setup);
+	free(self.numbers);
+	free(self.ring);
+	free(self.filling);
+	SSL_CTX_free(options.server_tls);
+	SSL_CTX_free(options.client_tls);
+	return 0;
+}

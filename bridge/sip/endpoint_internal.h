@@ -12,6 +12,7 @@
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
  *	endpoint_build.c   requests as messages
  *	endpoint_out.c     sent requests, to their one end
+ *	endpoint_attempt.c one of them, or of the relay's, on its way to one next hop
  *	endpoint_ack.c     ACKs for 2xx to a sent INVITE
  */
 #ifndef POOLBRIDGE_SIP_ENDPOINT_INTERNAL_H
@@ -196,6 +197,38 @@ bool endpoint_fit(const struct sip_endpoint *ep, msg_t *msg, const char *branch,
 
 enum { BRANCH_SIZE = sizeof("z9hG4bK") + SIP_TOKEN_SIZE };
 void endpoint_branch(char out[BRANCH_SIZE]);
+
+/* --- endpoint_attempt.c --- */
+
+enum { ATTEMPT_BRANCH_SIZE = 64 };
+
+/* The first three are set by who sends it. */
+struct endpoint_attempt {
+	struct sip_endpoint *ep;
+	struct endpoint_target target;
+	char branch[ATTEMPT_BRANCH_SIZE];
+	nta_outgoing_t *orq; /* NULL: not sent, or ended */
+	tport_t *connection; /* by which it went; NULL: none, or UDP */
+	int64_t sent_at;
+	bool pass_100;
+	bool repeated;         /* on a second connection */
+	bool may_have_arrived; /* before it failed */
+};
+/* Takes the message. */
+bool attempt_send(struct endpoint_attempt *a, msg_t *msg, nta_response_f *on_response, void *ctx,
+		  bool pass_100);
+/*
+ * There is no connection, or it is gone: the same request once more, but where it failed for its
+ * certificate. False: it has failed.
+ */
+bool attempt_again(struct endpoint_attempt *a, nta_response_f *on_response, void *ctx);
+/* Of one that has failed: the next hop may have it all the same. */
+bool attempt_may_have_arrived(const struct endpoint_attempt *a);
+/* The request as it was sent, without our Via. NULL: there is no memory. */
+msg_t *attempt_copy(const struct endpoint_attempt *a);
+/* Another target and branch follow. */
+void attempt_renew(struct endpoint_attempt *a);
+void attempt_end(struct endpoint_attempt *a);
 
 /* --- endpoint_out.c --- */
 

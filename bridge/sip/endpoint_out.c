@@ -5,15 +5,11 @@
  * when TCP is refused; RFC 3428 section 8 does not allow that, so the transport
  * is chosen by endpoint_fit(), by the size on the wire, and is final.
  *
- * A TCP connection that breaks under a request is told to us at once (SDWN_ERROR
- * in endpoint_listen.c; sofia-sip would wait for timer F), and the request goes
- * out once more on a fresh connection: the same transaction, so that a server
- * which has it already can tell.
- *
  * When a next hop cannot be reached, or answers 503, the request goes to the
- * pool's next one as a transaction of its own. Silence is another matter: it may
- * have been taken, and a text must not come twice, so only a request that may be
- * repeated goes on then.
+ * pool's next one as a transaction of its own. Silence is another matter, and so
+ * is a connection that broke: it may have been taken, and a text must not come
+ * twice, so only a request that may be repeated goes on then. For the others
+ * that is a 408: nobody knows.
  *
  * An INVITE that is cancelled has no listener any more, but goes on: CANCEL as
  * soon as a provisional response allows it (RFC 3261 section 9.1), 64*T1 for the
@@ -37,17 +33,14 @@ enum {
 
 struct sip_outgoing {
 	struct sip_endpoint *ep;
-	nta_outgoing_t *orq;
+	struct endpoint_attempt attempt;
 	sip_response_fn *done; /* NULL: cancelled */
 	void *ctx;
 	struct sip_dialog *dialog; /* the caller's; NULL: none */
 	struct sip_dialog *own;    /* INVITE: as it was when it was sent */
 	uint32_t cseq;
 	enum pool pool;
-	struct endpoint_target target;
-	char branch[BRANCH_SIZE];
-	bool upgraded; /* too large for UDP: TCP or nothing */
-	bool repeated;
+	bool upgraded;   /* too large for UDP: TCP or nothing */
 	bool proceeding; /* INVITE: it has a provisional response */
 	bool giving_up;  /* INVITE: it is cancelled, and its end is waited for */
 	bool repeatable; /* twice is as good as once */
@@ -62,8 +55,7 @@ struct sip_outgoing {
 
 static void free_outgoing(struct sip_outgoing *o)
 {
-	if (o->orq != NULL)
-		nta_outgoing_destroy(o->orq);
+	attempt_end(&o->attempt);
 	sip_dialog_free(o->own);
 	free(o);
 }
@@ -126,55 +118,30 @@ static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip);
 /* Takes the message. */
 static bool send_request(struct sip_outgoing *o, msg_t *msg)
 {
-	o->orq = nta_outgoing_mcreate(o->ep->agent, on_response, o, URL_STRING_MAKE(o->target.uri), msg,
-				      NTATAG_BRANCH_KEY(o->branch), NTATAG_PASS_100(o->own != NULL),
-				      TAG_END());
-	if (o->orq == NULL)
-		msg_destroy(msg);
-	return o->orq != NULL;
+	return attempt_send(&o->attempt, msg, on_response, o, o->own != NULL);
 }
 
-/* The connection is gone, or could not be made, and not for its certificate: the same request, once more. */
-static bool send_again(struct sip_outgoing *o)
+/*
+ * It has certainly not been taken, or may be twice: the request goes to another next hop (RFC 3263
+ * section 4.3). own_word: the next hop has not said so.
+ */
+static bool send_elsewhere(struct sip_outgoing *o, int status, bool own_word)
 {
-	msg_t *request, *copy;
+	const bool untaken = status == 503 && !(own_word && attempt_may_have_arrived(&o->attempt));
+	msg_t *copy;
 
-	if (!o->target.tcp || o->repeated || sip_hops_is_explained(o->ep->hops, o->target.hop))
+	if (o->done == NULL || o->proceeding || o->giving_up || (!untaken && !o->repeatable) ||
+	    !endpoint_next_target(o->ep, o->pool, &o->attempt.target))
 		return false;
-	o->repeated = true;
-	request = nta_outgoing_getrequest(o->orq);
-	copy = msg_dup(request);
-	msg_destroy(request);
-	nta_outgoing_destroy(o->orq);
-	o->orq = NULL;
+	copy = attempt_copy(&o->attempt);
 	if (copy == NULL)
 		return false;
-	sip_via_remove(copy, sip_object(copy));
-	return send_request(o, copy);
-}
-
-/* It has certainly not been taken, or may be twice: the request goes to another next hop (RFC 3263 section 4.3). */
-static bool send_elsewhere(struct sip_outgoing *o, int status)
-{
-	msg_t *request, *copy;
-
-	if (o->done == NULL || o->proceeding || o->giving_up || (status != 503 && !o->repeatable) ||
-	    !endpoint_next_target(o->ep, o->pool, &o->target))
-		return false;
-	request = nta_outgoing_getrequest(o->orq);
-	copy = msg_dup(request);
-	msg_destroy(request);
-	if (copy == NULL)
-		return false;
-	sip_via_remove(copy, sip_object(copy));
-	endpoint_branch(o->branch);
-	if (!endpoint_fit(o->ep, copy, o->branch, &o->target, &o->upgraded)) {
+	endpoint_branch(o->attempt.branch);
+	if (!endpoint_fit(o->ep, copy, o->attempt.branch, &o->attempt.target, &o->upgraded)) {
 		msg_destroy(copy);
 		return false;
 	}
-	nta_outgoing_destroy(o->orq);
-	o->orq = NULL;
-	o->repeated = false;
+	attempt_renew(&o->attempt);
 	if (!send_request(o, copy))
 		fail_later(o, 500, "Cannot Be Sent");
 	return true;
@@ -196,8 +163,9 @@ static void send_cancel(struct sip_outgoing *o)
 	msg_t *msg = endpoint_build(o->ep, &cancel, o->own, o->cseq);
 
 	set_timer(o, on_unanswered, (int64_t)LIFETIME_T1 * o->ep->t1_ms);
-	if (msg != NULL && nta_outgoing_mcreate(o->ep->agent, NULL, NULL, URL_STRING_MAKE(o->target.uri), msg,
-						NTATAG_BRANCH_KEY(o->branch), TAG_END()) == NULL)
+	if (msg != NULL &&
+	    nta_outgoing_mcreate(o->ep->agent, NULL, NULL, URL_STRING_MAKE(o->attempt.target.uri), msg,
+				 NTATAG_BRANCH_KEY(o->attempt.branch), TAG_END()) == NULL)
 		msg_destroy(msg);
 }
 
@@ -231,7 +199,7 @@ void sip_outgoing_give_up(struct sip_outgoing *o)
 /* sofia-sip sees other transactions through; nobody hears of it. */
 void sip_outgoing_cancel(struct sip_outgoing *o)
 {
-	if (o->own != NULL && o->orq != NULL && !o->ep->ending) {
+	if (o->own != NULL && o->attempt.orq != NULL && !o->ep->ending) {
 		abandon(o);
 		return;
 	}
@@ -276,6 +244,16 @@ static void on_final(struct sip_outgoing *o, const sip_t *sip)
 	endpoint_view_end(&view);
 }
 
+static void on_silence(struct sip_outgoing *o, unsigned status)
+{
+	if (status == 503 && attempt_may_have_arrived(&o->attempt) && !o->repeatable)
+		fail(o, 408, "Connection Lost");
+	else if (status == 503 && o->upgraded)
+		fail(o, 513, "Too Large for UDP, and TCP Failed");
+	else
+		fail(o, status, sip_status_phrase((int)status));
+}
+
 /* sip is NULL, or made by sofia-sip, when there was no answer. */
 static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip)
 {
@@ -287,17 +265,15 @@ static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip)
 		on_provisional(o);
 		return 0;
 	}
-	if (silent && status == 503 && o->done != NULL && send_again(o))
+	if (silent && status == 503 && o->done != NULL && attempt_again(&o->attempt, on_response, o))
 		return 0;
-	endpoint_report(o->ep, &o->target, status, silent ? NULL : sip);
-	if ((silent || status == 503) && send_elsewhere(o, status))
+	endpoint_report(o->ep, &o->attempt.target, status, silent ? NULL : sip);
+	if ((silent || status == 503) && send_elsewhere(o, status, silent))
 		return 0;
 	if (!silent)
 		on_final(o, sip);
-	else if (status == 503 && o->upgraded)
-		fail(o, 513, "Too Large for UDP, and TCP Failed");
 	else
-		fail(o, (unsigned)status, sip_status_phrase(status));
+		on_silence(o, (unsigned)status);
 	return 0;
 }
 
@@ -311,15 +287,16 @@ static void launch(struct sip_outgoing *o, const struct sip_send *s, const struc
 		fail_later(o, 400, "Cannot Be Sent by SIP");
 		return;
 	}
-	if (!endpoint_choose_target(o->ep, d->pool, d->route_count > 0 ? d->route[0] : NULL, &o->target)) {
+	if (!endpoint_choose_target(o->ep, d->pool, d->route_count > 0 ? d->route[0] : NULL,
+				    &o->attempt.target)) {
 		msg_destroy(msg);
-		if (o->target.wait_ms >= 0)
-			o->failed_retry_after = (o->target.wait_ms + 999) / 1000;
+		if (o->attempt.target.wait_ms >= 0)
+			o->failed_retry_after = (o->attempt.target.wait_ms + 999) / 1000;
 		fail_later(o, 503, "No Next Hop Is There");
 		return;
 	}
-	endpoint_branch(o->branch);
-	if (!endpoint_fit(o->ep, msg, o->branch, &o->target, &o->upgraded)) {
+	endpoint_branch(o->attempt.branch);
+	if (!endpoint_fit(o->ep, msg, o->attempt.branch, &o->attempt.target, &o->upgraded)) {
 		msg_destroy(msg);
 		fail_later(o, 513, "Too Large for UDP");
 		return;
@@ -339,7 +316,7 @@ struct sip_outgoing *sip_send(struct sip_endpoint *ep, const struct sip_send *s,
 	struct sip_outgoing *o = xcalloc(1, sizeof(*o));
 	struct sip_dialog *once = NULL;
 
-	o->ep = ep;
+	o->ep = o->attempt.ep = ep;
 	o->done = done;
 	o->ctx = ctx;
 	o->pool = s->dialog != NULL ? s->dialog->pool : s->pool;

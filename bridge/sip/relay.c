@@ -13,8 +13,7 @@
  * given up as well (RFC 4320 section 4.2).
  *
  * sofia-sip's own timer C and CANCEL end a client transaction over TCP without
- * a word, so both are done here. A broken TCP connection is tried once more, as
- * in endpoint_out.c.
+ * a word, so both are done here.
  *
  * Owns both transactions until the end. Nothing is fatal.
  */
@@ -36,14 +35,13 @@ enum {
 struct relayed {
 	struct sip_relay *relay;
 	nta_incoming_t *irq;
-	nta_outgoing_t *orq;
+	struct endpoint_attempt attempt; /* ended once a 2xx has answered the INVITE */
 	struct relay_way way;
-	struct endpoint_target target;
-	char branch[RELAY_BRANCH_SIZE];
 	bool invite;
+	bool repeatable;
 	bool heard;     /* a provisional response has come: CANCEL may follow */
 	bool cancelled; /* by its sender, or by timer C */
-	bool cancel_sent, repeated, accepted;
+	bool cancel_sent, accepted;
 	struct loop_timer *timer; /* INVITE: timer C; then the end of what was cancelled, or accepted */
 	struct relayed *prev, *next;
 	UT_hash_handle hh;
@@ -60,8 +58,7 @@ static void end(struct relayed *t)
 	DL_DELETE(r->under_way, t);
 	r->count--;
 	loop_timer_destroy(t->timer);
-	if (t->orq != NULL)
-		nta_outgoing_destroy(t->orq);
+	attempt_end(&t->attempt);
 	nta_incoming_destroy(t->irq);
 	free(t);
 }
@@ -83,9 +80,10 @@ static void send_cancel(struct relayed *t)
 		return;
 	t->cancel_sent = true;
 	loop_timer_set(t->timer, (int64_t)TIMER_END * r->ep->t1_ms);
-	msg = relay_make_cancel(r, t->orq);
-	if (msg != NULL && nta_outgoing_mcreate(r->ep->agent, NULL, NULL, URL_STRING_MAKE(t->target.uri), msg,
-						NTATAG_BRANCH_KEY(t->branch), TAG_END()) == NULL)
+	msg = relay_make_cancel(r, t->attempt.orq);
+	if (msg != NULL &&
+	    nta_outgoing_mcreate(r->ep->agent, NULL, NULL, URL_STRING_MAKE(t->attempt.target.uri), msg,
+				 NTATAG_BRANCH_KEY(t->attempt.branch), TAG_END()) == NULL)
 		msg_destroy(msg);
 }
 
@@ -123,64 +121,51 @@ static int on_incoming(void *ctx, nta_incoming_t *irq, const sip_t *sip)
 
 static int on_response(void *ctx, nta_outgoing_t *orq, const sip_t *sip);
 
-/* Takes msg on success. */
-static bool send_request(struct relayed *t, msg_t *msg)
+static void aim(struct relayed *t, const struct relay_onward *onward)
 {
-	t->orq = nta_outgoing_mcreate(t->relay->ep->agent, on_response, t, URL_STRING_MAKE(t->target.uri),
-				      msg, NTATAG_BRANCH_KEY(t->branch), NTATAG_PASS_100(1), TAG_END());
-	return t->orq != NULL;
+	t->attempt.target = onward->target;
+	memcpy(t->attempt.branch, onward->branch, sizeof(onward->branch));
 }
 
-/* The same transaction on a fresh connection, so that a server that has the request can tell. */
-static bool send_again(struct relayed *t)
+/* Takes the message. */
+static bool send_request(struct relayed *t, msg_t *msg)
 {
-	msg_t *request, *copy;
+	return attempt_send(&t->attempt, msg, on_response, t, true);
+}
 
-	if (!t->target.tcp || t->repeated || t->heard)
+/* Another next hop may get it: this one has certainly not taken it, or twice is as good as once. */
+static bool may_go_elsewhere(const struct relayed *t, int status, bool own_word)
+{
+	if (t->heard || t->cancelled)
 		return false;
-	t->repeated = true;
-	request = nta_outgoing_getrequest(t->orq);
-	copy = msg_dup(request);
-	msg_destroy(request);
-	nta_outgoing_destroy(t->orq);
-	t->orq = NULL;
-	if (copy == NULL)
-		return false;
-	sip_via_remove(copy, sip_object(copy));
-	if (send_request(t, copy))
-		return true;
-	msg_destroy(copy);
-	return false;
+	/* Only for an INVITE is there time left after silence. */
+	if (status == 408)
+		return t->invite;
+	return t->repeatable || !(own_word && attempt_may_have_arrived(&t->attempt));
 }
 
 /*
  * Nothing was heard from this next hop, or only that it is too busy: another
  * gets the request, with a branch of its own (section 16.7 step 6; RFC 3263
- * section 4.3). Only for an INVITE is there time left after silence.
+ * section 4.3).
  */
-static bool send_elsewhere(struct relayed *t, int status)
+static bool send_elsewhere(struct relayed *t, int status, bool own_word)
 {
 	struct relay_onward onward;
 	struct relay_refusal refused;
 	msg_t *received;
 
-	if (t->heard || t->cancelled || (status == 408 && !t->invite))
+	if (!may_go_elsewhere(t, status, own_word))
 		return false;
 	received = nta_incoming_getrequest(t->irq);
-	refused = relay_make_onward(t->relay, received, &t->way, &t->target, &onward);
+	refused = relay_make_onward(t->relay, received, &t->way, &t->attempt.target, &onward);
 	msg_destroy(received);
 	if (refused.status != 0)
 		return false;
 	t->relay->elsewhere++;
-	t->target = onward.target;
-	t->repeated = false;
-	memcpy(t->branch, onward.branch, sizeof(t->branch));
-	if (t->orq != NULL)
-		nta_outgoing_destroy(t->orq);
-	if (send_request(t, onward.msg))
-		return true;
-	msg_destroy(onward.msg);
-	return false;
+	attempt_renew(&t->attempt);
+	aim(t, &onward);
+	return send_request(t, onward.msg);
 }
 
 /* Takes msg, whose topmost Via is ours. False: it is none that can be sent (section 16.7 step 3). */
@@ -201,7 +186,7 @@ static void on_provisional(struct relayed *t, int status)
 {
 	t->heard = true;
 	if (status > 100)
-		send_back(t, nta_outgoing_getresponse(t->orq));
+		send_back(t, nta_outgoing_getresponse(t->attempt.orq));
 	if (t->cancelled)
 		send_cancel(t);
 	else if (t->invite && status > 100)
@@ -211,19 +196,23 @@ static void on_provisional(struct relayed *t, int status)
 /* From now on each 2xx comes to relay_take_response(). */
 static void accept_invite(struct relayed *t)
 {
-	nta_outgoing_destroy(t->orq);
-	t->orq = NULL;
+	attempt_end(&t->attempt);
 	t->accepted = true;
-	HASH_ADD_STR(t->relay->accepted, branch, t);
+	HASH_ADD_STR(t->relay->accepted, attempt.branch, t);
 	loop_timer_set(t->timer, (int64_t)TIMER_END * t->relay->ep->t1_ms);
 }
 
-/* Nobody has answered: what that means for the sender. */
+/*
+ * Nobody has answered: what that means for the sender. Section 16.9: as if 503 had been received; but of
+ * what may have arrived that is not said.
+ */
 static void on_silence(struct relayed *t, int status)
 {
-	if (status == 503) { /* section 16.9: as if 503 had been received */
+	const bool lost = !t->repeatable && attempt_may_have_arrived(&t->attempt);
+
+	if (status == 503) {
 		t->relay->unreachable++;
-		answer(t, 500, "Next Hop Unreachable");
+		answer(t, lost ? 504 : 500, lost ? "Connection Lost" : "Next Hop Unreachable");
 	} else {
 		t->relay->silent++;
 		answer(t, SIP_408_REQUEST_TIMEOUT);
@@ -255,10 +244,10 @@ static int on_response(void *ctx, nta_outgoing_t *orq, const sip_t *sip)
 		on_provisional(t, status);
 		return 0;
 	}
-	if (silent && status == 503 && send_again(t))
+	if (silent && status == 503 && !t->heard && attempt_again(&t->attempt, on_response, t))
 		return 0;
-	endpoint_report(t->relay->ep, &t->target, status, silent ? NULL : sip);
-	if ((silent || status == 503) && send_elsewhere(t, status))
+	endpoint_report(t->relay->ep, &t->attempt.target, status, silent ? NULL : sip);
+	if ((silent || status == 503) && send_elsewhere(t, status, silent))
 		return 0;
 	if (silent)
 		on_silence(t, status);
@@ -298,6 +287,12 @@ static bool is_full(const struct sip_relay *r)
 	return r->stopped || r->count + r->ep->waiting_count >= (size_t)r->ep->config->sip.queue_total;
 }
 
+/* A text, or a call, twice is one too many. */
+static bool may_be_repeated(sip_method_t method)
+{
+	return method != sip_method_message && method != sip_method_invite && method != sip_method_info;
+}
+
 static void forward(struct sip_relay *r, nta_incoming_t *irq, const sip_t *sip, const struct relay_way *way,
 		    const struct relay_onward *onward)
 {
@@ -306,9 +301,10 @@ static void forward(struct sip_relay *r, nta_incoming_t *irq, const sip_t *sip, 
 	t->relay = r;
 	t->irq = irq;
 	t->way = *way;
-	t->target = onward->target;
+	t->attempt.ep = r->ep;
+	aim(t, onward);
 	t->invite = sip->sip_request->rq_method == sip_method_invite;
-	memcpy(t->branch, onward->branch, sizeof(t->branch));
+	t->repeatable = may_be_repeated(sip->sip_request->rq_method);
 	t->timer = loop_timer_create(r->ep->loop, on_timer, t);
 	DL_APPEND(r->under_way, t);
 	r->count++;
@@ -318,10 +314,8 @@ static void forward(struct sip_relay *r, nta_incoming_t *irq, const sip_t *sip, 
 		nta_incoming_treply(irq, SIP_100_TRYING, TAG_END()); /* section 16.2 */
 		loop_timer_set(t->timer, (int64_t)TIMER_C * r->ep->t1_ms);
 	}
-	if (!send_request(t, onward->msg)) {
-		msg_destroy(onward->msg);
+	if (!send_request(t, onward->msg))
 		answer(t, SIP_500_INTERNAL_SERVER_ERROR);
-	}
 }
 
 void relay_start(struct sip_relay *r, nta_incoming_t *irq, struct relay_way *way)

@@ -605,7 +605,7 @@ static void test_broken_connection(void **state)
 	close(pool.listener);
 	pool.fd = pool.listener = -1;
 	wait_response(&f);
-	assert_int_equal(f.seen.status, 503);
+	assert_int_equal(f.seen.status, 408); /* it may have it */
 	free(first);
 	end(&f);
 	sippeer_close(&pool);

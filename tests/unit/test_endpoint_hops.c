@@ -167,6 +167,41 @@ static void test_refused_goes_elsewhere(void **state)
 }
 
 /*
+ * The connection breaks behind the request, and there is no other one: the next hop may have it, so that
+ * only what may safely come twice goes elsewhere.
+ */
+static void test_broken_is_not_sent_elsewhere(void **state)
+{
+	static const char *const methods[] = { "SUBSCRIBE", "MESSAGE" };
+	(void)state;
+
+	for (size_t m = 0; m < ARRAY_SIZE(methods); m++) {
+		struct sip_send request = plain;
+		struct sippeer first, second;
+		struct fixture f;
+
+		begin(&f, HOP(FIRST, "tcp"), HOP(SECOND, "tcp"));
+		start(&f);
+		sippeer_listen(&first, &f.net, FIRST);
+		sippeer_listen(&second, &f.net, SECOND);
+		request.method = methods[m];
+		f.responses = 0;
+		sip_send(f.endpoint, &request, on_response, &f);
+		sippeer_receive(&first);
+		sippeer_close(&first);
+		if (m == 0) {
+			sippeer_receive(&second);
+			sippeer_answer(&second, "200 OK", "");
+		}
+		expect_response(&f, m == 0 ? 200 : 408);
+		assert_false(sippeer_poll(&second));
+		assert_string_equal(state_of(&f, 0), "down");
+		end(&f);
+		sippeer_close(&second);
+	}
+}
+
+/*
  * Silence until timer F. What may safely come twice goes elsewhere, as a transaction of its own with the same
  * Call-ID, CSeq and From; a message may have arrived, so its sender is told instead.
  */
@@ -479,6 +514,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused_goes_elsewhere),
+		cmocka_unit_test(test_broken_is_not_sent_elsewhere),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_congestion),
 		cmocka_unit_test(test_nobody_is_left),

@@ -717,6 +717,24 @@ static void test_broken_connection(void **state)
 	end(&f);
 }
 
+/* It breaks behind a message, and there is no other one: the first next hop may have it, and the second does not get it. */
+static void test_broken_is_not_sent_elsewhere(void **state)
+{
+	struct sippeer first = { .fd = -1, .listener = -1 };
+	struct fixture f;
+	(void)state;
+
+	begin(&f, &two_hops);
+	sippeer_listen(&first, &f.net, NOBODY);
+	send_as(&f.new_pool, "MESSAGE", ROMEO, "one", "", "7", "", "x");
+	expect_request(&first, "MESSAGE");
+	sippeer_close(&first);
+	expect_status(&f.new_pool, "504");
+	assert_int_equal(counter(&f, "elsewhere"), 0);
+	assert_false(sippeer_poll(&f.legacy));
+	end(&f);
+}
+
 /* --- what is refused --- */
 
 static const struct {
@@ -1055,6 +1073,7 @@ int main(void)
 		cmocka_unit_test(test_503),
 		cmocka_unit_test(test_failover),
 		cmocka_unit_test(test_broken_connection),
+		cmocka_unit_test(test_broken_is_not_sent_elsewhere),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_unclean_response),
 		cmocka_unit_test(test_preloaded_route),

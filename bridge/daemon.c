@@ -58,13 +58,15 @@ static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const st
 /* --- the state file --- */
 
 /*
- * The last hook of its phase, so that what delivery callbacks write is in it.
- * Those who waited for it may have begun something that needs another turn.
+ * The last hook of its phase, so that what delivery callbacks write is in it; and what they say has
+ * arrived is written before the acknowledgements leave. Those who waited for it may have begun something
+ * that needs another turn.
  */
 static void on_commit(void *ctx)
 {
 	struct daemon *d = ctx;
 
+	duplicates_flush(d->duplicates);
 	if (state_commit(d->state))
 		loop_timer_set(d->another_turn, 0);
 }
@@ -119,6 +121,21 @@ static enum err open_custody(struct daemon *d, const char **why)
 		*why = explain_spool(d);
 	else
 		router_set_custody(d->router, d->custody);
+	return e;
+}
+
+static enum err open_duplicates(struct daemon *d, const char **why)
+{
+	const struct duplicates_setup setup = { .loop = d->loop,
+						.state = d->state,
+						.count = d->config->spool.window,
+						.time_ms = d->config->spool.window_ms };
+	enum err e = duplicates_create(&setup, &d->duplicates);
+
+	if (e != OK)
+		*why = explain_spool(d);
+	else
+		router_set_duplicates(d->router, d->duplicates);
 	return e;
 }
 
@@ -351,6 +368,8 @@ static enum err create_all(struct daemon *d, const char **why)
 	d->router = router_create(d->s2s, d->db);
 	router_set_tap(d->router, d->tap);
 	e = open_custody(d, why);
+	if (e == OK)
+		e = open_duplicates(d, why);
 	if (e != OK)
 		return e;
 	e = gateway_create(&(struct gateway_setup){ .loop = d->loop,
@@ -388,6 +407,7 @@ static void destroy_all(struct daemon *d)
 	tls_destroy(d->tls);
 	dns_destroy(d->dns);
 	custody_destroy(d->custody);
+	duplicates_destroy(d->duplicates);
 	loop_destroy(d->loop);
 	spool_destroy(d->spool);
 	ledger_tap_destroy(d->tap);

@@ -58,6 +58,7 @@ static void status(void *ctx, const json_t *request, struct control_reply *reply
 	json_object_set_new(o, "listeners", listeners(d));
 	json_object_set_new(o, "links", s2s_links(d->s2s));
 	json_object_set_new(o, "spool", custody_status(d->custody));
+	json_object_set_new(o, "duplicates", duplicates_status(d->duplicates));
 	json_object_set_new(o, "moves", changes_status(d->changes));
 	json_object_set_new(o, "state", state_status(d));
 	json_object_set_new(o, "router", router_status(d->router));

@@ -16,6 +16,7 @@ struct daemon {
 	struct ledger *ledger;
 	struct spool *spool;
 	struct custody *custody;
+	struct duplicates *duplicates;
 	struct changes *changes;
 	struct ledger_tap *tap;
 	struct loop *loop;

@@ -109,6 +109,7 @@ struct config {
 		int64_t messages_per_user, bytes_per_user;
 		int64_t messages_per_hop, bytes_per_hop;
 		int64_t messages, bytes;
+		int64_t window, window_ms; /* what was taken lately: how many, how long */
 	} spool;
 };
 

@@ -263,6 +263,12 @@ static const struct config_option options[] = {
 	{ "spool.bytes", CONFIG_INT, "1073741824", 65536, 2147483647, NULL,
 	  "How many bytes they may have.",
 	  AT(spool.bytes) },
+	{ "spool.window", CONFIG_INT, "65536", 0, 1000000, NULL,
+	  "How many messages are remembered, so that one that is sent again arrives once; 0: none.",
+	  AT(spool.window) },
+	{ "spool.window_time", CONFIG_SECONDS, "1800", 1, 86400, NULL,
+	  "How long they are remembered, not counting the time when the daemon does not run.",
+	  AT(spool.window_ms) },
 };
 /* clang-format on */
 

@@ -34,6 +34,7 @@ struct router {
 	router_presence_fn *presence;
 	void *presence_ctx;
 	struct custody *custody; /* NULL: nothing is kept */
+	struct duplicates *duplicates;
 	struct colleagues *colleagues;
 	/* Counters for status. */
 	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
@@ -46,6 +47,7 @@ struct passage {
 	delivery_fn *done;
 	void *ctx;
 	struct receipt receipt;
+	struct arrival *arrival;  /* NULL: nobody looks for a second one */
 	struct custody_pass pass; /* what did not arrive is kept; in no lane: it fails */
 	enum spool_hop hop;       /* its next hop, or for what it waits */
 	bool kept;
@@ -83,6 +85,16 @@ void router_set_custody(struct router *r, struct custody *custody)
 {
 	r->custody = custody;
 	colleagues_set_custody(r->colleagues, custody);
+}
+
+void router_set_duplicates(struct router *r, struct duplicates *duplicates)
+{
+	r->duplicates = duplicates;
+}
+
+struct duplicates *router_duplicates(const struct router *r)
+{
+	return r->duplicates;
 }
 
 struct colleagues *router_colleagues(struct router *r)
@@ -140,8 +152,10 @@ static void bounce(struct router *r, enum origin origin, const struct stanza *st
 	if (!error)
 		return;
 	r->bounced++;
-	if (jid_parse(error->from, &from) == OK && jid_parse(error->to, &to) == OK)
+	if (jid_parse(error->from, &from) == OK && jid_parse(error->to, &to) == OK) {
+		duplicates_forget(r->duplicates, &to, error->id);
 		s2s_send(r->s2s, edge, from.domain, to.domain, error, 0, bounce_done, r);
+	}
 	stanza_unref(error);
 }
 
@@ -182,6 +196,7 @@ static bool keep(struct passage *p, struct stanza *stanza, enum spool_hop hop)
 	    jid_parse(stanza->to, &to) != OK)
 		return false;
 	p->kept = true;
+	duplicates_keep(p->arrival);
 	custody_keep(&p->pass, &(struct custody_item){ stanza, &from, &to, hop, SPOOL_FROM_PARTNER },
 		     passage_done, p);
 	return true;
@@ -196,6 +211,7 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 	if (!outcome->confirmed && outcome->unsent && p->pass.lane && !p->kept && keep(p, stanza, p->hop))
 		return;
 	custody_leave(&p->pass);
+	duplicates_settle(p->arrival, outcome->confirmed);
 	if (!p->release || !outcome->unsent)
 		log_outcome(p->origin, stanza, outcome);
 	if (p->release)
@@ -407,6 +423,43 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	return e;
 }
 
+/* Of the first one's failure its sender has heard already. */
+static void end_duplicate(void *ctx, bool confirmed)
+{
+	struct passage *p = ctx;
+
+	(void)confirmed;
+	s2s_receipt_done(p->router->s2s, p->receipt);
+	free(p);
+}
+
+/* Where nothing is counted (XEP-0198), a peer has no reason to send again what we have read. */
+static uint32_t source_of(const struct submission *s)
+{
+	return s->receipt.stream != 0 ? (uint32_t)s->receipt.stream : UINT32_MAX;
+}
+
+/* True: it ends here, with the first one. An error says that its sender's message has not arrived after all. */
+static bool is_duplicate(struct router *r, const struct submission *s, struct passage *p)
+{
+	struct seen_hash hash;
+	enum arrival_kind kind;
+
+	if (s->stanza->kind == STANZA_MESSAGE && stanza_has_type(s->stanza, "error"))
+		duplicates_forget(r->duplicates, s->to, s->stanza->id);
+	if (!r->duplicates || s->origin == ORIGIN_POOL ||
+	    !fingerprint_stanza(duplicates_fingerprint(r->duplicates), s->stanza, s->from, s->to, &hash))
+		return false;
+	kind = duplicates_enter(r->duplicates, &hash, source_of(s), end_duplicate, p, &p->arrival);
+	if (kind == ARRIVAL_NEW)
+		return false;
+	log_event(LOG_DEBUG, "duplicate", NULL, "from=%s to=%s id=%s", log_value(s->stanza->from),
+		  log_value(s->stanza->to), log_value(s->stanza->id));
+	if (kind == ARRIVAL_AGAIN)
+		end_duplicate(p, true);
+	return true;
+}
+
 void router_submit(struct router *r, const struct submission *s)
 {
 	const struct jid *local = s->origin == ORIGIN_PARTNER ? s->to : s->from;
@@ -418,6 +471,8 @@ void router_submit(struct router *r, const struct submission *s)
 		.router = r, .origin = s->origin, .done = s->done, .ctx = s->ctx, .receipt = s->receipt
 	};
 	r->submitted++;
+	if (is_duplicate(r, s, p))
+		return;
 	if (router_decide(r, local, partner->domain, &v) != OK) {
 		fail(p, s->stanza, COND_INTERNAL_SERVER_ERROR, "the registry cannot be read");
 		return;

@@ -10,6 +10,7 @@
 
 #include "bridge/route/colleagues.h"
 #include "bridge/route/custody.h"
+#include "bridge/route/duplicates.h"
 #include "bridge/route/request.h"
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/s2s.h"
@@ -53,6 +54,9 @@ typedef bool router_presence_fn(void *ctx, const struct submission *s, const str
 void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx);
 /* Keeps what cannot go on now; its submit and bounce are the two below. Borrowed. */
 void router_set_custody(struct router *r, struct custody *custody);
+/* Knows what comes a second time; NULL: nobody does. Borrowed. */
+void router_set_duplicates(struct router *r, struct duplicates *duplicates);
+struct duplicates *router_duplicates(const struct router *r);
 void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
 void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome);
 /* Messages between users of the two pools, which only the gateway can carry. */

@@ -25,7 +25,8 @@ struct inbound {
 	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
 	struct jid from, to;
 	bool in_dialog;
-	bool to_device; /* the pool wrote to one device, rather than to the user */
+	struct arrival *arrival; /* NULL: nobody looks for a second one */
+	bool to_device;          /* the pool wrote to one device, rather than to the user */
 	UT_hash_handle hh;
 	char id[ID_PREFIX_SIZE + 24];
 };
@@ -93,6 +94,7 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 	struct gateway *g = in->gateway;
 
 	(void)stanza;
+	duplicates_settle(in->arrival, outcome->confirmed);
 	if (outcome->confirmed)
 		answer(in, 200, NULL);
 	else if (g != NULL && in->in_dialog && has_moved_back(in))
@@ -104,6 +106,38 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 		HASH_DEL(g->inbound, in);
 	}
 	free(in);
+}
+
+/* --- what comes a second time --- */
+
+/* The first one's end is this one's. */
+static void on_first(void *ctx, bool confirmed)
+{
+	on_delivery(ctx, NULL,
+		    &(struct outcome){ .confirmed = confirmed, .condition = COND_RECIPIENT_UNAVAILABLE });
+}
+
+/*
+ * While we live, sofia-sip answers a request that is sent again. One that comes by another way, or to another
+ * process than the first, is the same by Call-ID, tag and CSeq. True: it is answered, or waits for the first.
+ */
+static bool is_repeated(struct inbound *in, const struct sip_request *r)
+{
+	struct duplicates *duplicates = router_duplicates(in->gateway->router);
+	enum arrival_kind kind;
+	struct seen_hash hash;
+
+	if (duplicates == NULL)
+		return false;
+	fingerprint_request(duplicates_fingerprint(duplicates), r, &hash);
+	kind = duplicates_enter(duplicates, &hash, 0, on_first, in, &in->arrival);
+	if (kind == ARRIVAL_NEW)
+		return false;
+	log_event(LOG_DEBUG, "duplicate", in->id, "method=%s from=%s call_id=%s", log_value(r->method),
+		  r->source, log_value(r->call_id));
+	if (kind == ARRIVAL_AGAIN)
+		on_first(in, true);
+	return true;
 }
 
 /* --- the stanza --- */
@@ -217,8 +251,10 @@ void inbound_submit(struct gateway *g, const struct sip_request *r, const struct
 		return;
 	}
 	HASH_ADD_STR(g->inbound, id, in);
-	note_message(source->conversation, in, r, text);
-	submit(g, in, stanza);
+	if (!is_repeated(in, r)) {
+		note_message(source->conversation, in, r, text);
+		submit(g, in, stanza);
+	}
 	stanza_unref(stanza);
 }
 
@@ -265,6 +301,8 @@ void gateway_take_error(struct gateway *g, const struct stanza *stanza)
 	}
 	if (stanza_tree_build(stanza, &tree) == OK)
 		condition = stanza_tree_error(tree, &text);
+	duplicates_settle(in->arrival, false);
+	in->arrival = NULL;
 	answer_condition(in, condition, text);
 	stanza_tree_free(tree);
 }

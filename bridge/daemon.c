@@ -146,6 +146,7 @@ static void on_changed(void *ctx, const char *user)
 {
 	struct daemon *d = ctx;
 
+	gateway_registry_changed(d->gateway, user);
 	custody_wake(d->custody, user);
 }
 

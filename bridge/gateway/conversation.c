@@ -27,6 +27,36 @@ void conversation_set(char **field, const char *value)
 	*field = copy;
 }
 
+void conversation_lock(struct conversation *c, const char *full)
+{
+	if (full == NULL ? c->partner == NULL : c->partner != NULL && strcmp(c->partner, full) == 0)
+		return;
+	conversation_set(&c->partner, full);
+	c->chat_states = SUPPORT_UNKNOWN;
+	c->told = CHAT_STATE_NONE;
+}
+
+/* FNV-1a. Two that have the same hash cost a dialog the name of its thread, no more. */
+static uint64_t hash_of(enum pool pool, const char *call_id)
+{
+	uint64_t hash = 14695981039346656037u ^ (uint64_t)pool;
+
+	for (; *call_id != '\0'; call_id++)
+		hash = (hash ^ (unsigned char)*call_id) * 1099511628211u;
+	return hash;
+}
+
+bool conversation_use_call_id(struct conversation *c, enum pool pool, const char *call_id)
+{
+	const uint64_t hash = hash_of(pool, call_id);
+
+	for (size_t i = 0; i < CALL_IDS; i++)
+		if (c->call_ids[i] == hash)
+			return false;
+	c->call_ids[c->call_id_next++ % CALL_IDS] = hash;
+	return true;
+}
+
 const char *conversation_user(const struct conversation *c)
 {
 	return c->key + c->partner_length + 1;
@@ -68,6 +98,53 @@ static void list_delete(struct gateway *g, struct conversation *c)
 	DL_DELETE2(g->by_use, c, older, newer);
 }
 
+/* --- by the pool's user --- */
+
+/* One user of a pool, with whom somebody speaks. */
+struct correspondent {
+	struct conversation *conversations;
+	UT_hash_handle hh;
+	char user[];
+};
+
+struct correspondent *correspondent_find(struct gateway *g, const char *user)
+{
+	struct correspondent *one;
+
+	HASH_FIND_STR(g->correspondents, user, one);
+	return one;
+}
+
+struct conversation *correspondent_first(struct correspondent *one)
+{
+	return one->conversations;
+}
+
+static void correspondent_add(struct conversation *c)
+{
+	struct gateway *g = c->gateway;
+	const char *user = conversation_user(c);
+
+	c->correspondent = correspondent_find(g, user);
+	if (c->correspondent == NULL) {
+		c->correspondent = xcalloc(1, sizeof(*c->correspondent) + strlen(user) + 1);
+		strcpy(c->correspondent->user, user);
+		HASH_ADD_STR(g->correspondents, user, c->correspondent);
+	}
+	DL_APPEND2(c->correspondent->conversations, c, before, behind);
+}
+
+static void correspondent_remove(struct conversation *c)
+{
+	DL_DELETE2(c->correspondent->conversations, c, before, behind);
+	if (c->correspondent->conversations != NULL)
+		return;
+	HASH_DEL(c->gateway->correspondents, c->correspondent);
+	free(c->correspondent);
+}
+
+/* --- its end --- */
+
 /* Nothing would be missed but what was learned. */
 static bool is_idle(const struct conversation *c)
 {
@@ -80,13 +157,13 @@ void conversation_free(struct conversation *c)
 
 	HASH_DEL(g->conversations, c);
 	list_delete(g, c);
+	correspondent_remove(c);
 	loop_timer_destroy(c->timer);
 	receipt_forget_all(c);
 	free(c->partner);
 	free(c->name);
 	free(c->thread);
 	free(c->conversation_id);
-	free(c->used_call_id);
 	free(c);
 }
 
@@ -134,7 +211,7 @@ static int64_t idle_end(const struct conversation *c)
 	return c->used + session + (c->sessions == NULL ? MEMORY_MS : 0);
 }
 
-static void schedule(struct conversation *c)
+void conversation_schedule(struct conversation *c)
 {
 	int64_t at = idle_end(c);
 
@@ -142,6 +219,8 @@ static void schedule(struct conversation *c)
 		at = c->typing_until;
 	if (c->invite_until != 0 && c->invite_until < at)
 		at = c->invite_until;
+	if (c->refresh_at != 0 && c->refresh_at < at)
+		at = c->refresh_at;
 	at -= loop_now(c->gateway->loop);
 	loop_timer_set(c->timer, at > 0 ? at : 0);
 }
@@ -156,9 +235,11 @@ static void on_timer(void *ctx)
 		c->typing_until = 0;
 		chat_state_tell(c, CHAT_STATE_ACTIVE);
 	}
+	if (c->refresh_at != 0 && c->refresh_at <= now)
+		chat_state_refresh(c);
 	if (c->invite_until != 0 && c->invite_until <= now) {
 		c->invite_until = 0;
-		schedule(c);
+		conversation_schedule(c);
 		session_give_up_invite(c); /* c may be forgotten then */
 		return;
 	}
@@ -171,7 +252,7 @@ static void on_timer(void *ctx)
 	}
 	if (idle_end(c) <= now)
 		c->used = now; /* something is under way: look again */
-	schedule(c);
+	conversation_schedule(c);
 }
 
 void conversation_touch(struct conversation *c)
@@ -179,7 +260,7 @@ void conversation_touch(struct conversation *c)
 	c->used = loop_now(c->gateway->loop);
 	list_delete(c->gateway, c);
 	list_append(c->gateway, c);
-	schedule(c);
+	conversation_schedule(c);
 }
 
 /* --- finding --- */
@@ -223,6 +304,7 @@ struct conversation *conversation_get(struct gateway *g, const struct jid *partn
 	c->used = loop_now(g->loop);
 	HASH_ADD_KEYPTR(hh, g->conversations, c->key, strlen(c->key), c);
 	list_append(g, c);
-	schedule(c);
+	correspondent_add(c);
+	conversation_schedule(c);
 	return c;
 }

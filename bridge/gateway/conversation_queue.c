@@ -146,6 +146,51 @@ void queue_fail(struct conversation *c, struct objection objection)
 	tell(c, NULL, objection);
 }
 
+void queue_put_back(struct conversation *c)
+{
+	c->telling = true;
+	put_back(c, "this user has been moved");
+	c->telling = false;
+	if (c->gateway->stopped)
+		session_close_all(c);
+	queue_again(c);
+	gateway_check_stopped(c->gateway);
+}
+
+/* Behind the one that is under way, whose end decides about it. */
+static void put_back_unsent(struct conversation *c)
+{
+	const struct objection objection = { COND_REMOTE_SERVER_TIMEOUT, "this user has been moved" };
+	struct outbound *o = c->request != NULL ? c->first->next : c->first, *next;
+
+	c->telling = true;
+	for (; o != NULL; o = next) {
+		next = o->next;
+		outbound_put_back(c->gateway, take(c, o), objection);
+	}
+	c->telling = false;
+}
+
+void queue_leave(struct conversation *c, const enum pool *pool)
+{
+	struct outbound *o;
+
+	DL_FOREACH (c->first, o)
+		if (pool == NULL || o->pool != *pool)
+			break;
+	if (o == NULL)
+		return;
+	if (c->ready)
+		DL_DELETE(c->gateway->window[c->first->pool].ready, c);
+	c->ready = false;
+	put_back_unsent(c);
+	if (c->request == NULL || c->first->stale || (pool != NULL && c->first->pool == *pool))
+		return;
+	c->first->stale = true;
+	if (c->errand == ERRAND_INVITE)
+		session_give_up_invite(c);
+}
+
 static bool is_full(const struct conversation *c)
 {
 	const struct gateway *g = c->gateway;

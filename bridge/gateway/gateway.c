@@ -86,8 +86,10 @@ static void unlock(struct gateway *g, const struct stanza *stanza)
 
 	if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
 		c = conversation_find(g, &from, &to);
-	if (c != NULL && c->partner != NULL && strcmp(c->partner, stanza->from) == 0)
-		conversation_set(&c->partner, NULL);
+	if (c == NULL || c->partner == NULL || strcmp(c->partner, stanza->from) != 0)
+		return;
+	conversation_lock(c, NULL);
+	chat_state_stopped(c);
 }
 
 /* router_egress_fn */

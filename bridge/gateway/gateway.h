@@ -33,6 +33,11 @@ MUST_CHECK enum err gateway_create(const struct gateway_setup *setup, struct gat
 void gateway_stop(struct gateway *g, void (*finished)(void *ctx), void *ctx);
 void gateway_abort(struct gateway *g);   /* the same at once: what is under way fails; again is allowed */
 void gateway_destroy(struct gateway *g); /* before the router; NULL is allowed */
+/*
+ * The decisions about this user (bare JID) may be others now, or those about anybody (NULL): his
+ * conversations end with the side that he has left, and go on with the other.
+ */
+void gateway_registry_changed(struct gateway *g, const char *user);
 /* Read SIP's certificates again; on failure what was loaded before stays in use. */
 MUST_CHECK enum err gateway_reload(struct gateway *g, const char **why);
 json_t *gateway_status(const struct gateway *g);

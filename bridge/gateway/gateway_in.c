@@ -31,15 +31,28 @@ static void on_submitted(void *ctx, struct stanza *stanza, const struct outcome 
 	(void)outcome;
 }
 
-void gateway_submit(struct gateway *g, struct stanza *stanza)
+static void submit(struct gateway *g, struct stanza *stanza, bool takes_back)
 {
 	struct jid from, to;
-	struct submission submission = {
-		.origin = ORIGIN_POOL, .stanza = stanza, .from = &from, .to = &to, .done = on_submitted
-	};
+	struct submission submission = { .origin = ORIGIN_POOL,
+					 .stanza = stanza,
+					 .from = &from,
+					 .to = &to,
+					 .done = on_submitted,
+					 .takes_back = takes_back };
 
 	if (!g->stopped && jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
 		router_submit(g->router, &submission);
+}
+
+void gateway_submit(struct gateway *g, struct stanza *stanza)
+{
+	submit(g, stanza, false);
+}
+
+void gateway_take_back(struct gateway *g, struct stanza *stanza)
+{
+	submit(g, stanza, true);
 }
 
 /* Typing: shown. A notification: nobody has asked for it. */

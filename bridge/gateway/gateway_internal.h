@@ -10,6 +10,7 @@
 #include "bridge/sip/relay.h"
 
 struct conversation;
+struct correspondent;
 struct ledger;
 struct presence_book;
 struct map_content;
@@ -38,9 +39,11 @@ struct gateway {
 	struct loop_timer *stop_timer; /* NULL: not stopping, or stopped */
 	void (*finished)(void *ctx);
 	void *finished_ctx;
-	struct conversation *conversations; /* by both addresses */
-	struct conversation *by_use;        /* the same, the one used last at the end */
-	struct session *sessions;           /* by dialog */
+	struct conversation *conversations;   /* by both addresses */
+	struct conversation *by_use;          /* the same, the one used last at the end */
+	struct correspondent *correspondents; /* by the pool's user */
+	struct session *sessions;             /* by dialog */
+	struct session *answering;            /* by the INVITE that waits for its answer */
 	struct presence_book *presence;
 	size_t queued;               /* XMPP -> SIP, those under way too */
 	struct window window[POOLS]; /* a silent pool must not hold up the other */
@@ -76,6 +79,8 @@ void gateway_refuse(struct gateway *g, const struct sip_request *r, unsigned sta
 		    const char *header);
 /* What nobody waits for: typing, receipts. */
 void gateway_submit(struct gateway *g, struct stanza *stanza);
+/* The same for what ends something that the gateway has shown: it goes wherever the user lives now. */
+void gateway_take_back(struct gateway *g, struct stanza *stanza);
 void gateway_take_notice(struct conversation *c, const struct map_content *content); /* c may be NULL */
 /* A message of type error: the answer to a request that still waits, or nothing's. */
 void gateway_take_error(struct gateway *g, const struct stanza *stanza);

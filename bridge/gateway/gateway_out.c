@@ -49,14 +49,22 @@ static void note_sender(struct conversation *c, const struct stanza *stanza, con
 	jid_full(from, full);
 	c->pool = pool;
 	c->chat = stanza_has_type(stanza, "chat");
-	conversation_set(&c->partner, c->chat && from->resource[0] != '\0' ? full : NULL);
+	conversation_lock(c, c->chat && from->resource[0] != '\0' ? full : NULL);
 	if (thread != NULL && thread[0] != '\0')
 		conversation_set(&c->thread, thread);
 	conversation_touch(c);
 }
 
+static bool is_of_partner(const struct conversation *c, const struct jid *from)
+{
+	char full[JID_FULL_SIZE];
+
+	jid_full(from, full);
+	return c->partner == NULL || strcmp(c->partner, full) == 0;
+}
+
 /* Without text: what it says is told, as far as the pool can be told, and it is done. */
-static void take_note(struct gateway *g, struct stanza *stanza, const struct map_signals *signals,
+static void take_note(struct gateway *g, enum pool pool, const struct map_signals *signals,
 		      const struct jid *from, const struct jid *to)
 {
 	struct conversation *c = conversation_find(g, from, to);
@@ -64,10 +72,13 @@ static void take_note(struct gateway *g, struct stanza *stanza, const struct map
 	g->bodiless++;
 	if (c == NULL)
 		return;
+	c->pool = pool; /* the user may have been moved since the last text */
 	if (signals->received_id != NULL)
 		receipt_received(c, signals->received_id);
-	chat_state_heard(c, signals->chat_state, false);
-	(void)stanza;
+	if (is_of_partner(c, from))
+		chat_state_heard(c, signals->chat_state, false);
+	else
+		chat_state_heard_elsewhere(c, signals->chat_state);
 }
 
 static struct objection take_text(struct gateway *g, struct outbound *o, enum pool pool,
@@ -105,7 +116,7 @@ void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, deli
 
 		map_signals_read(tree, &signals);
 		if (empty && is_note(stanza, tree)) {
-			take_note(g, stanza, &signals, &from, &to);
+			take_note(g, pool, &signals, &from, &to);
 			stanza_tree_free(tree);
 			outbound_free(o);
 			done(done_ctx, stanza, &(struct outcome){ .confirmed = true });

@@ -25,6 +25,7 @@ struct inbound {
 	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
 	struct jid from, to;
 	bool in_dialog;
+	char *dialog;            /* the key of the session within which it came; NULL: none */
 	struct arrival *arrival; /* NULL: nobody looks for a second one */
 	bool to_device;          /* the pool wrote to one device, rather than to the user */
 	UT_hash_handle hh;
@@ -87,6 +88,15 @@ static bool has_moved_back(struct inbound *in)
 	return true;
 }
 
+/* Not before its request is answered: the session may end then. */
+static void release(struct inbound *in)
+{
+	if (in->dialog != NULL && in->gateway != NULL)
+		session_received(in->gateway, in->dialog);
+	free(in->dialog);
+	free(in);
+}
+
 /* The router's word, and the end of the inbound. */
 static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
@@ -105,7 +115,7 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 		*(outcome->confirmed ? &g->to_xmpp : &g->to_xmpp_failed) += 1;
 		HASH_DEL(g->inbound, in);
 	}
-	free(in);
+	release(in);
 }
 
 /* --- what comes a second time --- */
@@ -239,6 +249,10 @@ void inbound_submit(struct gateway *g, const struct sip_request *r, const struct
 	in->session = source->session;
 	in->in_dialog = r->to_tag != NULL;
 	in->to_device = r->to.gr[0] != '\0';
+	if (source->within != NULL) {
+		in->dialog = xstrdup(source->within->key);
+		source->within->receiving++;
+	}
 	if (in->session != NULL)
 		in->session->inbound = in;
 	else
@@ -247,7 +261,7 @@ void inbound_submit(struct gateway *g, const struct sip_request *r, const struct
 	if (make_stanza(in, r, source, text, &stanza) != OK) {
 		g->to_xmpp_failed++;
 		answer(in, 400, "Text Cannot Be Carried by XMPP");
-		free(in);
+		release(in);
 		return;
 	}
 	HASH_ADD_STR(g->inbound, id, in);
@@ -277,7 +291,7 @@ static void unlock(struct gateway *g, const struct jid *from, const struct jid *
 	struct conversation *c = conversation_find(g, from, to);
 
 	if (c != NULL)
-		conversation_set(&c->partner, NULL);
+		conversation_lock(c, NULL);
 }
 
 void gateway_take_error(struct gateway *g, const struct stanza *stanza)

@@ -11,6 +11,7 @@ struct inbound_source {
 	struct conversation *conversation;
 	struct session
 		*session; /* its INVITE brought the text: answered by session_accept() or session_refuse() */
+	struct session *within; /* the text came in its dialog: session_received() tells of its end */
 };
 
 /* Takes the request: answered when the XMPP side has, or has refused, the text. */

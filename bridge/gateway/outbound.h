@@ -28,6 +28,7 @@ struct outbound {
 	bool composing;         /* OUTBOUND_TYPING */
 	bool embedded;          /* the text rode in an INVITE */
 	bool revived;           /* it has been in a dialog that was dead */
+	bool stale;             /* under way while its user left that pool */
 	bool receipt_wanted;    /* XEP-0184 */
 	enum pool_mode refused; /* the client has refused it in this mode; POOL_AUTO: in none */
 	int64_t since;

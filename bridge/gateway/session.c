@@ -34,7 +34,7 @@ struct session *session_open(const struct conversation *c)
 	struct session *s;
 
 	DL_FOREACH (c->sessions, s)
-		if (s->state == SESSION_OPEN)
+		if (s->state == SESSION_OPEN && !s->leaving)
 			return s;
 	return NULL;
 }
@@ -44,7 +44,7 @@ bool session_is_coming(const struct conversation *c, enum pool pool)
 	struct session *s;
 
 	DL_FOREACH (c->sessions, s)
-		if (s->state == SESSION_ANSWERING && s->dialog->pool == pool)
+		if (s->state == SESSION_ANSWERING && !s->leaving && s->dialog->pool == pool)
 			return session_open(c) == NULL;
 	return false;
 }
@@ -88,6 +88,33 @@ void session_opened(struct session *s)
 	conversation_touch(c);
 }
 
+/* --- the pool's INVITE, until it is answered --- */
+
+void session_give_transaction(struct session *s, struct sip_transaction *invite)
+{
+	s->invite = invite;
+	HASH_ADD(hh_invite, s->conversation->gateway->answering, invite, sizeof(s->invite), s);
+}
+
+struct sip_transaction *session_take_transaction(struct session *s)
+{
+	struct sip_transaction *invite = s->invite;
+
+	HASH_DELETE(hh_invite, s->conversation->gateway->answering, s);
+	s->invite = NULL;
+	return invite;
+}
+
+struct session *session_of_transaction(const struct gateway *g, const struct sip_transaction *invite)
+{
+	struct session *s;
+
+	HASH_FIND(hh_invite, g->answering, &invite, sizeof(invite), s);
+	return s;
+}
+
+/* --- the end --- */
+
 /* The dialog lives until its last request has its answer. */
 static void on_bye_answered(void *ctx, const struct sip_response *response)
 {
@@ -122,7 +149,7 @@ void session_close(struct session *s, bool bye)
 	if (s->inbound != NULL)
 		inbound_forget_session(s->inbound);
 	if (s->invite != NULL)
-		sip_answer(s->invite, 480, NULL, NULL);
+		sip_answer(session_take_transaction(s), 480, NULL, NULL);
 	if (bye && s->state != SESSION_ANSWERING && s->dialog->remote_tag != NULL)
 		send_bye(g, s->dialog);
 	else
@@ -130,6 +157,29 @@ void session_close(struct session *s, bool bye)
 	sip_forget_ack(g->endpoint, s);
 	map_sdp_free(s->offer);
 	free(s);
+}
+
+void session_check_leaving(struct session *s)
+{
+	if (s->leaving && s->state == SESSION_OPEN && s->receiving == 0 && !s->unacked)
+		session_close(s, true);
+}
+
+void session_leave(struct session *s)
+{
+	s->leaving = true;
+	session_check_leaving(s);
+}
+
+void session_received(struct gateway *g, const char *key)
+{
+	struct session *s;
+
+	HASH_FIND_STR(g->sessions, key, s);
+	if (s == NULL)
+		return;
+	s->receiving -= s->receiving > 0;
+	session_check_leaving(s);
 }
 
 /*

@@ -29,8 +29,11 @@ static void on_ack(void *ctx, bool acked)
 {
 	struct session *s = ctx;
 
-	if (acked)
+	s->unacked = false;
+	if (acked) {
+		session_check_leaving(s);
 		return;
+	}
 	s->conversation->gateway->unacked++;
 	session_close(s, true);
 }
@@ -59,6 +62,7 @@ static void answer(struct session *s, struct sip_transaction *transaction, bool 
 		.ack_ctx = s,
 	};
 
+	s->unacked = true;
 	write_sdp(s, &sdp);
 	reply.body = sdp.s;
 	reply.body_size = sdp.len;
@@ -68,9 +72,8 @@ static void answer(struct session *s, struct sip_transaction *transaction, bool 
 
 void session_accept(struct session *s, bool was_read)
 {
-	struct sip_transaction *invite = s->invite;
+	struct sip_transaction *invite = session_take_transaction(s);
 
-	s->invite = NULL;
 	session_opened(s);
 	answer(s, invite, was_read);
 	queue_wake(s->conversation);
@@ -80,8 +83,7 @@ void session_refuse(struct session *s, unsigned status, const char *phrase)
 {
 	struct conversation *c = s->conversation;
 
-	sip_answer(s->invite, status, phrase, NULL);
-	s->invite = NULL;
+	sip_answer(session_take_transaction(s), status, phrase, NULL);
 	session_close(s, false);
 	queue_wake(c);
 }
@@ -132,7 +134,7 @@ static void lock(struct conversation *c, const struct jid *to)
 	char full[JID_FULL_SIZE];
 
 	jid_full(to, full);
-	conversation_set(&c->partner, full);
+	conversation_lock(c, full);
 }
 
 /* Of the pool's conversation history: our own INVITEs in this conversation have the same. */
@@ -152,11 +154,11 @@ static struct session *begin(struct conversation *c, const struct sip_request *r
 	if (sip_dialog_accept(r, &dialog) != OK)
 		return NULL;
 	s = session_create(c, SESSION_ANSWERING, dialog);
-	s->invite = r->transaction;
+	session_give_transaction(s, r->transaction);
 	s->offer = offer;
 	s->is_composing = offer != NULL && (offer->accepts & MAP_SDP_ISCOMPOSING) != 0;
 	/* A Call-ID of theirs, which is the thread now, is never one of ours. */
-	conversation_set(&c->used_call_id, r->call_id);
+	(void)conversation_use_call_id(c, dialog->pool, r->call_id);
 	note_conversation_id(c, r);
 	return s;
 }
@@ -211,7 +213,7 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 			to = &partner;
 		else
 			lock(c, to);
-		inbound_submit(g, r, &(struct inbound_source){ from, to, c, s }, &text);
+		inbound_submit(g, r, &(struct inbound_source){ from, to, c, .session = s }, &text);
 	} else {
 		session_accept(s, false);
 	}
@@ -220,16 +222,14 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 
 void session_cancelled(struct gateway *g, struct sip_transaction *transaction)
 {
-	struct session *s, *next;
+	struct session *s = session_of_transaction(g, transaction);
+	struct conversation *c;
 
-	HASH_ITER (hh, g->sessions, s, next)
-		if (s->invite == transaction) {
-			struct conversation *c = s->conversation;
-
-			session_close(s, false);
-			queue_wake(c);
-			return;
-		}
+	if (s == NULL)
+		return;
+	c = s->conversation;
+	session_close(s, false);
+	queue_wake(c);
 }
 
 /* --- in the dialog --- */
@@ -261,6 +261,16 @@ static bool goes_on(const struct conversation *c)
 	return false;
 }
 
+/* Signing out there, to sign in elsewhere, is not the end of a conversation. */
+static bool is_being_moved(const struct conversation *c)
+{
+	struct jid partner, user;
+	struct verdict v;
+
+	return conversation_jids(c, &partner, &user) &&
+	       router_decide(c->gateway->router, &user, partner.domain, &v) == OK && v.route == ROUTE_HOLD;
+}
+
 static void end(struct session *s, const struct sip_request *r)
 {
 	struct conversation *c = s->conversation;
@@ -270,7 +280,9 @@ static void end(struct session *s, const struct sip_request *r)
 		session_refuse(s, 487, NULL);
 	else
 		session_close(s, false);
-	if (!goes_on(c)) {
+	if (!goes_on(c) && is_being_moved(c)) {
+		chat_state_leave(c);
+	} else if (!goes_on(c)) {
 		chat_state_tell(c, CHAT_STATE_GONE);
 		conversation_set(&c->thread, NULL);
 		conversation_set(&c->conversation_id, NULL);
@@ -322,7 +334,8 @@ static void take_content(struct session *s, const struct sip_request *r)
 	switch (content.kind) {
 	case MAP_CONTENT_TEXT:
 		conversation_touch(c);
-		inbound_submit(c->gateway, r, &(struct inbound_source){ &user, &partner, c, NULL }, &content);
+		inbound_submit(c->gateway, r, &(struct inbound_source){ &user, &partner, c, .within = s },
+			       &content);
 		break;
 	case MAP_CONTENT_UNSUPPORTED:
 		gateway_refuse(c->gateway, r, 415, NULL, "Accept: " MAP_CONTENT_ACCEPT);

@@ -198,13 +198,55 @@ static void on_typing_response(struct conversation *c, const struct sip_response
 	queue_finish(c, r);
 }
 
+/* What the request was sent in ends with it; an INVITE's session that opens all the same, too. */
+static void end_carrier(struct conversation *c, const struct sip_response *r)
+{
+	struct session *s = c->carrier;
+
+	c->invite_until = 0;
+	c->gave_up = false;
+	c->carrier = NULL;
+	if (s == NULL)
+		return;
+	if (s->state == SESSION_INVITING && r->status / 100 == 2)
+		session_opened(s);
+	if (r->status == 481)
+		s->bye = false;
+	if (s->state == SESSION_ENDED)
+		session_close(s, s->bye);
+	else if (s->state == SESSION_INVITING)
+		session_close(s, false);
+	else
+		session_leave(s);
+}
+
+/*
+ * The user has left that pool meanwhile. What it has not taken is tried again, wherever he is now;
+ * silence may mean that it has.
+ */
+static void on_stale_response(struct conversation *c, const struct sip_response *r)
+{
+	struct outbound *o = c->first;
+	bool invite = c->errand == ERRAND_INVITE;
+	bool taken = r->status / 100 == 2 &&
+		     (!invite || (o->embedded && has_token(r, "Supported", "ms-text-format")));
+
+	end_carrier(c, r);
+	if (taken || o->kind != OUTBOUND_TEXT || (!invite && r->view == NULL && r->status != 503))
+		queue_finish(c, r);
+	else
+		queue_put_back(c);
+}
+
 static void on_response(void *ctx, const struct sip_response *r)
 {
 	struct conversation *c = ctx;
 	enum errand errand = c->errand;
 
 	c->request = NULL;
-	if (c->first->kind != OUTBOUND_TEXT)
+	if (c->first->stale)
+		on_stale_response(c, r);
+	else if (c->first->kind != OUTBOUND_TEXT)
 		on_typing_response(c, r);
 	else if (errand == ERRAND_INVITE)
 		on_invite_response(c, r);
@@ -343,10 +385,7 @@ static void add_invite_lines(struct lines *l, struct conversation *c, struct out
 /* The thread is the dialog's Call-ID, once: a second dialog of that Call-ID would be taken for the first. */
 static const char *dialog_call_id(struct conversation *c, const struct outbound *o)
 {
-	if (o->call_id == NULL || (c->used_call_id != NULL && strcmp(c->used_call_id, o->call_id) == 0))
-		return NULL;
-	conversation_set(&c->used_call_id, o->call_id);
-	return o->call_id;
+	return o->call_id != NULL && conversation_use_call_id(c, o->pool, o->call_id) ? o->call_id : NULL;
 }
 
 static bool send_invite(struct conversation *c, struct outbound *o)

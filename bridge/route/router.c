@@ -322,13 +322,15 @@ static void serve(struct router *r, const struct submission *s, struct passage *
 }
 
 /*
- * A resource that our gateway has shown a contact is there no more: he may know, wherever the user lives now.
+ * A resource that our gateway has shown a contact is there no more, or nobody types there any more: he may know,
+ * wherever the user lives now.
  * Of the bare address it would be said of what another gateway shows, too. Rows 1 and 2: no such way at all.
  */
 static bool takes_back(const struct submission *s, const struct verdict *v)
 {
-	return s->origin == ORIGIN_POOL && s->stanza->kind == STANZA_PRESENCE &&
-	       stanza_has_type(s->stanza, "unavailable") && s->from->resource[0] != '\0' && v->row > 2;
+	return s->origin == ORIGIN_POOL && v->row > 2 &&
+	       (s->takes_back || (s->stanza->kind == STANZA_PRESENCE &&
+				  stanza_has_type(s->stanza, "unavailable") && s->from->resource[0] != '\0'));
 }
 
 /* Nobody is to miss it: whoever asks is answered from what is known, and what a contact says now is kept up. */

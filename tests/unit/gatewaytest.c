@@ -19,13 +19,33 @@ void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
 	r->egress_ctx = ctx;
 }
 
+void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
+{
+	(void)r;
+	(void)presence;
+	(void)ctx;
+}
+
+struct duplicates *router_duplicates(const struct router *r)
+{
+	(void)r;
+	return NULL;
+}
+
+struct colleagues *router_colleagues(struct router *r)
+{
+	if (r->colleagues == NULL)
+		r->colleagues = colleagues_create(NULL);
+	return r->colleagues;
+}
+
 void router_submit(struct router *r, const struct submission *s)
 {
 	struct submitted *record = &r->submitted[r->submitted_count++];
 
 	assert_true(r->submitted_count <= GATEWAYTEST_RECORDS);
 	assert_int_equal(s->origin, ORIGIN_POOL);
-	*record = (struct submitted){ .stanza = stanza_ref(s->stanza) };
+	*record = (struct submitted){ .stanza = stanza_ref(s->stanza), .takes_back = s->takes_back };
 	if (r->hold) {
 		record->done = s->done;
 		record->ctx = s->ctx;
@@ -36,10 +56,9 @@ void router_submit(struct router *r, const struct submission *s)
 
 enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
 {
-	(void)r;
 	(void)local;
 	(void)partner;
-	*out = (struct verdict){ .route = ROUTE_GATEWAY, .pool = POOL_NEW };
+	*out = r->verdict;
 	return OK;
 }
 
@@ -66,6 +85,7 @@ enum condition router_rejection(const struct verdict *v, const char **text)
 void gatewaytest_prepare(struct gatewaytest *t, enum pool_mode mode)
 {
 	memset(t, 0, sizeof(*t));
+	t->router.verdict = (struct verdict){ .route = ROUTE_GATEWAY, .pool = POOL_NEW };
 	nettest_begin(&t->net);
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "udp:" OURS ":5060";
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "tcp:" OURS ":5060";
@@ -106,6 +126,7 @@ void gatewaytest_begin(struct gatewaytest *t, enum pool_mode mode)
 void gatewaytest_end(struct gatewaytest *t)
 {
 	gateway_destroy(t->gateway);
+	colleagues_destroy(t->router.colleagues);
 	for (size_t i = 0; i < t->router.submitted_count; i++)
 		stanza_unref(t->router.submitted[i].stanza);
 	sippeer_close(&t->pool);
@@ -132,7 +153,9 @@ static void on_told(void *ctx, struct stanza *stanza, const struct outcome *outc
 	struct told *told = &r->told[r->told_count++];
 
 	assert_true(r->told_count <= GATEWAYTEST_RECORDS);
-	*told = (struct told){ .confirmed = outcome->confirmed, .condition = outcome->condition };
+	*told = (struct told){ .confirmed = outcome->confirmed,
+			       .condition = outcome->condition,
+			       .unsent = outcome->unsent };
 	snprintf(told->id, sizeof(told->id), "%s", stanza->id);
 	snprintf(told->text, sizeof(told->text), "%s", outcome->text != NULL ? outcome->text : "(none)");
 }
@@ -186,6 +209,21 @@ void gatewaytest_refused(struct gatewaytest *t, const char *id, enum condition c
 	assert_string_equal(told.id, id);
 	assert_false(told.confirmed);
 	assert_string_equal(condition_name(told.condition), condition_name(condition));
+}
+
+void gatewaytest_put_back(struct gatewaytest *t, const char *id)
+{
+	struct told told = gatewaytest_told(t);
+
+	assert_string_equal(told.id, id);
+	assert_false(told.confirmed);
+	assert_true(told.unsent);
+}
+
+void gatewaytest_moved(struct gatewaytest *t, enum route route, enum pool pool)
+{
+	t->router.verdict = (struct verdict){ .route = route, .pool = pool };
+	gateway_registry_changed(t->gateway, TYBALT);
 }
 
 static bool has_submitted(void *ctx)

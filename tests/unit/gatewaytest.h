@@ -32,6 +32,7 @@ struct submitted {
 	struct stanza *stanza;
 	delivery_fn *done; /* NULL: it was told at once */
 	void *ctx;
+	bool takes_back;
 };
 
 /* What was told of a stanza that the gateway took. */
@@ -39,6 +40,7 @@ struct told {
 	char id[32];
 	bool confirmed;
 	enum condition condition;
+	bool unsent;
 	char text[256];
 };
 
@@ -47,9 +49,11 @@ enum { GATEWAYTEST_RECORDS = 128 };
 struct router {
 	router_egress_fn *egress;
 	void *egress_ctx;
+	struct colleagues *colleagues;
 	struct submitted submitted[GATEWAYTEST_RECORDS];
 	size_t submitted_count;
-	bool hold; /* delivery is the test's to tell; else it is confirmed at once */
+	struct verdict verdict; /* of every user; at first the gateway, to the new pool */
+	bool hold;              /* delivery is the test's to tell; else it is confirmed at once */
 	struct told told[GATEWAYTEST_RECORDS];
 	size_t told_count;
 };
@@ -93,11 +97,15 @@ void gatewaytest_give(struct gatewaytest *t, const struct given *g);
 /* The next outcome, in order. */
 struct told gatewaytest_told(struct gatewaytest *t);
 void gatewaytest_confirmed(struct gatewaytest *t, const char *id);
+/* It was not sent, and is to be tried again. */
+void gatewaytest_put_back(struct gatewaytest *t, const char *id);
 void gatewaytest_refused(struct gatewaytest *t, const char *id, enum condition condition);
 /* The next stanza for XMPP, in order, as text; good until the next call. */
 const char *gatewaytest_stanza(struct gatewaytest *t);
 /* The same, and it holds that text. */
 const char *gatewaytest_hears(struct gatewaytest *t, const char *text);
+/* The user is somewhere else now, and the gateway is told of it. */
+void gatewaytest_moved(struct gatewaytest *t, enum route route, enum pool pool);
 /* Nothing more has been said or told. */
 void gatewaytest_quiet(struct gatewaytest *t);
 /* router.hold: the stanza that came last has arrived, or has not. */

@@ -50,6 +50,13 @@ struct endpoint_relay {
 	void *ctx;
 };
 
+/* Requests to one pool: so many are under way, the next ones wait for their turn. */
+struct endpoint_window {
+	size_t under_way;
+	struct sip_outgoing *parked;
+	size_t parked_count;
+};
+
 struct sip_endpoint {
 	struct loop *loop;
 	const struct config *config;
@@ -65,6 +72,7 @@ struct sip_endpoint {
 	struct unacked *unacked; /* answered INVITEs whose ACK has not come */
 	size_t unacked_count;
 	struct sip_outgoing *sent; /* not yet at their end */
+	struct endpoint_window window[POOLS];
 	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
 	struct ping *pings;
 	uint32_t cseq; /* of requests outside dialogs */

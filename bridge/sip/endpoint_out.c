@@ -11,6 +11,10 @@
  * twice, so only a request that may be repeated goes on then. For the others
  * that is a 408: nobody knows.
  *
+ * Of all requests to a pool so many are under way at a time, well below what
+ * sofia-sip queues for one connection; the next ones wait, in order, as long as
+ * a transaction lasts at most. An INVITE that rings is not among them.
+ *
  * An INVITE that is cancelled has no listener any more, but goes on: CANCEL as
  * soon as a provisional response allows it (RFC 3261 section 9.1), 64*T1 for the
  * final response, ACK and BYE when that is a 2xx all the same.
@@ -28,6 +32,7 @@
 
 enum {
 	LIFETIME_T1 = 64,
+	UNDER_WAY_MAX = 512,    /* requests to a pool */
 	RINGING_MS = 180 * 1000 /* an INVITE without a final response; timer C of RFC 3261 section 16.6 */
 };
 
@@ -44,11 +49,16 @@ struct sip_outgoing {
 	bool proceeding; /* INVITE: it has a provisional response */
 	bool giving_up;  /* INVITE: it is cancelled, and its end is waited for */
 	bool repeatable; /* twice is as good as once */
+	bool under_way;  /* counted in its window */
+	msg_t *parked;   /* it waits for its turn; NULL: it does not */
+	char *route;     /* the topmost; NULL: none */
+	int64_t since;
 	struct loop_timer *timer;
 	int64_t failed_retry_after;
 	unsigned failed_status; /* it could not even be sent: the callback comes in a turn of its own */
 	const char *failed_phrase;
 	struct sip_outgoing *prev, *next;
+	struct sip_outgoing *before, *behind; /* of those that are parked */
 };
 
 /* --- the end --- */
@@ -56,14 +66,19 @@ struct sip_outgoing {
 static void free_outgoing(struct sip_outgoing *o)
 {
 	attempt_end(&o->attempt);
+	msg_destroy(o->parked);
+	free(o->route);
 	sip_dialog_free(o->own);
 	free(o);
 }
+
+static void leave_window(struct sip_outgoing *o);
 
 /* Unlinked before the callback: it has no way back to the endpoint. */
 static void finish(struct sip_outgoing *o, const struct sip_response *response)
 {
 	DL_DELETE(o->ep->sent, o);
+	leave_window(o);
 	loop_timer_destroy(o->timer);
 	if (o->done != NULL)
 		o->done(o->ctx, response);
@@ -216,6 +231,7 @@ static void on_provisional(struct sip_outgoing *o)
 	o->proceeding = true;
 	if (o->own == NULL || !first)
 		return;
+	leave_window(o);
 	if (o->done == NULL || o->giving_up)
 		send_cancel(o);
 	else
@@ -279,35 +295,112 @@ static int on_response(void *magic, nta_outgoing_t *orq, sip_t const *sip)
 
 /* --- sending --- */
 
+/* Its turn has come. Takes the message. */
+static void depart(struct sip_outgoing *o, msg_t *msg)
+{
+	struct endpoint_target *target = &o->attempt.target;
+
+	if (!endpoint_choose_target(o->ep, o->pool, o->route, target)) {
+		msg_destroy(msg);
+		if (target->wait_ms >= 0)
+			o->failed_retry_after = (target->wait_ms + 999) / 1000;
+		fail_later(o, 503, "No Next Hop Is There");
+		return;
+	}
+	endpoint_branch(o->attempt.branch);
+	if (!endpoint_fit(o->ep, msg, o->attempt.branch, target, &o->upgraded)) {
+		msg_destroy(msg);
+		fail_later(o, 513, "Too Large for UDP");
+		return;
+	}
+	o->ep->upgraded += o->upgraded;
+	if (!send_request(o, msg)) {
+		fail_later(o, 500, "Cannot Be Sent");
+		return;
+	}
+	o->under_way = true;
+	o->ep->window[o->pool].under_way++;
+}
+
+static msg_t *unpark(struct sip_outgoing *o)
+{
+	struct endpoint_window *w = &o->ep->window[o->pool];
+	msg_t *msg = o->parked;
+
+	DL_DELETE2(w->parked, o, before, behind);
+	w->parked_count--;
+	o->parked = NULL;
+	return msg;
+}
+
+/* One whose time is over would be a surprise by now. */
+static bool is_late(const struct sip_outgoing *o)
+{
+	return loop_now(o->ep->loop) - o->since > (int64_t)LIFETIME_T1 * o->ep->t1_ms;
+}
+
+static void admit(struct sip_endpoint *ep, struct endpoint_window *w)
+{
+	while (w->parked != NULL && w->under_way < UNDER_WAY_MAX && !ep->ending) {
+		struct sip_outgoing *o = w->parked;
+		msg_t *msg = unpark(o);
+
+		if (!o->giving_up && !is_late(o)) {
+			depart(o, msg);
+			continue;
+		}
+		msg_destroy(msg);
+		fail_later(o, o->giving_up ? 487 : 503, o->giving_up ? "Request Terminated" : "Pool Is Slow");
+	}
+}
+
+static void leave_window(struct sip_outgoing *o)
+{
+	struct endpoint_window *w = &o->ep->window[o->pool];
+
+	if (o->parked != NULL)
+		msg_destroy(unpark(o));
+	if (!o->under_way)
+		return;
+	o->under_way = false;
+	w->under_way--;
+	admit(o->ep, w);
+}
+
+/* Takes the message. */
+static void park(struct sip_outgoing *o, msg_t *msg)
+{
+	struct endpoint_window *w = &o->ep->window[o->pool];
+
+	if (w->parked_count >= (size_t)o->ep->config->sip.queue_total) {
+		msg_destroy(msg);
+		fail_later(o, 503, "Too Many Requests Wait");
+		return;
+	}
+	o->parked = msg;
+	o->since = loop_now(o->ep->loop);
+	DL_APPEND2(w->parked, o, before, behind);
+	w->parked_count++;
+}
+
 static void launch(struct sip_outgoing *o, const struct sip_send *s, const struct sip_dialog *d)
 {
+	const struct endpoint_window *w = &o->ep->window[o->pool];
 	msg_t *msg = endpoint_build(o->ep, s, d, o->cseq);
 
 	if (msg == NULL) {
 		fail_later(o, 400, "Cannot Be Sent by SIP");
 		return;
 	}
-	if (!endpoint_choose_target(o->ep, d->pool, d->route_count > 0 ? d->route[0] : NULL,
-				    &o->attempt.target)) {
-		msg_destroy(msg);
-		if (o->attempt.target.wait_ms >= 0)
-			o->failed_retry_after = (o->attempt.target.wait_ms + 999) / 1000;
-		fail_later(o, 503, "No Next Hop Is There");
-		return;
-	}
-	endpoint_branch(o->attempt.branch);
-	if (!endpoint_fit(o->ep, msg, o->attempt.branch, &o->attempt.target, &o->upgraded)) {
-		msg_destroy(msg);
-		fail_later(o, 513, "Too Large for UDP");
-		return;
-	}
-	o->ep->upgraded += o->upgraded;
+	o->route = d->route_count > 0 ? xstrdup(d->route[0]) : NULL;
 	o->repeatable = strcmp(s->method, "MESSAGE") != 0 && strcmp(s->method, "INVITE") != 0 &&
 			strcmp(s->method, "INFO") != 0;
 	if (strcmp(s->method, "INVITE") == 0)
 		o->own = sip_dialog_copy(d);
-	if (!send_request(o, msg))
-		fail_later(o, 500, "Cannot Be Sent");
+	if (w->under_way < UNDER_WAY_MAX && w->parked == NULL)
+		depart(o, msg);
+	else
+		park(o, msg);
 }
 
 struct sip_outgoing *sip_send(struct sip_endpoint *ep, const struct sip_send *s, sip_response_fn *done,

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "bridge/sip/dialog.h"
 #include "bridge/sip/endpoint.h"
 #include "nettest.h"
 #include "sippeer.h"
@@ -608,6 +609,60 @@ static void test_broken_connection(void **state)
 	assert_int_equal(f.seen.status, 408); /* it may have it */
 	free(first);
 	end(&f);
+	sippeer_close(&pool);
+}
+
+/*
+ * A pool that takes and does not answer: what is under way to it is limited, whatever it is, and what
+ * follows waits for its turn, in order. One that rings does not count.
+ */
+static void test_window(void **state)
+{
+	enum { WINDOW = 512, MORE = 3 };
+	struct sip_dialog *d = sip_dialog_create(POOL_LEGACY, plain.from_uri, plain.to_uri, NULL);
+	struct sip_send m = plain;
+	struct sip_outgoing *last;
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 10000, true);
+	f.config.sip.queue_total = MORE;
+	sippeer_listen(&pool, &f.net, POOL);
+	sip_send(f.endpoint, &(struct sip_send){ .method = "INVITE", .dialog = d }, on_response, &f.seen);
+	m.pool = POOL_LEGACY;
+	m.method = "NOTIFY";
+	for (int i = 1; i < WINDOW; i++)
+		sip_send(f.endpoint, &m, on_response, &f.seen);
+	m.body = "one";
+	m.body_size = 3;
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	last = sip_send(f.endpoint, &m, on_response, &f.seen);
+	m.body = "two";
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	assert_int_equal(counter(&f, "parked"), MORE);
+	sip_outgoing_cancel(last);
+	assert_int_equal(counter(&f, "parked"), MORE - 1);
+	/* Another pool has a window of its own; and beyond sip.queue_total there is an answer. */
+	m.pool = POOL_NEW;
+	sip_outgoing_cancel(sip_send(f.endpoint, &m, on_response, &f.seen));
+	m.pool = POOL_LEGACY;
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	wait_response(&f);
+	assert_int_equal(f.seen.status, 503);
+
+	assert_memory_equal(sippeer_receive(&pool), "INVITE", 6);
+	sippeer_answer(&pool, "180 Ringing", "");
+	for (int i = 1; i < WINDOW; i++)
+		assert_memory_equal(sippeer_receive(&pool), "NOTIFY", 6);
+	assert_string_equal(sip_body(sippeer_receive(&pool)), "one");
+	assert_false(sippeer_poll(&pool));
+	sippeer_answer(&pool, "200 OK", "");
+	assert_string_equal(sip_body(sippeer_receive(&pool)), "two");
+	assert_int_equal(counter(&f, "parked"), 1);
+	end(&f);
+	sip_dialog_free(d);
 	sippeer_close(&pool);
 }
 
@@ -1336,6 +1391,7 @@ int main(void)
 		cmocka_unit_test(test_retransmission),
 		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_broken_connection),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_little),

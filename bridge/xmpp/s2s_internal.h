@@ -167,7 +167,8 @@ struct outgoing {
 	/* once it is over */
 	bool confirmed;
 	bool unsent;
-	bool trial; /* given back when it cannot be written soon */
+	bool exposed; /* some of it was on a wire: it may have arrived */
+	bool trial;   /* given back when it cannot be written soon */
 	enum condition condition;
 	char *text;
 	struct outgoing *prev, *next;

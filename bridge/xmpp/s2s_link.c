@@ -119,7 +119,7 @@ static void fail_list(struct link *link, struct outgoing **list, enum condition 
 
 	while ((o = *list)) {
 		DL_DELETE(*list, o);
-		o->unsent = list == &link->queue;
+		o->unsent = list == &link->queue && !o->exposed;
 		finish(link, o, false, condition, text);
 	}
 }
@@ -386,7 +386,7 @@ static void expire_list(struct link *link, struct outgoing **list, int64_t now, 
 		if (o->deadline > now)
 			continue;
 		DL_DELETE(*list, o);
-		o->unsent = list == &link->queue;
+		o->unsent = list == &link->queue && !o->exposed;
 		finish(link, o, false, link->failure, text);
 	}
 }
@@ -428,14 +428,16 @@ static void on_tick(void *ctx)
  * Else what the peer's TCP never had goes out again, before all newer; what it had may have been read.
  * Returns true when the peer must not get anything more by this stream, since it gets it by the next.
  */
-static bool settle_sent(struct link *link, bool counted, bool orderly, uint64_t acked, const char *why)
+static bool settle_sent(struct link *link, bool counted, bool orderly, struct sock *sock, const char *why)
 {
+	const uint64_t acked = sock_acked(sock), sent = sock_sent(sock);
 	struct outgoing *lost = NULL, *o;
 	bool taken_back = false;
 
 	while ((o = link->sent)) {
 		DL_DELETE(link->sent, o);
 		taken_back = taken_back || o->end > acked;
+		o->exposed = o->exposed || o->end - o->stanza->size < sent;
 		if ((counted && o->number > link->sm_base) || o->end > acked)
 			DL_APPEND(lost, o);
 		else if (orderly)
@@ -468,7 +470,7 @@ bool link_unboard(struct link *link, bool orderly, const char *why)
 	link->ping_out = false;
 	str_copy(link->why, sizeof(link->why), why);
 	link_arm(link);
-	return settle_sent(link, false, orderly, sock_acked(st->sock), why);
+	return settle_sent(link, false, orderly, st->sock, why);
 }
 
 bool link_stream_ended(struct link *link, bool orderly, const char *why)
@@ -485,7 +487,7 @@ bool link_stream_ended(struct link *link, bool orderly, const char *why)
 	link->stream = NULL;
 	link->state = LINK_IDLE;
 	link->ping_out = false;
-	taken_back = settle_sent(link, st->sm_out, orderly, sock_acked(st->sock), why);
+	taken_back = settle_sent(link, st->sm_out, orderly, st->sock, why);
 	DL_FOREACH (link->verifies, v)
 		v->sent = false;
 	if (tls_failed && !st->direct_tls && link->policy.tls == REQUIRE_OPTIONAL && !link->without_tls) {

@@ -569,6 +569,11 @@ uint64_t sock_offset(const struct sock *s)
 	return s->offset;
 }
 
+uint64_t sock_sent(const struct sock *s)
+{
+	return s->io.written;
+}
+
 uint64_t sock_acked(struct sock *s)
 {
 	return sock_io_acked(&s->io);

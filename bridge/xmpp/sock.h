@@ -76,10 +76,12 @@ void sock_tls_describe(const struct sock *s, char *out,
 		       size_t size); /* "TLSv1.3 TLS_AES_256_GCM_SHA384" or "" */
 
 /*
- * Application bytes: accepted by sock_write() so far, and of these what the peer's TCP has acknowledged.
- * Both hold after closed() too, a reset included; under TLS acked counts whole records.
+ * Application bytes: accepted by sock_write() so far, of these what was given to the kernel, and of those
+ * what the peer's TCP has acknowledged. All hold after closed() too, a reset included; under TLS acked
+ * counts whole records.
  */
 uint64_t sock_offset(const struct sock *s);
+uint64_t sock_sent(const struct sock *s);
 uint64_t sock_acked(struct sock *s); /* a system call */
 
 /* Stop reading: back-pressure. While paused, the end of the connection shows only when a write fails. */

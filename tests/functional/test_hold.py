@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from lab.delivery import is_text
 
 N = 20
@@ -66,3 +68,53 @@ def test_kill_while_moving(new_lab):
     for k in range(N):
         after.inbox.wait(lambda item, k=k: is_text(item, f"hold-c {k}"), timeout=30)
     wait_spooled(lab, 0)
+
+
+@pytest.mark.parametrize("hop", ["legacy", "pool"])
+def test_next_hop_is_away(new_lab, hop):
+    """Nobody is told of an error; when it is back, all comes in order, before what is newer."""
+    lab = new_lab(chaos=True, settings={"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.5,
+                                        "sip.backoff_min": 0.1, "sip.backoff_max": 0.5})
+    juliet = lab.partner_user("juliet@partner.test")
+    if hop == "legacy":
+        proxy, user = lab.legacy_proxy, lab.legacy_user("romeo@corp.test")
+    else:
+        proxy, user = lab.pool_proxy, lab.sip_user("tybalt@corp.test", "tcp")
+    mark = lab.bridge.process.mark()
+    assert lab.deliver(juliet, user.address).by == hop
+    lab.bridge.process.wait_line(f"delivered from={juliet.address}", after=mark)
+    proxy.refuse()
+    for k in range(N):
+        juliet.send(user.address, f"away {k}")
+    wait_spooled(lab, N)
+    rows = lab.bridge.json("spool", "list")
+    assert {row["waits_for"] for row in rows} == {"legacy-gateway" if hop == "legacy" else "new-pool"}
+    proxy.forward()
+    juliet.send(user.address, "away last")
+    user.inbox.wait(lambda item: is_text(item, "away last"), timeout=40)
+    assert bodies(user, "away") == [f"away {k}" for k in range(N)]
+    wait_spooled(lab, 0)
+    assert not juliet.inbox.all(lambda item: item.type == "error")
+
+
+def test_time_is_up(new_lab):
+    """A next hop that stays away: its sender learns of it, and why."""
+    lab = new_lab(chaos=True, settings={"spool.keep_time": 2, "s2s.backoff_min": 0.1, "s2s.backoff_max": 0.5})
+    juliet = lab.partner_user("juliet@partner.test")
+    lab.legacy_proxy.refuse()
+    number = juliet.send("romeo@corp.test", "too late")
+    error = juliet.inbox.wait(lambda item: item.type == "error" and item.id == number, timeout=30)
+    assert error.error == "remote-server-timeout" and error.error_text
+    wait_spooled(lab, 0)
+
+
+def test_typing_is_not_kept(lab, juliet, romeo):
+    """It is nothing later; nor is anybody told of an error."""
+    lab.bridge.ctl("user", "mark", "moving", "romeo@corp.test")
+    mark = lab.bridge.process.mark()
+    juliet.send("romeo@corp.test", None, extra="<composing xmlns='http://jabber.org/protocol/chatstates'/>")
+    lab.bridge.process.wait_line("delivered from=juliet@partner.test", after=mark)
+    assert spooled(lab) == 0
+    lab.bridge.mark("legacy", "romeo@corp.test")
+    assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
+    assert not juliet.inbox.all(lambda item: item.type == "error")

@@ -3,9 +3,13 @@
 For each case `route explain` must say what the message then shows.
 """
 
+import itertools
+
 import pytest
 
 from lab.delivery import is_text
+
+_numbers = itertools.count(1)
 
 # (name, changes, recipient, row, route, what becomes of a message from the partner)
 FROM_PARTNER = [
@@ -57,11 +61,12 @@ def check(delivery, expected):
 
 def check_held(lab, sender, recipient, to):
     """It waits, and comes when the move is over."""
-    sender.send(to, "held")
+    text = f"held {next(_numbers)}"
+    sender.send(to, text)
     while lab.bridge.json("status")["spool"]["messages"] == 0:
         pass
     lab.bridge.mark("migrated", to)
-    recipient.inbox.wait(lambda item: is_text(item, "held"))
+    recipient.inbox.wait(lambda item: is_text(item, text))
 
 
 @pytest.mark.parametrize("changes, to, row, route, expected", [case[1:] for case in FROM_PARTNER],

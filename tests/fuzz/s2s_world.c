@@ -363,6 +363,11 @@ uint64_t sock_offset(const struct sock *s)
 	return s->out.len;
 }
 
+uint64_t sock_sent(const struct sock *s)
+{
+	return sock_offset(s);
+}
+
 uint64_t sock_acked(struct sock *s)
 {
 	CHECK(!s->gone);

@@ -61,11 +61,26 @@ void store_remove_dialog(struct presence_book *b, int64_t *row)
 
 /* --- what was told --- */
 
+/* What is not available any more is no part of it. */
+static char *write_told(const struct watch *w)
+{
+	struct presence_list shown;
+	char *text;
+
+	presence_list_copy(&w->told, &shown);
+	for (size_t i = shown.count; i-- > 0;)
+		if (!shown.items[i].available)
+			presence_list_remove(&shown, shown.items[i].resource);
+	text = told_write(&shown);
+	presence_list_clear(&shown);
+	return text;
+}
+
 void store_told(struct watch *w)
 {
 	char local[JID_BARE_SIZE];
 	struct ledger_key key = watch_key(w, LEDGER_TO_LOCAL, local);
-	char *text = told_write(&w->told);
+	char *text = write_told(w);
 	enum err e = ledger_tell(w->book->ledger, &key, text);
 
 	if (e != OK && e != ERR_NOT_FOUND)

@@ -385,8 +385,9 @@ static void stand_by(struct subscriber *s, const struct verdict *v)
 		return;
 	}
 	if (v->route == ROUTE_LEGACY)
-		watch_look(s->watch);
-	subscriber_lose_sight(s);
+		watch_look(s->watch); /* which ends the dialog, too */
+	else
+		subscriber_lose_sight(s);
 	subscriber_rest(s);
 }
 

@@ -47,6 +47,7 @@ struct told {
 struct router {
 	router_egress_fn *egress;
 	void *egress_ctx;
+	struct colleagues *colleagues;
 	struct submitted submitted[RECORDS];
 	size_t submitted_count;
 	const struct outcome *at_once; /* NULL: delivery is the test's to tell */
@@ -59,6 +60,26 @@ void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
 {
 	r->egress = egress;
 	r->egress_ctx = ctx;
+}
+
+void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
+{
+	(void)r;
+	(void)presence;
+	(void)ctx;
+}
+
+struct duplicates *router_duplicates(const struct router *r)
+{
+	(void)r;
+	return NULL;
+}
+
+struct colleagues *router_colleagues(struct router *r)
+{
+	if (r->colleagues == NULL)
+		r->colleagues = colleagues_create(NULL);
+	return r->colleagues;
 }
 
 void router_submit(struct router *r, const struct submission *s)
@@ -149,6 +170,7 @@ static void begin(struct fixture *f)
 static void end(struct fixture *f)
 {
 	gateway_destroy(f->gateway);
+	colleagues_destroy(f->router.colleagues);
 	assert_null(f->router.egress);
 	for (size_t i = 0; i < f->router.submitted_count; i++)
 		stanza_unref(f->router.submitted[i].stanza);
@@ -1138,6 +1160,7 @@ static void test_without_sip(void **state)
 	assert_true(json_is_null(json_object_get(status, "sip")));
 	json_decref(status);
 	gateway_destroy(f.gateway);
+	colleagues_destroy(f.router.colleagues);
 	nettest_end(&f.net);
 }
 

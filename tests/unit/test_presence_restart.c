@@ -427,6 +427,7 @@ static void test_legacy_rows(void **state)
 		"VALUES "
 		"('" TYBALT "', '" JULIET "', 'to-local', 'active', 'legacy', 'handshake', 1, 1), "
 		"('" TYBALT "', '" JULIET "', 'to-contact', 'active', 'legacy', 'handshake', 1, 1)");
+	t.router.verdict.route = ROUTE_LEGACY;
 	watchtest_open(&t);
 	watchtest_quiet(&t);
 	watchtest_becomes(&t, "pairs", 0);

@@ -22,9 +22,28 @@ void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
 	r->egress_ctx = ctx;
 }
 
+void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
+{
+	r->presence = presence;
+	r->presence_ctx = ctx;
+}
+
+struct duplicates *router_duplicates(const struct router *r)
+{
+	(void)r;
+	return NULL;
+}
+
+struct colleagues *router_colleagues(struct router *r)
+{
+	if (r->colleagues == NULL)
+		r->colleagues = colleagues_create(NULL);
+	return r->colleagues;
+}
+
 void router_submit(struct router *r, const struct submission *s)
 {
-	assert_int_equal(s->origin, ORIGIN_POOL);
+	assert_true(s->origin == ORIGIN_POOL || r->verdict.route == ROUTE_LEGACY);
 	if (r->hold) {
 		assert_true(r->held_count < WATCHTEST_RECORDS);
 		r->held[r->held_count] = *s;
@@ -93,6 +112,7 @@ void watchtest_prepare(struct watchtest *t)
 	t->config.sip.queue_messages = t->config.sip.queue_total = 10;
 	t->config.s2s.queue_ms = 60000;
 	t->config.presence.expires_ms = 3600 * 1000;
+	t->config.presence.handover_ms = 600 * 1000;
 	t->client.fd = t->client.listener = -1;
 	sippeer_listen(&t->pool, &t->net, NEW_POOL);
 	sippeer_listen(&t->legacy, &t->net, OLD_POOL);
@@ -171,6 +191,7 @@ static void tell_held(struct router *r)
 void watchtest_end(struct watchtest *t)
 {
 	gateway_destroy(t->gateway);
+	colleagues_destroy(t->router.colleagues);
 	tell_held(&t->router);
 	statetest_close(&t->state);
 	dbtest_remove(t->state.files);

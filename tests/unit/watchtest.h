@@ -24,6 +24,9 @@ enum { WATCHTEST_RECORDS = 256 };
 struct router {
 	router_egress_fn *egress;
 	void *egress_ctx;
+	struct colleagues *colleagues;
+	router_presence_fn *presence;
+	void *presence_ctx;
 	struct verdict verdict; /* of everything */
 	bool unreadable;        /* the registry */
 	bool lost;              /* what is submitted is not delivered */

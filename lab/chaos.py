@@ -31,10 +31,16 @@ class Chaos:
         self._loop, self._address, self._target, self._source = loop, (address, port), target, source
         self._listener, self._pairs, self._tasks = None, set(), set()
         self._changed = threading.Condition()
-        self.connections = 0
+        self.connections, self._buffer = 0, 1
         loop.call(self._set())
 
     # ---- ways
+
+    def widen(self):
+        """For much traffic: the receive buffer of new connections is an ordinary one."""
+        self._buffer = 1 << 16
+        if self._listener:
+            self._listener[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
 
     def forward(self):
         """Everything passes."""
@@ -56,6 +62,10 @@ class Chaos:
         """Bytes towards the server trickle."""
         self._loop.call(self._set(rate=bytes_per_second))
 
+    def swallow(self):
+        """What the server answers does not arrive, nor that it has gone; what is sent to it does."""
+        self._loop.call(self._set(hearing=False))
+
     def cut_after(self, count):
         """So many more bytes reach the server; then the connection is reset, and all is whole again."""
         self._loop.call(self._set(left=count))
@@ -64,13 +74,12 @@ class Chaos:
         """Likewise, when these bytes come by first: `keep` bytes from their beginning reach the server."""
         self._loop.call(self._set(pattern=pattern, keep=keep))
 
-    async def _set(self, moving=True, rate=0, left=None, pattern=None, keep=0):
+    async def _set(self, moving=True, hearing=True, rate=0, left=None, pattern=None, keep=0):
         self._rate, self._left, self._pattern, self._keep = rate, left, pattern, keep
         self._moving = getattr(self, "_moving", None) or asyncio.Event()
-        if moving:
-            self._moving.set()
-        else:
-            self._moving.clear()
+        self._hearing = getattr(self, "_hearing", None) or asyncio.Event()
+        for event, on in ((self._moving, moving), (self._hearing, hearing)):
+            event.set() if on else event.clear()
         if self._listener is None:
             self._listen()
 
@@ -98,7 +107,7 @@ class Chaos:
     def _listen(self):
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer)
         listener.setblocking(False)
         listener.bind(self._address)
         listener.listen(64)
@@ -128,7 +137,7 @@ class Chaos:
         try:
             await self._moving.wait()
             await here.sock_connect(pair.server, self._target)
-            back = self._spawn(self._carry(pair.server, pair.client, lambda data: (data, False)))
+            back = self._spawn(self._carry(pair.server, pair.client, self._hear))
             pair.tasks.append(back)
             cut = await self._carry(pair.client, pair.server, lambda data: self._inspect(pair, data), slow=True)
             if not cut:
@@ -145,6 +154,8 @@ class Chaos:
             rate = self._rate if slow else 0
             data = await here.sock_recv(source, max(rate // 10, 1) if rate else CHUNK)
             if not data:
+                if not slow:
+                    await self._hearing.wait()
                 sink.shutdown(socket.SHUT_WR)
                 return False
             await self._moving.wait()
@@ -154,6 +165,9 @@ class Chaos:
                 return True
             if rate:
                 await asyncio.sleep(len(data) / rate)
+
+    def _hear(self, data):
+        return (data if self._hearing.is_set() else b""), False
 
     def _inspect(self, pair, data):
         """(what may pass, whether the connection is cut behind it)"""

@@ -34,6 +34,7 @@ modules_enabled = {{
     "version", "vcard", "offline", "trusted_address"{modules}
 }}
 modules_disabled = {{ {without} }}
+smacks_s2s_resend = {resend}
 plugin_paths = {{ "{plugins}" }}
 trusted_addresses = {{ {trusted} }}
 authentication = "internal_plain"; storage = "internal"
@@ -55,7 +56,8 @@ class Prosody:
         domains: the first names the certificate. users: addresses; all have PASSWORD.
         tls: "required", "optional" or "none" towards other servers.
         trusted: addresses of servers that need no dialback. federation: certificates that count.
-        modules: further ones, "smacks" or "s2s_bidi". log: the least level.
+        modules: further ones, "smacks" or "s2s_bidi"; "resend": what was not acknowledged is sent again (with
+        smacks), rather than answered with an error. log: the least level.
         components: {domain: secret}, served at port 5347.
         """
         self.lab, self.role, self.address = lab, role, lab.block.address(role)
@@ -65,6 +67,7 @@ class Prosody:
             self._add_user(user)
         certificate, key = certificates.make(self.folder, domains[0])
         certified = federation is not None and not federation.dialback
+        resend = lua("resend" in modules)
         modules = [name for name in MODULES if name in modules or name == "dialback" and not certified]
         self.config = os.path.join(self.folder, "prosody.cfg.lua")
         with open(self.config, "w", encoding="utf-8") as out:
@@ -72,7 +75,7 @@ class Prosody:
                 folder=self.folder, address=self.address, dns_address=dns.address, dns_port=dns.port,
                 plugins=PLUGINS, trusted=", ".join(f'"{address}"' for address in trusted),
                 require=lua(tls == "required"), allow=lua(tls != "none"), certificate=certificate, key=key,
-                log=log, certified=lua(certified), modules="".join(f', "{name}"' for name in modules),
+                log=log, certified=lua(certified), resend=resend, modules="".join(f', "{name}"' for name in modules),
                 without=", ".join(f'"{name}"' for name in MODULES if name not in modules),
                 ca=f'; cafile = "{federation.trusted}"; capath = false' if federation else "",
                 # By SNI, on the port for direct TLS; the virtual host's own settings count for STARTTLS only.

@@ -37,7 +37,7 @@ PARTNERS = ("partner.test", "direct.test", "blocked.test", "stranger.test")
 # What another server may serve for us, with poolbridge as its component.
 COMPONENT, COMPONENT_SECRET = "corp.test", "a secret between the two"
 ODD_PARTNERS = ("plain.test", "backup.test", "hidden.test")
-PARTNER_USERS = ("juliet", "rosaline")
+PARTNER_USERS = ("juliet", "rosaline", "benedick", "hero")
 
 
 class Lab:

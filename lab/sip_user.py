@@ -38,7 +38,7 @@ class SipUser:
     """Set .reply to a status, or to None for silence, or to a function of the request giving (status, headers)."""
 
     def __init__(self, loop, block, address, server, transport="udp", register=True, host=None):
-        self.address, self.transport, self.reply = address, transport, 200
+        self.address, self.transport, self.reply, self.display = address, transport, 200, ""
         self.host, self._server, self._loop = host or block.user_address(), server, loop
         self.inbox = Inbox("sip:" + address)
         self._waiting, self._answers = {}, {}
@@ -147,7 +147,7 @@ class SipUser:
         return sip_message.Sip(f"{method} {uri} SIP/2.0", [
             ("via", f"SIP/2.0/{transport} {self.host}:{PORT};branch=z9hG4bK{secrets.token_hex(8)}"),
             ("max-forwards", "70"),
-            ("from", f"<sip:{self.address}>;tag={secrets.token_hex(4)}"),
+            ("from", f"{self.display}<sip:{self.address}>;tag={secrets.token_hex(4)}"),
             ("to", f"<{to}>"),
             ("call-id", call_id or f"{secrets.token_hex(8)}@{self.host}"),
             ("cseq", f"{self._sequence} {method}"),

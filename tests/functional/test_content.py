@@ -1,5 +1,7 @@
 """What a message carries, on both ways: texts, attributes, and attempts to forge."""
 
+from xml.sax.saxutils import escape
+
 import pytest
 
 TEXTS = {
@@ -73,6 +75,44 @@ def test_headers_become_attributes(lab, juliet, tybalt_tcp):
     item = lab.deliver(tybalt_tcp, "juliet@partner.test", headers=headers, call_id="call-1@verona").item
     assert (item.subject, item.lang, item.thread) == ("Vérone <&>", "it", "call-1@verona")
     assert item.bare == "paris@corp.test"
+
+
+NAMES = {
+    "plain": "Juliet Capulet",
+    "umlauts": "Jülïet 朱丽叶 🌹",
+    "quotes": 'Juliet "the sun" \\ <sip:evil>',
+    "markup": "J & <b>C</b> 'x'",
+}
+
+
+@pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
+def test_nick_is_the_display_name(lab, juliet, tybalt, tybalt_tcp, name):
+    """XEP-0172 both ways: what she calls herself is her name at the pool, and what the pool says his at hers."""
+    nick = f"<nick xmlns='http://jabber.org/protocol/nick'>{escape(name)}</nick>"
+    quoted = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    item = lab.deliver(juliet, "tybalt@corp.test", unique("nick"), extra=nick).item
+    assert item.header("From").startswith(quoted + " <sip:juliet@partner.test")
+    tybalt_tcp.display = quoted
+    try:
+        assert lab.deliver(tybalt_tcp, "juliet@partner.test", unique("nick")).item.nick == name
+    finally:
+        tybalt_tcp.display = ""
+
+
+def test_name_that_is_an_address(lab, juliet, tybalt_tcp):
+    """Nobody can call himself by another's address."""
+    tybalt_tcp.display = '"the.prince@corp.test"'
+    try:
+        assert lab.deliver(tybalt_tcp, "juliet@partner.test", unique("nick")).item.nick is None
+    finally:
+        tybalt_tcp.display = ""
+
+
+def test_nick_that_injects(lab, juliet, tybalt):
+    """What is no name is none: no header field grows from it, and the text arrives."""
+    nick = "<nick xmlns='http://jabber.org/protocol/nick'>a&#13;&#10;X-Evil: 1</nick>"
+    item = lab.deliver(juliet, "tybalt@corp.test", unique("nick"), extra=nick).item
+    assert item.header("X-Evil") is None and "\n" not in item.header("From")
 
 
 FORGED = "a\r\nX-Evil: 1\r\n\r\nMESSAGE sip:evil@corp.test SIP/2.0"

@@ -95,6 +95,49 @@ def test_user_adds_contact(presence_lab, juliet, tybalt):
     assert ledger(presence_lab)[TYBALT, JULIET, "to-contact"] == "active"
 
 
+@pytest.fixture
+def partner_type(presence_lab):
+    """partner_type(WORD): what the partner is from now on; federated again afterwards."""
+
+    def change(word):
+        presence_lab.bridge.ctl("partner", "set", "partner.test", "--type", word)
+
+    yield change
+    change("federated")
+
+
+def test_public_partner_sees_no_notes(presence_lab, tybalt, partner_type):
+    partner_type("public-verified")
+    benedick = presence_lab.partner_user("benedick@partner.test")
+    benedick.subscribe(TYBALT)
+    benedick.wait_presence(TYBALT, "subscribed")
+    tybalt.status("away", "among friends only")
+    assert benedick.wait_status(TYBALT, "away")
+    partner_type("federated")
+    tybalt.status("busy", "for partners, too")
+    benedick.wait_status(TYBALT, "dnd", "for partners, too")
+    assert not [item for item in benedick.inbox.history if item.status == "among friends only"]
+    tybalt.status("available", "")
+
+
+def test_unverified_partner_must_be_added_first(presence_lab, tybalt, partner_type):
+    partner_type("public-unverified")
+    hero = presence_lab.partner_user("hero@partner.test")
+    assert hero.wait_error(hero.send(TYBALT, "unasked")).error == "subscription-required"
+    hero.subscribe(TYBALT)
+    hero.wait_presence(TYBALT, "unsubscribed")
+    assert not [key for key in ledger(presence_lab) if key[1] == hero.address]
+    tybalt.add(hero.address)
+    hero.wait_presence(TYBALT, "subscribe")
+    hero.approve(TYBALT)
+    eventually(lambda: ledger(presence_lab).get((TYBALT, hero.address, "to-contact")) == "active")
+    hero.send(TYBALT, "asked for")
+    tybalt.wait_message("asked for")
+    hero.subscribe(TYBALT)
+    hero.wait_presence(TYBALT, "subscribed")
+    assert "unasked" not in [item.body for item in tybalt.inbox.history]
+
+
 def test_contact_says_no(presence_lab, rosaline, tybalt):
     tybalt.add(ROSALINE)
     rosaline.wait_presence(TYBALT, "subscribe")

@@ -209,13 +209,14 @@ def test_called_and_read(sipp_lab):
 @needs_sipp
 @pytest.mark.parametrize("status, why, condition, text", [
     ("486 Busy Here", "Retry-After: 5", "recipient-unavailable", "Busy Here"),
+    ("603 Decline", "Retry-After: 5", "recipient-unavailable", "Decline"),
     ("606 Not Acceptable", 'Warning: 309 lcs.microsoft.com "Message contents not allowed by policy"', "not-acceptable",
      "Message contents not allowed by policy"),
     ("403 Forbidden", 'ms-diagnostics: 1027;reason="Cannot route this type of SIP request to or from federated partners";'
      'source="edge.corp.test"', "forbidden", "Forbidden"),
     ("504 Server time-out", 'ms-diagnostics: 1034;reason="Previous hop federated peer did not report";source="edge.corp.test"',
      "remote-server-timeout", "Server time-out"),
-], ids=["486", "606", "403", "504"])
+], ids=["486", "603", "606", "403", "504"])
 def test_refused(new_lab, status, why, condition, text):
     lab = new_lab(pool=False, settings={"sip.new_pool_mode": "auto"})
     lab.transport = "tcp"

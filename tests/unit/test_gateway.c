@@ -1087,6 +1087,26 @@ static void test_error_answers(void **state)
 	end(&f);
 }
 
+/* A new address that a partner names is not handed to a pool, which would follow it unseen. */
+static void test_gone_elsewhere(void **state)
+{
+	struct submitted *s;
+	struct fixture f;
+	(void)state;
+
+	begin(&f);
+	send_request(&f.pool, (struct parts){ .uri = "sip:juliet@partner.test;gr=x" });
+	s = wait_submitted(&f);
+	GIVE(&f, .type = "error", .from = "juliet@partner.test/x", .id = s->stanza->id,
+	     .inner = "<error type='cancel'><gone xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'>"
+		      "xmpp:juliet@elsewhere.test</gone></error>");
+	expect_status(&f.pool, "410 Gone");
+	assert_null(sip_field(f.pool.message.s, "Contact"));
+	assert_true(wait_told(&f)->confirmed);
+	deliver(s, &confirmed);
+	end(&f);
+}
+
 static void test_error_after_answer(void **state)
 {
 	char id[64];
@@ -1189,6 +1209,7 @@ int main(void)
 		cmocka_unit_test(test_failures),
 		cmocka_unit_test(test_in_refused),
 		cmocka_unit_test(test_error_answers),
+		cmocka_unit_test(test_gone_elsewhere),
 		cmocka_unit_test(test_error_after_answer),
 		cmocka_unit_test(test_stop_receiving),
 		cmocka_unit_test(test_without_sip),

@@ -49,7 +49,8 @@ enum err audit_each(struct db *db, const struct audit_filter *filter,
 
 enum err audit_last(struct db *db, int64_t *out)
 {
-	struct statement *st = statement_open(db, "SELECT coalesce(max(id), 0) FROM audit");
+	struct statement *st =
+		statement_open(db, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'");
 	int64_t id = 0;
 	enum err e;
 

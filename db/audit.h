@@ -28,7 +28,7 @@ struct audit_filter {
 MUST_CHECK enum err audit_each(struct db *db, const struct audit_filter *filter,
 			       bool (*fn)(void *ctx, const struct audit_entry *e), void *ctx);
 
-/* The number of the newest entry; 0: none. */
+/* The number of the newest entry that there has ever been; 0: none. */
 MUST_CHECK enum err audit_last(struct db *db, int64_t *out);
 
 /*

@@ -11,6 +11,7 @@
 #include "bridge/ctl/csv.h"
 #include "bridge/ctl/output.h"
 #include "bridge/ctl/user_file.h"
+#include "db/move.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -213,15 +214,38 @@ int user_filter_options(struct ctl *ctl, struct user_filter *filter, char domain
 	return 0;
 }
 
+static void add_move(void *ctx, const struct move *m)
+{
+	json_object_set_new(ctx, "moving_since", json_string(m->since));
+	json_object_set_new(ctx, "moving_until", json_string(m->until));
+	json_object_set_new(ctx, "moving_from", json_string(m->listed ? mark_name(m->mark) : "unlisted"));
+}
+
+/* With the move that he is in; one that has just ended is left out. */
+static json_t *full_document(struct ctl *ctl, const struct user *u)
+{
+	json_t *document = user_document(u);
+	enum err e = u->mark == MARK_MOVING
+			     ? move_find(ctl->db, u->address, ctl->config->spool.move_ms, add_move, document)
+			     : OK;
+
+	if (e != OK && e != ERR_NOT_FOUND)
+		ctl_warn(ctl, "%s: since when is not known: %s", u->address, db_error(ctl->db));
+	return document;
+}
+
 static bool print_user(void *ctx, const struct user *u)
 {
 	struct ctl *ctl = ctx;
+	json_t *document = full_document(ctl, u);
+	const char *until = json_string_value(json_object_get(document, "moving_until"));
 
 	if (ctl->listed == 0)
 		ctl_say(ctl, "%-8s  %-11s  %s\n", "MARK", "XMPP-ACCESS", "ADDRESS");
 	/* The address stands last, so that columns of a list without end still align. */
-	ctl_say(ctl, "%-8s  %-11s  %s\n", mark_name(u->mark), u->xmpp_access ? "on" : "off", u->address);
-	ctl_list_item(ctl, user_document(u));
+	ctl_say(ctl, "%-8s  %-11s  %s%s%s%s\n", mark_name(u->mark), u->xmpp_access ? "on" : "off", u->address,
+		until ? " (until " : "", until ? until : "", until ? ")" : "");
+	ctl_list_item(ctl, document);
 	return true;
 }
 
@@ -259,7 +283,7 @@ int cmd_user_show(struct ctl *ctl)
 	e = registry_find_user(ctl->db, address, &u);
 	if (e != OK)
 		return user_fail(ctl, "", address, e);
-	document = user_document(&u);
+	document = full_document(ctl, &u);
 	output_fields(ctl, document);
 	return ctl_document(ctl, document);
 }

@@ -105,14 +105,15 @@ static void tell(const struct changes *c, const char *user)
 		c->subscribers[i].fn(c->subscribers[i].ctx, user);
 }
 
-static void tell_news(const struct changes *c, struct news *n)
+/* Frees the names. */
+static void tell_news(const struct changes *c, struct news *n, bool all_read)
 {
 	struct name *name, *next;
 
-	if (n->everybody)
+	if (all_read && n->everybody)
 		tell(c, NULL);
 	HASH_ITER (hh, n->names, name, next) {
-		if (!n->everybody)
+		if (all_read && !n->everybody)
 			tell(c, name->user);
 		HASH_DEL(n->names, name);
 		free(name);
@@ -128,18 +129,16 @@ static enum err follow_audit(struct changes *c)
 
 	if (e != OK || last == c->seen)
 		return e;
-	/* Numbers are never used twice: an older file was put in this one's place. */
-	if (last < c->seen)
-		n.everybody = true;
-	else
+	if (last > c->seen)
 		e = audit_each(c->setup.registry,
 			       &(struct audit_filter){ .after_id = c->seen, .limit = NAMES_MAX + 1 },
 			       read_entry, &n);
-	if (e != OK)
-		n.everybody = false;
-	else
+	/* Numbers are never used twice: an older file in this one's place, or entries that were erased. */
+	if (e == OK && (int64_t)n.rows != last - c->seen)
+		n.everybody = true;
+	if (e == OK)
 		c->seen = last;
-	tell_news(c, &n);
+	tell_news(c, &n, e == OK);
 	return e;
 }
 

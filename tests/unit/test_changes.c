@@ -150,6 +150,9 @@ static void test_everybody(void **state)
 		/* Too many to name. */
 		"WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)"
 		"INSERT INTO user (address, mark) SELECT 'u' || i || '@corp.test', 'legacy' FROM n",
+		/* What was written about somebody was erased, with him. */
+		"DELETE FROM user WHERE address = 'tybalt@corp.test';"
+		"DELETE FROM audit WHERE key = 'tybalt@corp.test'",
 		/* A copy of another day was put back. */
 		"DELETE FROM audit; UPDATE sqlite_sequence SET seq = 0 WHERE name = 'audit';"
 		"UPDATE domain SET phase = 'legacy'",

@@ -6,8 +6,9 @@
  * it, which is also what RFC 3428 section 8 asks for. The conversations of a pool
  * take turns, so that no more requests are under way to it than its connection
  * can hold; an INVITE, which may ring for a minute, is not counted there. Both
- * limits of the configuration count what is under way too; s2s.queue_time is how
- * long a message may wait for its turn.
+ * limits of the configuration count what is under way too, and one partner has
+ * no more than he leaves for the others; s2s.queue_time is how long a message
+ * may wait for its turn.
  *
  * Owns, through the conversations, every message until its outcome is told; how
  * one message is written is outbound.c, which request carries it session_out.c.
@@ -15,16 +16,53 @@
  */
 #include "bridge/gateway/conversation.h"
 
+#include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 /* Requests under way to a pool: well below what sofia-sip queues for one connection (endpoint.c). */
 enum { UNDER_WAY_MAX = 256 };
 
+/* What the users of one partner have in all queues. */
+struct share {
+	size_t queued;
+	UT_hash_handle hh;
+	char domain[];
+};
+
+static struct share *find_share(const struct conversation *c)
+{
+	const char *at = memchr(c->key, '@', c->partner_length);
+	const char *domain = at != NULL ? at + 1 : c->key;
+	const size_t length = (size_t)(c->key + c->partner_length - domain);
+	struct share *share;
+
+	HASH_FIND(hh, c->gateway->shares, domain, length, share);
+	if (share == NULL) {
+		share = xcalloc(1, sizeof(*share) + length);
+		memcpy(share->domain, domain, length);
+		HASH_ADD_KEYPTR(hh, c->gateway->shares, share->domain, length, share);
+	}
+	return share;
+}
+
+static void drop_if_empty(struct gateway *g, struct share *share)
+{
+	if (share->queued > 0)
+		return;
+	HASH_DEL(g->shares, share);
+	free(share);
+}
+
 static struct outbound *take(struct conversation *c, struct outbound *o)
 {
+	struct share *share = find_share(c);
+
 	DL_DELETE(c->first, o);
 	c->count--;
 	c->gateway->queued--;
+	share->queued--;
+	drop_if_empty(c->gateway, share);
 	return o;
 }
 
@@ -191,20 +229,23 @@ void queue_leave(struct conversation *c, const enum pool *pool)
 		session_give_up_invite(c);
 }
 
-static bool is_full(const struct conversation *c)
+/* A partner who sends more than goes out fills what is his, and the others still have room. */
+static bool is_full(const struct conversation *c, const struct share *share)
 {
 	const struct gateway *g = c->gateway;
+	const size_t total = (size_t)g->config->sip.queue_total;
 
-	return c->count >= (size_t)g->config->sip.queue_messages ||
-	       g->queued >= (size_t)g->config->sip.queue_total;
+	return c->count >= (size_t)g->config->sip.queue_messages || share->queued + g->queued >= total;
 }
 
 void queue_add(struct conversation *c, struct outbound *o)
 {
 	struct gateway *g = c->gateway;
+	struct share *share = find_share(c);
 	bool idle = c->first == NULL && !c->telling;
 
-	if (is_full(c)) {
+	if (is_full(c, share)) {
+		drop_if_empty(g, share);
 		outbound_put_back(g, o,
 				  (struct objection){ COND_RESOURCE_CONSTRAINT,
 						      "too many messages wait for this system" });
@@ -214,6 +255,7 @@ void queue_add(struct conversation *c, struct outbound *o)
 	DL_APPEND(c->first, o);
 	c->count++;
 	g->queued++;
+	share->queued++;
 	if (idle) {
 		make_ready(c);
 		send_ready(g);

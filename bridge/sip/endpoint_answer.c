@@ -36,6 +36,7 @@ static nta_incoming_t *release(struct sip_transaction *t)
 	loop_timer_destroy(t->timer);
 	DL_DELETE(t->ep->waiting, t);
 	t->ep->waiting_count--;
+	t->ep->waiting_of[t->pool + 1]--;
 	t->ep = NULL;
 	t->irq = NULL;
 	return irq;
@@ -70,19 +71,21 @@ static void restart_timer(struct sip_transaction *t)
 }
 
 struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq,
-						  enum transport transport)
+						  enum transport transport, int pool)
 {
 	struct sip_transaction *t = xcalloc(1, sizeof(*t));
 
 	t->ep = ep;
 	t->irq = irq;
 	t->transport = transport;
+	t->pool = pool;
 	t->timer = loop_timer_create(ep->loop, on_expired, t);
 	restart_timer(t);
 	if (nta_incoming_method(irq) == sip_method_invite)
 		nta_incoming_bind(irq, on_cancelled, t);
 	DL_APPEND(ep->waiting, t);
 	ep->waiting_count++;
+	ep->waiting_of[pool + 1]++;
 	return t;
 }
 

@@ -105,11 +105,14 @@ static struct refusal check_method(const sip_t *sip)
 	}
 }
 
-static struct refusal check_content(const struct sip_endpoint *ep, const sip_t *sip)
+/* Each pool has as much as it leaves for the others: one whose requests wait long does not shut them out. */
+static struct refusal check_content(const struct sip_endpoint *ep, const sip_t *sip, int pool)
 {
+	const size_t all = ep->waiting_count + ep->unacked_count;
+
 	if (sip->sip_content_encoding != NULL)
 		return refusal(415, "Unsupported Content Encoding", "Accept-Encoding: identity");
-	if (ep->waiting_count + ep->unacked_count >= (size_t)ep->config->sip.queue_total)
+	if (all + ep->waiting_of[pool + 1] >= (size_t)ep->config->sip.queue_total)
 		return refusal(SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5");
 	return none;
 }
@@ -122,7 +125,7 @@ static struct refusal check_size(const struct sip_endpoint *ep, const sip_t *sip
 	return none;
 }
 
-static struct refusal check(const struct sip_endpoint *ep, const sip_t *sip)
+static struct refusal check(const struct sip_endpoint *ep, const sip_t *sip, int pool)
 {
 	struct refusal r = check_size(ep, sip);
 
@@ -131,7 +134,7 @@ static struct refusal check(const struct sip_endpoint *ep, const sip_t *sip)
 	if (r.status == 0)
 		r = check_method(sip);
 	if (r.status == 0)
-		r = check_content(ep, sip);
+		r = check_content(ep, sip, pool);
 	return r;
 }
 
@@ -172,7 +175,8 @@ struct arrival {
 	msg_t *msg;
 	struct sip_view *view;
 	enum transport transport;
-	int way; /* what on_route said */
+	int pool; /* enum pool, or -1 */
+	int way;  /* what on_route said */
 };
 
 /* The request as plain values, or why not. */
@@ -182,7 +186,7 @@ static struct refusal read_request(const struct arrival *a, struct sip_request *
 
 	if (phrase != NULL)
 		return refusal(400, phrase, NULL);
-	request->pool = endpoint_pool_of(a->ep, msg_addr(a->msg));
+	request->pool = a->pool;
 	return check_dialog(request, a->view->sip->sip_request->rq_method);
 }
 
@@ -191,7 +195,7 @@ static void take(const struct arrival *a, nta_incoming_t *irq)
 	struct sip_endpoint *ep = a->ep;
 	const sip_t *sip = a->view->sip;
 	struct sip_request request;
-	struct refusal r = check(ep, sip);
+	struct refusal r = check(ep, sip, a->pool);
 
 	/* Answers for itself, with the list of what it does not support (RFC 3261 section 8.2.2.3). */
 	if (r.status == 0 && nta_check_required(irq, sip, NULL, TAG_END()) != 0) {
@@ -210,7 +214,7 @@ static void take(const struct arrival *a, nta_incoming_t *irq)
 	ep->received++;
 	request.way = a->way;
 	request.local_tag = nta_incoming_gettag(irq);
-	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
+	request.transaction = endpoint_open_transaction(ep, irq, a->transport, a->pool);
 	ep->setup.on_request(ep->setup.ctx, &request);
 }
 
@@ -264,8 +268,8 @@ static bool route(struct arrival *a, nta_incoming_t *irq)
 		refuse(ep, irq, a->view, &r);
 		return true;
 	}
-	request.pool = endpoint_pool_of(ep, msg_addr(a->msg));
-	request.transaction = endpoint_open_transaction(ep, irq, a->transport);
+	request.pool = a->pool;
+	request.transaction = endpoint_open_transaction(ep, irq, a->transport, a->pool);
 	a->way = ep->setup.on_route(ep->setup.ctx, &request);
 	if (a->way == SIP_TAKEN)
 		return true;
@@ -358,6 +362,7 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 		return 0;
 	}
 	arrival.transport = endpoint_transport_of(agent, msg);
+	arrival.pool = endpoint_pool_of(ep, msg_addr(msg));
 	/* The callback may answer, and go on reading. */
 	held = msg_ref_create(msg);
 	endpoint_view_begin(&view, sip);

@@ -69,11 +69,12 @@ struct sip_endpoint {
 	struct endpoint_merge *merge;    /* what was taken, to know it when it comes by another way */
 	struct sip_transaction *waiting; /* received, not yet answered */
 	size_t waiting_count;
-	struct unacked *unacked; /* answered INVITEs whose ACK has not come */
+	size_t waiting_of[POOLS + 1]; /* by enum pool + 1, other peers first */
+	struct unacked *unacked;      /* answered INVITEs whose ACK has not come */
 	size_t unacked_count;
 	struct sip_outgoing *sent; /* not yet at their end */
 	struct endpoint_window window[POOLS];
-	struct acked *acked;       /* sent INVITEs that a 2xx has answered */
+	struct acked *acked; /* sent INVITEs that a 2xx has answered */
 	struct ping *pings;
 	uint32_t cseq; /* of requests outside dialogs */
 	unsigned t1_ms;
@@ -172,10 +173,11 @@ struct sip_transaction {
 	nta_incoming_t *irq;
 	struct loop_timer *timer;
 	enum transport transport; /* by which it came */
+	int pool;                 /* from which; -1: another peer */
 	struct sip_transaction *prev, *next;
 };
 struct sip_transaction *endpoint_open_transaction(struct sip_endpoint *ep, nta_incoming_t *irq,
-						  enum transport transport);
+						  enum transport transport, int pool);
 /* The transaction is the caller's from now on, and t is gone. NULL: it has been answered (expired, cancelled). */
 nta_incoming_t *endpoint_take_transaction(struct sip_transaction *t);
 void endpoint_refuse(nta_incoming_t *irq, unsigned status, const char *phrase, const char *header);

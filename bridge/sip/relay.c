@@ -57,6 +57,7 @@ static void end(struct relayed *t)
 		HASH_DEL(r->accepted, t);
 	DL_DELETE(r->under_way, t);
 	r->count--;
+	r->to[t->way.to]--;
 	loop_timer_destroy(t->timer);
 	attempt_end(&t->attempt);
 	nta_incoming_destroy(t->irq);
@@ -282,9 +283,11 @@ static void refuse(struct sip_relay *r, nta_incoming_t *irq, const sip_t *sip,
 			refused->header[0] != '\0' ? refused->header : NULL);
 }
 
-static bool is_full(const struct sip_relay *r)
+/* A silent pool has as much as it leaves for the other one. */
+static bool is_full(const struct sip_relay *r, enum pool to)
 {
-	return r->stopped || r->count + r->ep->waiting_count >= (size_t)r->ep->config->sip.queue_total;
+	return r->stopped ||
+	       r->count + r->to[to] + r->ep->waiting_count >= (size_t)r->ep->config->sip.queue_total;
 }
 
 /* A text, or a call, twice is one too many. */
@@ -308,6 +311,7 @@ static void forward(struct sip_relay *r, nta_incoming_t *irq, const sip_t *sip, 
 	t->timer = loop_timer_create(r->ep->loop, on_timer, t);
 	DL_APPEND(r->under_way, t);
 	r->count++;
+	r->to[way->to]++;
 	r->requests++;
 	nta_incoming_bind(irq, on_incoming, t);
 	if (t->invite) {
@@ -326,7 +330,7 @@ void relay_start(struct sip_relay *r, nta_incoming_t *irq, struct relay_way *way
 	struct relay_onward onward;
 
 	way->near = relay_listener_of(r, irq);
-	if (!is_full(r))
+	if (!is_full(r, way->to))
 		refused = relay_make_onward(r, received, way, NULL, &onward);
 	if (refused.status != 0)
 		refuse(r, irq, sip, &refused);

@@ -24,6 +24,7 @@ struct sip_relay {
 	struct relayed *under_way; /* all of them */
 	struct relayed *accepted;  /* by branch: INVITEs with a 2xx, which may be repeated */
 	size_t count;
+	size_t to[POOLS]; /* of these */
 	bool stopped;
 	/* Counters for status. */
 	uint64_t requests, acks, refused, loops, silent, unreachable, elsewhere;

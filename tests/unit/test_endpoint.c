@@ -25,6 +25,7 @@
 #define OURS     "127.32.1.1"
 #define POOL     "127.32.1.2"
 #define STRANGER "127.32.1.3"
+#define EDGE     "127.32.1.4" /* a peer that is no pool */
 
 #define UDP_HOP "sip:" POOL ":5060;transport=udp"
 #define TCP_HOP "sip:" POOL ":5060;transport=tcp"
@@ -95,6 +96,7 @@ static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bo
 	if (with_tcp)
 		f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	f->config.sip.allow.item[f->config.sip.allow.count++] = POOL;
+	f->config.sip.allow.item[f->config.sip.allow.count++] = EDGE;
 	f->config.sip.new_pool = (struct config_list){ { new_pool }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { TCP_HOP }, 1 };
 	f->config.sip.message_bytes = 8000;
@@ -1014,16 +1016,18 @@ static void test_burst(void **state)
 	sippeer_close(&pool);
 }
 
-/* What waits for its answer is limited: sip.queue_total. */
+/* What waits for its answer is limited: a pool has as much of sip.queue_total as it leaves. */
 static void test_waiting_limit(void **state)
 {
 	struct sip_transaction *waiting[4];
-	struct sippeer pool;
+	struct sippeer pool, edge;
 	struct fixture f;
 	(void)state;
 
 	begin(&f, 0, true);
+	f.config.sip.queue_total = 2 * ARRAY_SIZE(waiting);
 	sippeer_connect(&pool, &f.net, POOL, OURS);
+	sippeer_connect(&edge, &f.net, EDGE, OURS);
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++) {
 		f.seen.requests = 0;
 		send_request(&pool, &(struct parts){ 0 });
@@ -1033,11 +1037,18 @@ static void test_waiting_limit(void **state)
 	send_request(&pool, &(struct parts){ 0 });
 	expect_status(&pool, "503 Service Unavailable");
 	assert_string_equal(sip_field(pool.message.s, "Retry-After"), "5");
+	/* For others there is room. */
+	f.seen.requests = 0;
+	send_request(&edge, &(struct parts){ 0 });
+	nettest_run(&f.net, has_request, &f);
+	sip_answer(f.seen.transaction, 200, NULL, NULL);
+	expect_status(&edge, "200 OK");
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
 		sip_answer(waiting[i], 200, NULL, NULL);
 	for (size_t i = 0; i < ARRAY_SIZE(waiting); i++)
 		expect_status(&pool, "200 OK");
 	end(&f);
+	sippeer_close(&edge);
 	sippeer_close(&pool);
 }
 

@@ -151,7 +151,7 @@ static void begin_with(struct fixture *f, const char *new_pool)
 	f->config.sip.conversations = 1000;
 	f->config.sip.session_ms = f->config.sip.invite_ms = 60000;
 	f->config.sip.queue_messages = 3;
-	f->config.sip.queue_total = 5;
+	f->config.sip.queue_total = 10;
 	f->config.s2s.queue_ms = 60000;
 	if (gateway_create(&(struct gateway_setup){ .loop = f->net.loop,
 						    .config = &f->config,
@@ -467,7 +467,7 @@ static void test_window(void **state)
 
 	begin_with(&f, "sip:" NEW_POOL ":5060;transport=tcp");
 	sippeer_listen(&pool, &f.net, NEW_POOL);
-	f.config.sip.queue_total = 1000;
+	f.config.sip.queue_total = 2000;
 	f.router.no_records = true;
 	for (unsigned i = 0; i < PAIRS; i++) {
 		char from[64], body[64];
@@ -539,11 +539,20 @@ static void test_limits(void **state)
 	assert_int_equal(f.router.told_count, 0);
 	assert_int_equal(counter(&f, "queued"), 5);
 	assert_int_equal(counter(&f, "conversations"), 3);
-	GIVE(&f, .id = "too many in all", .to = "benvolio@corp.test");
+	/* As many as are left for other partners. */
+	GIVE(&f, .id = "too many of this one", .from = "nurse@partner.test", .to = "benvolio@corp.test");
 	assert_int_equal(wait_told(&f)->condition, COND_RESOURCE_CONSTRAINT);
 	assert_int_equal(counter(&f, "queued"), 5);
+	GIVE(&f, .id = "another partner", .from = "ann@other.test", .to = "benvolio@corp.test");
+	GIVE(&f, .id = "again", .from = "bob@other.test", .to = "benvolio@corp.test");
+	GIVE(&f, .id = "bare", .from = "other.test", .to = "benvolio@corp.test");
+	assert_int_equal(f.router.told_count, 0);
+	GIVE(&f, .id = "too many in all", .from = "cid@third.test", .to = "benvolio@corp.test");
+	GIVE(&f, .id = "nine", .from = "cid@other.test", .to = "benvolio@corp.test");
+	assert_int_equal(wait_told(&f)->condition, COND_RESOURCE_CONSTRAINT);
+	assert_int_equal(counter(&f, "queued"), 9);
 	end(&f);
-	assert_int_equal(f.router.told_count, 5);
+	assert_int_equal(f.router.told_count, 9);
 }
 
 /* What cannot be carried as it is goes back, with the reason; nothing reaches the pool. */
@@ -715,6 +724,10 @@ static void test_hops(void **state)
 	sippeer_answer(&tcp, "200 OK", "");
 	assert_true(wait_told(&f)->confirmed);
 	sippeer_close(&tcp);
+	GIVE(&f, .inner = "<body>until it is known that the connection is closed</body>");
+	sippeer_receive(&f.pool);
+	sippeer_answer(&f.pool, "200 OK", "");
+	assert_true(wait_told(&f)->confirmed);
 	/* And nobody at the TCP port: RFC 7572 section 6. */
 	GIVE(&f, .inner = large.s);
 	assert_int_equal(wait_told(&f)->condition, COND_POLICY_VIOLATION);

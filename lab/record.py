@@ -9,7 +9,7 @@ but whose acknowledgement the break swallowed, arrives again; one that was not a
 again, perhaps behind later ones; and an end that was silent may have got what its sender had to be told an error for.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 WINDOW = 2.0    # seconds before a break in which an acknowledgement may have been on its way
 AFTER = 1.0     # seconds behind its end in which what had been read, or waited in sockets, is still noted
@@ -118,7 +118,9 @@ class Verdict:
     def document(self):
         count = {name: sum(getattr(m, name) is not None for m in self.messages.values())
                  for name in ("sent", "acked", "error", "unknown")}
+        errors = Counter(key[0] for key, m in self.messages.items() if m.error is not None)
         return {"sent": count["sent"], "acknowledged": count["acked"], "errors": count["error"],
+                "errors_by_flow": dict(sorted(errors.items())),
                 "unknown": count["unknown"], "delivered": sum(bool(m.got) for m in self.messages.values()),
                 "lost": len(self.lost), "doubled": len(self.doubled), "both_sides": len(self.both_sides),
                 "disorder": len(self.disorder), "errored_and_delivered": len(self.errored), "open": len(self.open),

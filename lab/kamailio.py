@@ -102,6 +102,11 @@ class Kamailio:
         self._command("htable.delete", "users", user)
         self._command("ul.rm", "location", user)
 
+    def published(self):
+        """The addresses of users whose presence is there to be seen."""
+        text = self._command("presence.presentity_list")
+        return {"@".join(pair) for pair in re.findall(r"user: (\S+)\s+domain: (\S+)", text)}
+
     def _command(self, *words):
         done = subprocess.run([shutil.which("kamcmd", path=PATH) or "kamcmd", "-s", f"unix:{self._folder}/ctl", *words],
                               capture_output=True, text=True, timeout=WAIT, check=False)

@@ -265,23 +265,12 @@ void conversation_touch(struct conversation *c)
 
 /* --- finding --- */
 
-static size_t key_of(const struct jid *partner, const struct jid *user, char key[2 * JID_BARE_SIZE])
-{
-	size_t n;
-
-	jid_bare(partner, key);
-	n = strlen(key);
-	key[n] = ' ';
-	jid_bare(user, key + n + 1);
-	return n;
-}
-
 struct conversation *conversation_find(struct gateway *g, const struct jid *partner, const struct jid *user)
 {
-	char key[2 * JID_BARE_SIZE];
+	char key[JID_PAIR_SIZE];
 	struct conversation *c;
 
-	key_of(partner, user, key);
+	jid_pair(partner, user, key);
 	HASH_FIND_STR(g->conversations, key, c);
 	return c;
 }
@@ -289,13 +278,13 @@ struct conversation *conversation_find(struct gateway *g, const struct jid *part
 struct conversation *conversation_get(struct gateway *g, const struct jid *partner, const struct jid *user)
 {
 	struct conversation *c = conversation_find(g, partner, user);
-	char key[2 * JID_BARE_SIZE];
+	char key[JID_PAIR_SIZE];
 	size_t n;
 
 	if (c != NULL)
 		return c;
 	make_room(g);
-	n = key_of(partner, user, key);
+	n = jid_pair(partner, user, key);
 	c = xcalloc(1, sizeof(*c) + strlen(key) + 1);
 	c->gateway = g;
 	c->partner_length = n;

@@ -168,13 +168,10 @@ static void on_response(void *ctx, const struct sip_response *r)
 
 static enum err uri_of(const char *text, char uri[SIP_URI_SIZE])
 {
-	struct sip_address address;
 	struct jid jid;
 	enum err e = jid_parse(text, &jid);
 
-	if (e == OK)
-		e = map_jid_to_sip(&jid, &address);
-	return e == OK ? sip_address_format(&address, uri) : e;
+	return e == OK ? map_jid_to_sip_uri(&jid, uri) : e;
 }
 
 static enum err let_go(struct letting *l, const struct map_held *m, enum pool pool)

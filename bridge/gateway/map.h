@@ -14,6 +14,8 @@
  * address that would map onto the one that another address maps to.
  */
 MUST_CHECK enum err map_jid_to_sip(const struct jid *jid, struct sip_address *out);
+/* The same as the URI's text. */
+MUST_CHECK enum err map_jid_to_sip_uri(const struct jid *jid, char uri[SIP_URI_SIZE]);
 MUST_CHECK enum err map_sip_to_jid(const struct sip_address *a, struct jid *out);
 
 /* "xmpp:local@domain" (RFC 5122): the bare address, for <gone/> and <redirect/>. */
@@ -27,6 +29,7 @@ MUST_CHECK enum err map_unescape_local(const char *local, char *out, size_t size
 /* Errors: RFC 7247 section 7, tables 2 and 3. */
 unsigned map_condition_to_status(enum condition c, bool to_full_jid, bool has_uri);
 enum condition map_status_to_condition(unsigned status, bool has_uri);
+bool map_status_is(unsigned status, const unsigned *list, size_t count); /* one of these */
 
 /* Call-ID from a thread (RFC 7572 section 4): false when the thread is no valid Call-ID. */
 bool map_thread_to_call_id(const char *thread, char *out, size_t size);

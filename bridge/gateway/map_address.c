@@ -144,6 +144,14 @@ enum err map_jid_to_sip(const struct jid *jid, struct sip_address *out)
 	return OK;
 }
 
+enum err map_jid_to_sip_uri(const struct jid *jid, char uri[SIP_URI_SIZE])
+{
+	struct sip_address address;
+	enum err e = map_jid_to_sip(jid, &address);
+
+	return e == OK ? sip_address_format(&address, uri) : e;
+}
+
 enum err map_sip_to_jid(const struct sip_address *a, struct jid *out)
 {
 	char local[JID_PART_MAX + 1], text[JID_FULL_SIZE], *end = text;

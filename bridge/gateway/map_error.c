@@ -129,3 +129,11 @@ enum condition map_status_to_condition(unsigned status, bool has_uri)
 			c = condition_of[i].condition;
 	return c == COND_REDIRECT && !has_uri ? COND_RECIPIENT_UNAVAILABLE : c;
 }
+
+bool map_status_is(unsigned status, const unsigned *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (list[i] == status)
+			return true;
+	return false;
+}

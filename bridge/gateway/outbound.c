@@ -46,12 +46,9 @@ static const struct objection none = { .text = NULL };
 /* The SIP URI of a JID; NULL: it has none. */
 static char *uri_of(const struct jid *jid)
 {
-	struct sip_address address;
 	char uri[SIP_URI_SIZE];
 
-	if (map_jid_to_sip(jid, &address) != OK || sip_address_format(&address, uri) != OK)
-		return NULL;
-	return xstrdup(uri);
+	return map_jid_to_sip_uri(jid, uri) == OK ? xstrdup(uri) : NULL;
 }
 
 /*

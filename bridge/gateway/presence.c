@@ -26,23 +26,12 @@
 
 /* --- the book --- */
 
-static size_t key_of(const struct jid *local, const struct jid *contact, char key[2 * JID_BARE_SIZE])
-{
-	size_t n;
-
-	jid_bare(local, key);
-	n = strlen(key);
-	key[n] = ' ';
-	jid_bare(contact, key + n + 1);
-	return n;
-}
-
 struct watch *watch_find(struct presence_book *b, const struct jid *local, const struct jid *contact)
 {
-	char key[2 * JID_BARE_SIZE];
+	char key[JID_PAIR_SIZE];
 	struct watch *w;
 
-	key_of(local, contact, key);
+	jid_pair(local, contact, key);
 	HASH_FIND_STR(b->watches, key, w);
 	return w;
 }
@@ -50,12 +39,12 @@ struct watch *watch_find(struct presence_book *b, const struct jid *local, const
 struct watch *watch_get(struct presence_book *b, const struct jid *local, const struct jid *contact)
 {
 	struct watch *w = watch_find(b, local, contact);
-	char key[2 * JID_BARE_SIZE];
+	char key[JID_PAIR_SIZE];
 	size_t n;
 
 	if (w != NULL)
 		return w;
-	n = key_of(local, contact, key);
+	n = jid_pair(local, contact, key);
 	w = xcalloc(1, sizeof(*w) + strlen(key) + 1);
 	w->book = b;
 	w->local_length = n;

@@ -260,22 +260,14 @@ static void confirm(struct subscriber *s, const struct sip_response *r)
 		subscriber_wait_for_refresh(s);
 }
 
-static bool is_one_of(unsigned status, const unsigned *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i] == status)
-			return true;
-	return false;
-}
-
 /* Before anything was approved, whatever will not be better another time ends it, too. */
 static bool says_no(const struct subscriber *s, unsigned status)
 {
 	static const unsigned always[] = { 403, 489, 603 }, at_first[] = { 404, 405, 410, 501, 604 };
 
-	return is_one_of(status, always, ARRAY_SIZE(always)) ||
+	return map_status_is(status, always, ARRAY_SIZE(always)) ||
 	       (s->watch->state.in == SUBSCRIPTION_PENDING &&
-		is_one_of(status, at_first, ARRAY_SIZE(at_first)));
+		map_status_is(status, at_first, ARRAY_SIZE(at_first)));
 }
 
 /* RFC 6665 section 4.1.2.2: after these there is no such subscription any more. */
@@ -283,7 +275,7 @@ static bool ends_dialog(unsigned status)
 {
 	static const unsigned ends[] = { 404, 405, 410, 416, 480, 481, 482, 483, 484, 485, 501, 604 };
 
-	return is_one_of(status, ends, ARRAY_SIZE(ends));
+	return map_status_is(status, ends, ARRAY_SIZE(ends));
 }
 
 static void take_failure(struct subscriber *s, const struct sip_response *r)
@@ -345,30 +337,15 @@ static void on_response(void *ctx, const struct sip_response *r)
 
 /* --- requests --- */
 
-static char *uri_of(const struct jid *jid)
-{
-	struct sip_address address;
-	char uri[SIP_URI_SIZE];
-
-	return map_jid_to_sip(jid, &address) == OK && sip_address_format(&address, uri) == OK ? xstrdup(uri)
-											      : NULL;
-}
-
 static struct sip_dialog *new_dialog(const struct watch *w, enum pool pool)
 {
+	char from[SIP_URI_SIZE], to[SIP_URI_SIZE];
 	struct jid local, contact;
-	char *from = NULL, *to = NULL;
-	struct sip_dialog *dialog = NULL;
 
-	if (watch_jids(w, &local, &contact)) {
-		from = uri_of(&contact);
-		to = uri_of(&local);
-	}
-	if (from != NULL && to != NULL)
-		dialog = sip_dialog_create(pool, from, to, NULL);
-	free(from);
-	free(to);
-	return dialog;
+	if (!watch_jids(w, &local, &contact) || map_jid_to_sip_uri(&contact, from) != OK ||
+	    map_jid_to_sip_uri(&local, to) != OK)
+		return NULL;
+	return sip_dialog_create(pool, from, to, NULL);
 }
 
 /*

@@ -23,20 +23,12 @@
 
 enum { EMBEDDED_MAX = 600 }; /* a request of two thousand bytes still passes everywhere */
 
-static bool is_one_of(unsigned status, const unsigned *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (list[i] == status)
-			return true;
-	return false;
-}
-
 /* The client understands this way of sending not at all. */
 static bool says_other_mode(unsigned status)
 {
 	static const unsigned list[] = { 405, 415, 488, 501 };
 
-	return is_one_of(status, list, ARRAY_SIZE(list));
+	return map_status_is(status, list, ARRAY_SIZE(list));
 }
 
 /* RFC 5057 section 5.1; none of them says that the message has arrived. */
@@ -44,7 +36,7 @@ static bool says_dead_dialog(unsigned status)
 {
 	static const unsigned list[] = { 404, 408, 410, 480, 481, 484, 485, 502, 604 };
 
-	return is_one_of(status, list, ARRAY_SIZE(list));
+	return map_status_is(status, list, ARRAY_SIZE(list));
 }
 
 /* --- mode --- */

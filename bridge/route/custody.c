@@ -33,16 +33,6 @@ struct keeping {
 
 /* --- lanes --- */
 
-static void key_of(const struct jid *from, const struct jid *to, char key[2 * JID_BARE_SIZE])
-{
-	size_t n;
-
-	jid_bare(from, key);
-	n = strlen(key);
-	key[n] = ' ';
-	jid_bare(to, key + n + 1);
-}
-
 struct lane *custody_find(const struct custody *c, const char *key)
 {
 	struct lane *lane;
@@ -132,9 +122,9 @@ enum custody_kind custody_kind_of(const struct stanza *stanza)
 
 void custody_enter(struct custody *c, const struct jid *from, const struct jid *to, struct custody_pass *pass)
 {
-	char key[2 * JID_BARE_SIZE];
+	char key[JID_PAIR_SIZE];
 
-	key_of(from, to, key);
+	jid_pair(from, to, key);
 	*pass = (struct custody_pass){ .lane = custody_lane(c, key), .position = ++c->position };
 	pass->lane->passes++;
 }

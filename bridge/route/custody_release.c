@@ -412,7 +412,7 @@ void custody_wake(struct custody *c, const char *user)
 struct finding {
 	bool quarantined;
 	enum spool_hop hop;
-	char pair[2 * JID_BARE_SIZE];
+	char pair[JID_PAIR_SIZE];
 };
 
 static bool note_row(void *ctx, const struct spool_message *m)

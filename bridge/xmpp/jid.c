@@ -251,6 +251,17 @@ void jid_bare(const struct jid *jid, char out[JID_BARE_SIZE])
 	strcpy(out, jid->domain);
 }
 
+size_t jid_pair(const struct jid *first, const struct jid *second, char out[JID_PAIR_SIZE])
+{
+	size_t n;
+
+	jid_bare(first, out);
+	n = strlen(out);
+	out[n] = ' ';
+	jid_bare(second, out + n + 1);
+	return n;
+}
+
 void jid_full(const struct jid *jid, char out[JID_FULL_SIZE])
 {
 	jid_bare(jid, out);

@@ -15,6 +15,7 @@
 #define JID_DOMAIN_MAX 253
 #define JID_BARE_SIZE  (JID_PART_MAX + 1 + JID_DOMAIN_MAX + 1)
 #define JID_FULL_SIZE  (JID_BARE_SIZE + 1 + JID_PART_MAX)
+#define JID_PAIR_SIZE  (2 * JID_BARE_SIZE)
 
 struct jid {
 	char local[JID_PART_MAX + 1]; /* "" when absent */
@@ -31,6 +32,8 @@ MUST_CHECK enum err jid_domain(const char *text, char out[JID_DOMAIN_MAX + 1]);
 /* local@domain, or the domain alone. */
 void jid_bare(const struct jid *jid, char out[JID_BARE_SIZE]);
 void jid_full(const struct jid *jid, char out[JID_FULL_SIZE]);
+/* "FIRST SECOND", both bare: a key of what is between two. Returns the length of the first. */
+size_t jid_pair(const struct jid *first, const struct jid *second, char out[JID_PAIR_SIZE]);
 
 /* UTF-8 that is well formed and holds only characters that XML 1.0 allows. */
 bool utf8_is_xml(const char *s, size_t n);

@@ -333,12 +333,25 @@ static void test_utf8_is_xml(void **state)
 	}
 }
 
+static void test_pair(void **state)
+{
+	struct jid first, second;
+	char pair[JID_PAIR_SIZE];
+
+	(void)state;
+	assert_int_equal(jid_parse("Romeo@corp.test/orchard", &first), OK);
+	assert_int_equal(jid_parse("partner.test", &second), OK);
+	assert_int_equal(jid_pair(&first, &second, pair), 15);
+	assert_string_equal(pair, "romeo@corp.test partner.test");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_jid_parse),   cmocka_unit_test(test_jid_domain),
-		cmocka_unit_test(test_jid_lengths), cmocka_unit_test(test_jid_text),
-		cmocka_unit_test(test_jid_longest), cmocka_unit_test(test_utf8_is_xml),
+		cmocka_unit_test(test_pair),        cmocka_unit_test(test_jid_parse),
+		cmocka_unit_test(test_jid_domain),  cmocka_unit_test(test_jid_lengths),
+		cmocka_unit_test(test_jid_text),    cmocka_unit_test(test_jid_longest),
+		cmocka_unit_test(test_utf8_is_xml),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ class Chaos:
         self._loop.call(self._set(rate=bytes_per_second))
 
     def swallow(self):
-        """What the server answers does not arrive, nor that it has gone; what is sent to it does."""
+        """What the server answers does not arrive, nor that it has gone, until a reset; what is sent to it does."""
         self._loop.call(self._set(hearing=False))
 
     def cut_after(self, count):
@@ -200,6 +200,7 @@ class Chaos:
             end.close()
 
     async def _reset_all(self):
+        self._hearing.set()
         for pair in list(self._pairs):
             await self._reset(pair)
 

@@ -75,8 +75,7 @@ def test_stream_cut_before_our_acknowledgement(prosody):
     before = duplicates(lab)["suppressed"]
     texts = [f"cut {number}" for number in range(5)]
     send_unacknowledged(lab, proxy, juliet, romeo, texts)
-    proxy.refuse()
-    proxy.forward()
+    proxy.reset()
     assert lab.deliver(juliet, romeo.address, timeout=40).by == "legacy"
     wait_status(lab, "suppressed", before + len(texts))
     check_once(lab, juliet, romeo, texts)
@@ -89,8 +88,7 @@ def test_killed_before_our_acknowledgement(prosody):
     send_unacknowledged(lab, proxy, juliet, romeo, texts)
     lab.bridge.kill()
     lab.bridge.start()
-    proxy.refuse()
-    proxy.forward()
+    proxy.reset()
     wait_status(lab, "suppressed", len(texts))
     check_once(lab, juliet, romeo, texts)
 
@@ -110,8 +108,7 @@ def test_held_and_killed(prosody):
         assert time.monotonic() < end
     lab.bridge.kill()
     lab.bridge.start()
-    proxy.refuse()
-    proxy.forward()
+    proxy.reset()
     wait_status(lab, "suppressed", len(texts))
     lab.bridge.ctl("user", "mark", "legacy", "romeo@corp.test")
     for text in texts:

@@ -208,14 +208,7 @@ static void accept_all(void)
 
 void end_start_tls(struct connection *c, SSL_CTX *context)
 {
-	c->ssl = SSL_new(context);
-	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
-		end_fail("TLS");
-	c->handshaking = true;
-	if (c->inbound)
-		SSL_set_accept_state(c->ssl);
-	else
-		SSL_set_connect_state(c->ssl);
+	c->tls_next = context;
 }
 
 void end_close(struct connection *c)
@@ -278,6 +271,20 @@ static void shake_hands(struct connection *c)
 		return;
 	c->handshaking = false;
 	c->ops->ready(c);
+}
+
+static void begin_tls(struct connection *c)
+{
+	c->ssl = SSL_new(c->tls_next);
+	if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
+		end_fail("TLS");
+	if (c->inbound)
+		SSL_set_accept_state(c->ssl);
+	else
+		SSL_set_connect_state(c->ssl);
+	c->tls_next = NULL;
+	c->handshaking = true;
+	shake_hands(c);
 }
 
 static void take(struct connection *c)
@@ -507,6 +514,8 @@ static void finish_turn(void)
 	DL_FOREACH_SAFE (end.connections, c, next) {
 		if (!c->dead && end.away != BLACK_HOLE && (end.cutting || c->out.len > 0))
 			give(c);
+		if (c->tls_next && c->out.len == 0 && !c->dead)
+			begin_tls(c);
 		if (c->dead)
 			bury(c);
 	}

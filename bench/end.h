@@ -61,6 +61,7 @@ struct connection {
 	int fd;
 	bool connecting, dead, wants_write;
 	struct ssl_st *ssl;
+	struct ssl_ctx_st *tls_next; /* begins when all has left */
 	bool handshaking;
 	struct strbuf in;
 	struct connection *prev, *next;

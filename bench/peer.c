@@ -14,6 +14,7 @@
 #include <ctype.h>
 #include <expat.h>
 #include <getopt.h>
+#include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,9 @@ static const char usage[] =
 	"  --size N             bytes of text in each (default 100)\n"
 	"  --tls CERT,KEY       STARTTLS both ways, with a certificate that proves nothing\n"
 	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
-	"  --no-sm              without XEP-0198: pings prove what was read\n";
+	"  --no-sm              without XEP-0198: pings prove what was read, and what it has written it "
+	"believes arrived\n"
+	"  --component SECRET   not a server, but the component D of the server at --connect (XEP-0114)\n";
 
 enum { REQUEST_US = 50000, RETRY_US = 100000, NAME_SIZE = 32 };
 
@@ -76,6 +79,7 @@ static struct {
 	unsigned long first, window;
 	double rate;
 	bool sm, external;
+	const char *secret; /* of the component; NULL: a server */
 	SSL_CTX *server_tls, *client_tls;
 } options = {
 	.from = "p", .to = "u", .flow = 'a', .pairs = 100, .first = 1, .window = 3000, .size = 100, .sm = true
@@ -131,6 +135,8 @@ static bool send_next(void)
 	if (options.sm) {
 		*waiting_at(self.count++) = (struct waiting){ .message = m };
 		self.written++;
+	} else {
+		end_note(NOTE_ACKED, &m, self.out->connection->id);
 	}
 	return true;
 }
@@ -193,6 +199,27 @@ static void write_header(struct stream *s)
 	if (s->connection->inbound)
 		strbuf_printf(&s->connection->out, " id='s%u-%lld'", s->connection->id, (long long)end_now());
 	strbuf_puts(&s->connection->out, ">");
+}
+
+static void write_component_header(struct stream *s)
+{
+	strbuf_printf(&s->connection->out,
+		      "<stream:stream xmlns='jabber:component:accept' "
+		      "xmlns:stream='http://etherx.jabber.org/streams' to='%s'>",
+		      options.domain);
+}
+
+static void write_handshake(struct stream *s, const char *id)
+{
+	char *text = xasprintf("%s%s", id ? id : "", options.secret);
+	unsigned char digest[SHA_DIGEST_LENGTH];
+
+	SHA1((const unsigned char *)text, strlen(text), digest);
+	strbuf_puts(&s->connection->out, "<handshake>");
+	for (size_t i = 0; i < sizeof(digest); i++)
+		strbuf_printf(&s->connection->out, "%02x", digest[i]);
+	strbuf_puts(&s->connection->out, "</handshake>");
+	free(text);
 }
 
 static void write_features(struct stream *s)
@@ -314,6 +341,8 @@ static void take_control(struct stream *s, const char *h)
 		s->restarting = true;
 	} else if (strcmp(s->name, "proceed") == 0) {
 		s->restarting = true;
+	} else if (strcmp(s->name, "handshake") == 0) {
+		trust(s);
 	} else if (strcmp(s->name, "auth") == 0) {
 		strbuf_puts(out, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
 		restart(s, true);
@@ -362,6 +391,8 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 		write_header(s);
 		write_features(s);
 		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
+	} else if (s->depth == 1 && options.secret) {
+		write_handshake(s, attribute(attributes, "id"));
 	} else if (s->depth == 2) {
 		str_copy(s->name, sizeof(s->name), name);
 		keep(&s->from, attribute(attributes, "from"));
@@ -425,7 +456,9 @@ static void begin(struct stream *s)
 #endif
 	s->depth = 0;
 	s->restarting = s->starttls = s->external = false;
-	if (!s->connection->inbound)
+	if (options.secret)
+		write_component_header(s);
+	else if (!s->connection->inbound)
 		write_header(s);
 }
 
@@ -588,6 +621,10 @@ static void take_option(int option, const char *value)
 	case 'N':
 		options.sm = false;
 		break;
+	case 'C':
+		options.secret = value;
+		options.sm = false;
+		break;
 	default:
 		end_usage(usage, option == 'h' ? 0 : 2);
 	}
@@ -596,12 +633,13 @@ static void take_option(int option, const char *value)
 static void read_options(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "domain", 1, NULL, 'd' },  { "remote", 1, NULL, 'm' }, { "listen", 1, NULL, 'l' },
-		{ "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },    { "flow", 1, NULL, 'f' },
-		{ "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },     { "pairs", 1, NULL, 'p' },
-		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },  { "window", 1, NULL, 'w' },
-		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },    { "external", 0, NULL, 'E' },
-		{ "no-sm", 0, NULL, 'N' },   { "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
+		{ "domain", 1, NULL, 'd' },  { "remote", 1, NULL, 'm' },    { "listen", 1, NULL, 'l' },
+		{ "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },       { "flow", 1, NULL, 'f' },
+		{ "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },        { "pairs", 1, NULL, 'p' },
+		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },     { "window", 1, NULL, 'w' },
+		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },       { "external", 0, NULL, 'E' },
+		{ "no-sm", 0, NULL, 'N' },   { "component", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -626,7 +664,8 @@ int main(int argc, char **argv)
 	self.filling = xcalloc(1, options.size + 2);
 	memset(self.filling, '.', options.size);
 	self.filling[0] = ' ';
-	end_listen(&options.listen, on_accepted);
+	if (!options.secret)
+		end_listen(&options.listen, on_accepted);
 	end_run(&setup);
 	free(self.numbers);
 	free(self.ring);

@@ -26,6 +26,7 @@ static const char usage[] =
 	"\n"
 	"  --listen ADDRESS     for connections to it, port 5060\n"
 	"  --connect ADDRESS    where its own go, from the address that it listens on\n"
+	"  --register           its users register there, by the address that it listens on\n"
 	"  --deaf               it does not listen there: another process does\n"
 	"  --log FILE           what was sent, acknowledged, answered and received\n"
 	"  --flow LETTER        of the messages that it sends (default c)\n"
@@ -53,7 +54,7 @@ static struct {
 	unsigned pairs, size;
 	unsigned long first;
 	double rate;
-	bool deaf;
+	bool deaf, registers;
 } options = { .flow = 'c', .pairs = 100, .size = 100, .first = 1 };
 
 static struct {
@@ -62,6 +63,7 @@ static struct {
 	int64_t retry_at;
 	struct pair *pairs;
 	unsigned next_pair, waiting;
+	unsigned registering; /* so many answers are to come */
 	const char *address;
 	char *filling;
 } self;
@@ -146,8 +148,15 @@ static void take_response(struct connection *c, const char *head)
 	struct numbered m;
 	int size;
 
-	if (status >= 200 && header(head, "Call-ID", "i", &value, &size) && numbered_parse(value, &m))
+	if (status >= 200 && self.registering > 0 && header(head, "CSeq", "CSeq", &value, &size) &&
+	    memmem(value, (size_t)size, "REGISTER", 8)) {
+		if (status >= 300)
+			end_usage("sippeer: the pool refuses to register\n", 1);
+		self.registering--;
+	} else if (status >= 200 && header(head, "Call-ID", "i", &value, &size) &&
+		   numbered_parse(value, &m)) {
 		settle(&m, status < 300 ? NOTE_ACKED : NOTE_ERROR, c->id);
+	}
 }
 
 /* --- connections --- */
@@ -187,9 +196,29 @@ static void forget_waiting(unsigned id, int64_t before)
 			settle(&(struct numbered){ options.flow, i, self.pairs[i].number }, NOTE_UNKNOWN, id);
 }
 
+static void register_users(struct connection *c)
+{
+	for (unsigned i = 0; i < options.pairs; i++) {
+		strbuf_printf(&c->out,
+			      "REGISTER sip:%s SIP/2.0\r\nVia: SIP/2.0/TCP %s:5060;branch=z9hG4bKr%u-%u\r\n"
+			      "Max-Forwards: 70\r\nFrom: <sip:%s%u@%s>;tag=r%u\r\nTo: <sip:%s%u@%s>\r\n",
+			      options.from_domain, self.address, c->id, i, options.from, i,
+			      options.from_domain, i, options.from, i, options.from_domain);
+		strbuf_printf(&c->out,
+			      "Call-ID: register-%u@%s\r\nCSeq: %u REGISTER\r\nExpires: 7200\r\n"
+			      "Contact: <sip:%s%u@%s:5060;transport=tcp>\r\nContent-Length: 0\r\n\r\n",
+			      i, self.address, c->id, options.from, i, self.address);
+	}
+	self.registering = options.pairs;
+}
+
 static void on_ready(struct connection *c)
 {
-	self.connected |= c == self.out;
+	if (c != self.out)
+		return;
+	self.connected = true;
+	if (options.registers)
+		register_users(c);
 }
 
 static void on_ended(struct connection *c)
@@ -233,7 +262,8 @@ static bool send_next(void)
 	struct pair *p;
 	struct numbered m;
 
-	if (!self.connected || self.waiting == options.pairs || self.out->out.len > 1000000)
+	if (!self.connected || self.registering > 0 || self.waiting == options.pairs ||
+	    self.out->out.len > 1000000)
 		return false;
 	while (self.pairs[self.next_pair].waiting)
 		self.next_pair = (self.next_pair + 1) % options.pairs;
@@ -266,7 +296,7 @@ static void on_turn(void)
 static void on_status(struct strbuf *out)
 {
 	strbuf_printf(out, ", \"waiting\": %u, \"connected\": %s", self.waiting,
-		      self.connected ? "true" : "false");
+		      self.connected && self.registering == 0 ? "true" : "false");
 }
 
 /* --- the command line --- */
@@ -317,6 +347,9 @@ static void take_option(int option, const char *value)
 	case 's':
 		options.size = (unsigned)strtoul(value, NULL, 10);
 		break;
+	case 'R':
+		options.registers = true;
+		break;
 	case 'D':
 		options.deaf = true;
 		break;
@@ -331,8 +364,8 @@ static void read_options(int argc, char **argv)
 		{ "listen", 1, NULL, 'l' }, { "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },
 		{ "flow", 1, NULL, 'f' },   { "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },
 		{ "pairs", 1, NULL, 'p' },  { "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },
-		{ "size", 1, NULL, 's' },   { "deaf", 0, NULL, 'D' },    { "help", 0, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "size", 1, NULL, 's' },   { "deaf", 0, NULL, 'D' },    { "register", 0, NULL, 'R' },
+		{ "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
 	};
 	int option;
 

@@ -8,7 +8,13 @@ import os
 import signal
 import time
 
+from lab import certificates
 from lab.bridge import BUILD
+from lab.kamailio import Kamailio
+from lab.process import WAIT
+from lab.prosody import Prosody
+
+SECRET = "between a component and its server"
 
 INCARNATION = 1000000  # numbers of messages of an end that was killed and started again begin here, and so on
 
@@ -49,6 +55,13 @@ class End:
 
     def is_idle(self):
         return self.status()["waiting"] == 0
+
+    def wait_connected(self):
+        deadline = time.monotonic() + WAIT
+        while not self.status()["connected"]:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.name} is not connected\n{self.process.tail()}")
+            time.sleep(0.05)
 
     # ---- ways to break
 
@@ -94,9 +107,9 @@ class Ends:
 
     FLOWS = ("a", "b", "c", "d")
 
-    def __init__(self, lab, rates, pairs):
+    def __init__(self, lab, rates, pairs, tls=False):
         address = lab.block.address
-        xmpp = {"pairs": pairs}
+        xmpp = {"pairs": pairs} | ({"tls": ",".join(certificates.make(lab.folder, "ends.test"))} if tls else {})
         self.partner = End(lab, "partner", "peer", "a", rates["a"], domain="partner.test", remote="corp.test",
                            listen=address("partner"), connect=address("external"), **xmpp)
         self.legacy = End(lab, "legacy", "peer", "b", rates["b"], domain="corp.test", remote="partner.test",
@@ -116,3 +129,37 @@ class Ends:
     def close(self):
         for end in self.all:
             end.close()
+
+
+class RealEnds(Ends):
+    """
+    Behind real servers: two Prosody, whose components the partner's and the legacy gateway's users are, and a Kamailio,
+    where the pool's users are registered. It delivers among its own users by itself, so there is no flow d; what
+    poolbridge relays to the legacy pool, which is that Kamailio, comes back and is refused. A message counts as
+    acknowledged when the component has written it: these servers are to lose nothing.
+    """
+
+    def __init__(self, lab, rates, pairs):
+        address = lab.block.address
+        smacks = ("smacks", "resend")
+        self._servers = [
+            Prosody(lab, "partner", ("front.test",), (), lab.outside, "optional", components={"partner.test": SECRET},
+                    modules=smacks),
+            Prosody(lab, "legacy", ("front.test",), (), lab.inside, "optional", components={"corp.test": SECRET},
+                    modules=smacks),
+            Kamailio(lab, ("corp.test",), legacy="legacy-pool")]
+        self.partner = End(lab, "partner-users", "peer", "a", rates["a"], domain="partner.test", remote="corp.test",
+                           listen=address("partner"), connect=f"{address('partner')}:5347", component=SECRET, pairs=pairs)
+        self.legacy = End(lab, "legacy-users", "peer", "b", rates["b"], domain="corp.test", remote="partner.test",
+                          listen=address("legacy"), connect=f"{address('legacy')}:5347", component=SECRET, pairs=pairs,
+                          **{"from": "u", "to": "p"})
+        self.pool = End(lab, "pool-users", "sippeer", "c", rates["c"], listen=address("sipp"), connect=address("pool"),
+                        register=True, pairs=pairs)
+        self.all = [self.partner, self.legacy, self.pool]
+        for end in self.all:
+            end.wait_connected()
+
+    def close(self):
+        super().close()
+        for server in self._servers:
+            server.stop()

@@ -139,9 +139,10 @@ static void tell(struct conversation *c, enum chat_state state, bool taking_back
 
 	if (state != CHAT_STATE_COMPOSING)
 		c->typing_until = 0;
-	if (c->chat_states != SUPPORT_YES || c->told == state || c->gateway->stopped)
+	/* What is taken back was shown, whether or not the client had said that it may be. */
+	if ((c->chat_states != SUPPORT_YES && !taking_back) || c->told == state || c->gateway->stopped)
 		return;
-	m.from = conversation_user(c);
+	m.from = taking_back && c->typist != NULL ? c->typist : conversation_user(c);
 	m.to = conversation_partner(c, partner);
 	if (map_message_to_stanza(&m, &stanza) != OK)
 		return;
@@ -196,6 +197,7 @@ void chat_state_leave(struct conversation *c)
 {
 	if (c->told == CHAT_STATE_COMPOSING)
 		tell(c, CHAT_STATE_ACTIVE, true);
+	conversation_set(&c->typist, NULL);
 	if (c->composing && c->works == POOL_PAGER && !c->no_typing && session_open(c) == NULL)
 		end_pager_typing(c);
 	set_composing(c, false);

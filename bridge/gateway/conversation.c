@@ -36,6 +36,21 @@ void conversation_lock(struct conversation *c, const char *full)
 	c->told = CHAT_STATE_NONE;
 }
 
+void conversation_note_sender(struct conversation *c, const struct stanza *stanza, const struct jid *from,
+			      struct stanza_tree *tree)
+{
+	char full[JID_FULL_SIZE];
+	const char *thread = stanza_tree_text(tree, "thread", NULL);
+
+	jid_full(from, full);
+	c->chat = stanza_has_type(stanza, "chat");
+	/* RFC 6121 section 5.1: answers go to that resource. */
+	conversation_lock(c, c->chat && from->resource[0] != '\0' ? full : NULL);
+	if (thread != NULL && thread[0] != '\0')
+		conversation_set(&c->thread, thread);
+	conversation_touch(c);
+}
+
 /* FNV-1a. Two that have the same hash cost a dialog the name of its thread, no more. */
 static uint64_t hash_of(enum pool pool, const char *call_id)
 {
@@ -163,6 +178,7 @@ void conversation_free(struct conversation *c)
 	free(c->partner);
 	free(c->name);
 	free(c->thread);
+	free(c->typist);
 	free(c->conversation_id);
 	free(c);
 }

@@ -72,6 +72,8 @@ struct conversation {
 	char *partner;               /* the full JID that wrote last (RFC 6121 section 5.1); NULL: none */
 	char *name;                  /* of the user of the pool, as it was given last; NULL: none */
 	char *thread;                /* NULL: none */
+	bool passing;                /* by the legacy gateway, of which this is only heard */
+	char *typist;                /* the full JID there that was shown composing; NULL: none */
 	bool chat;                   /* the XMPP user chats, rather than sends single messages */
 	enum support chat_states;    /* of the XMPP client (XEP-0085 section 5.1) */
 	enum chat_state told;        /* the last one that it got */
@@ -119,6 +121,12 @@ void conversation_lock(struct conversation *c, const char *full);
 /* A dialog has this Call-ID from now on. False: one at that pool has had it. */
 bool conversation_use_call_id(struct conversation *c, enum pool pool, const char *call_id);
 void conversation_free(struct conversation *c); /* nothing of it is left anywhere */
+
+/* How a client of the XMPP user's writes from now on. */
+void conversation_note_sender(struct conversation *c, const struct stanza *stanza, const struct jid *from,
+			      struct stanza_tree *tree);
+/* conversation_passing.c: router_passing_fn; ctx is the gateway. */
+void conversation_passing(void *ctx, const struct submission *s);
 
 /* conversation_queue.c: XMPP -> SIP. */
 void queue_add(struct conversation *c, struct outbound *o);

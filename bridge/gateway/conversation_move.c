@@ -24,10 +24,15 @@ static void leave_sessions(struct conversation *c, const enum pool *home)
 			session_leave(s);
 }
 
+static bool has_left(const struct conversation *c, const enum pool *home)
+{
+	return c->passing ? home != NULL : home == NULL || c->pool != *home;
+}
+
 /* home: the pool where the user is; NULL: none of ours. */
 static void follow(struct conversation *c, const enum pool *home)
 {
-	if (home == NULL || c->pool != *home) {
+	if (has_left(c, home)) {
 		chat_state_leave(c);
 		/* Another client, of which nothing is known. */
 		c->works = POOL_AUTO;
@@ -35,8 +40,10 @@ static void follow(struct conversation *c, const enum pool *home)
 	}
 	queue_leave(c, home);
 	leave_sessions(c, home);
-	if (home != NULL)
+	if (home != NULL) {
 		c->pool = *home;
+		c->passing = false;
+	}
 	queue_wake(c);
 }
 

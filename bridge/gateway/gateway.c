@@ -168,6 +168,7 @@ enum err gateway_create(const struct gateway_setup *setup, struct gateway **out,
 		return e;
 	}
 	router_set_gateway(g->router, take, g);
+	router_set_passing(g->router, conversation_passing, g);
 	hold_begin(g);
 	*out = g;
 	return OK;
@@ -242,6 +243,7 @@ void gateway_destroy(struct gateway *g)
 		return;
 	gateway_abort(g);
 	router_set_gateway(g->router, NULL, NULL);
+	router_set_passing(g->router, NULL, NULL);
 	colleagues_set_egress(router_colleagues(g->router), NULL);
 	gateway_abandon_receiving(g);
 	while (g->by_use != NULL)

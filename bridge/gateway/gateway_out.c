@@ -39,22 +39,6 @@ static void set_display(struct outbound *o, const char *nick)
 		o->display = xstrdup(text);
 }
 
-/* Who writes chats there from now on; RFC 6121 section 5.1: answers go to that resource. */
-static void note_sender(struct conversation *c, const struct stanza *stanza, const struct jid *from,
-			struct stanza_tree *tree, enum pool pool)
-{
-	char full[JID_FULL_SIZE];
-	const char *thread = stanza_tree_text(tree, "thread", NULL);
-
-	jid_full(from, full);
-	c->pool = pool;
-	c->chat = stanza_has_type(stanza, "chat");
-	conversation_lock(c, c->chat && from->resource[0] != '\0' ? full : NULL);
-	if (thread != NULL && thread[0] != '\0')
-		conversation_set(&c->thread, thread);
-	conversation_touch(c);
-}
-
 static bool is_of_partner(const struct conversation *c, const struct jid *from)
 {
 	char full[JID_FULL_SIZE];
@@ -93,7 +77,9 @@ static struct objection take_text(struct gateway *g, struct outbound *o, enum po
 	c = conversation_get(g, from, to);
 	set_display(o, signals->nick);
 	o->receipt_wanted = signals->receipt_request;
-	note_sender(c, o->stanza, from, tree, pool);
+	c->pool = pool;
+	c->passing = false;
+	conversation_note_sender(c, o->stanza, from, tree);
 	chat_state_heard(c, signals->chat_state, true);
 	queue_add(c, o);
 	return objection;

@@ -33,6 +33,8 @@ struct router {
 	struct ledger_tap *tap; /* NULL: nobody reads */
 	router_presence_fn *presence;
 	void *presence_ctx;
+	router_passing_fn *passing;
+	void *passing_ctx;
 	struct custody *custody; /* NULL: nothing is kept */
 	struct duplicates *duplicates;
 	struct colleagues *colleagues;
@@ -106,6 +108,12 @@ void router_set_presence(struct router *r, router_presence_fn *presence, void *c
 {
 	r->presence = presence;
 	r->presence_ctx = ctx;
+}
+
+void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
+{
+	r->passing = passing;
+	r->passing_ctx = ctx;
 }
 
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
@@ -298,8 +306,22 @@ static void to_s2s(struct router *r, const struct submission *s, enum edge edge,
 	s2s_send(r->s2s, edge, s->from->domain, s->to->domain, s->stanza, s->deadline_ms, passage_done, p);
 }
 
+/* By its type it is none that is kept, nor one for which others wait. */
+static bool stands_apart(const struct stanza *stanza)
+{
+	return stanza->kind != STANZA_MESSAGE || stanza_has_type(stanza, "error") ||
+	       stanza_has_type(stanza, "headline") || stanza_has_type(stanza, "groupchat");
+}
+
+static void show_passing(struct router *r, const struct submission *s)
+{
+	if (r->passing && !stands_apart(s->stanza))
+		r->passing(r->passing_ctx, s);
+}
+
 static void to_legacy_gateway(struct router *r, const struct submission *s, struct passage *p)
 {
+	show_passing(r, s);
 	if (p->pass.lane || p->release)
 		s2s_try(r->s2s, EDGE_INTERNAL, s->from->domain, s->to->domain, s->stanza, passage_done, p);
 	else
@@ -350,6 +372,7 @@ static void carry_out(struct router *r, const struct submission *s, const struct
 	} else if (v->route == ROUTE_REJECT) {
 		reject(p, s->stanza, v);
 	} else if (s->origin == ORIGIN_LEGACY) {
+		show_passing(r, s);
 		to_s2s(r, s, EDGE_EXTERNAL, p);
 	} else if (v->route == ROUTE_HOLD && p->release) {
 		p->hop = SPOOL_MOVE;
@@ -390,13 +413,6 @@ static void cannot_keep(struct passage *p, struct stanza *stanza)
 	else
 		fail(p, stanza, COND_RECIPIENT_UNAVAILABLE,
 		     "this user is being moved; send it again in a few minutes");
-}
-
-/* By its type it is none that is kept, nor one for which others wait. */
-static bool stands_apart(const struct stanza *stanza)
-{
-	return stanza->kind != STANZA_MESSAGE || stanza_has_type(stanza, "error") ||
-	       stanza_has_type(stanza, "headline") || stanza_has_type(stanza, "groupchat");
 }
 
 /* False: it is to go on now. */

@@ -63,6 +63,13 @@ void router_expire(void *ctx, const struct custody_item *item, const struct outc
 struct colleagues *router_colleagues(struct router *r);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);
 
+/*
+ * A message that passes between a partner and the legacy gateway, either way: whoever goes on with the
+ * conversation when its user is moved hears of it.
+ */
+typedef void router_passing_fn(void *ctx, const struct submission *s);
+void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx);
+
 void router_submit(struct router *r, const struct submission *s);
 
 /*

@@ -163,6 +163,12 @@ def test_chat_goes_on(chat_lab):
     juliet.send(ROMEO, "one", thread="th-1", extra=ACTIVE)
     assert before.wait_message("one").thread == "th-1"
     says(lab, before, "two")
+    before.chat_state(JULIET, "composing", thread="th-1")
+    juliet.wait_chat_state(ROMEO, "composing")
+    move(lab, "migrated")
+    assert juliet.wait_chat_state(ROMEO, "active").sender == before.full
+    # Nothing has been written since: what was said there is known here.
+    says(lab, after, "two and a half")
     move(lab, "migrated", "three", "four")
     sender = after.wait_message("four").sender
     says(lab, after, "five")
@@ -184,4 +190,4 @@ def test_chat_goes_on(chat_lab):
     says(lab, after, "nine")
     assert texts(before) == ["one", "six"]
     assert texts(after) == ["three", "four", "eight"]
-    assert texts(juliet) == ["two", "five", "seven", "nine"]
+    assert texts(juliet) == ["two", "two and a half", "five", "seven", "nine"]

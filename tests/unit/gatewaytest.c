@@ -32,6 +32,12 @@ struct duplicates *router_duplicates(const struct router *r)
 	return NULL;
 }
 
+void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
+{
+	r->passing = passing;
+	r->passing_ctx = ctx;
+}
+
 struct colleagues *router_colleagues(struct router *r)
 {
 	if (r->colleagues == NULL)
@@ -175,6 +181,25 @@ void gatewaytest_give(struct gatewaytest *t, const struct given *g)
 		on_told, &t->router);
 	stanza_unref(stanza);
 	strbuf_free(&inner);
+}
+
+void gatewaytest_pass(struct gatewaytest *t, bool from_partner, const char *type, const char *inner)
+{
+	struct strbuf text = { .s = NULL };
+	struct submission s = { .origin = from_partner ? ORIGIN_PARTNER : ORIGIN_LEGACY };
+	struct jid from, to;
+
+	strbuf_puts(&text, inner);
+	s.stanza =
+		stanza_make(STANZA_MESSAGE, from_partner ? JULIET : OLD_CLIENT,
+			    from_partner ? TYBALT : JULIET, "p", type != NULL ? type : "chat", NULL, &text);
+	assert_int_equal(jid_parse(s.stanza->from, &from), OK);
+	assert_int_equal(jid_parse(s.stanza->to, &to), OK);
+	s.from = &from;
+	s.to = &to;
+	t->router.passing(t->router.passing_ctx, &s);
+	stanza_unref(s.stanza);
+	strbuf_free(&text);
 }
 
 static bool has_told(void *ctx)

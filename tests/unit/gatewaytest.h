@@ -49,6 +49,8 @@ enum { GATEWAYTEST_RECORDS = 128 };
 struct router {
 	router_egress_fn *egress;
 	void *egress_ctx;
+	router_passing_fn *passing;
+	void *passing_ctx;
 	struct colleagues *colleagues;
 	struct submitted submitted[GATEWAYTEST_RECORDS];
 	size_t submitted_count;
@@ -93,6 +95,10 @@ struct given {
 void gatewaytest_give(struct gatewaytest *t, const struct given *g);
 #define GIVE(t, ...) gatewaytest_give(t, &(struct given){ __VA_ARGS__ })
 #define STATE(name)  "<" name " xmlns='http://jabber.org/protocol/chatstates'/>"
+
+/* A message that passes by the legacy gateway, of Tybalt's client there or (from_partner) to it; NULL as above. */
+void gatewaytest_pass(struct gatewaytest *t, bool from_partner, const char *type, const char *inner);
+#define OLD_CLIENT TYBALT "/old"
 
 /* The next outcome, in order. */
 struct told gatewaytest_told(struct gatewaytest *t);

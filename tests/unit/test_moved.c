@@ -397,6 +397,107 @@ static void test_typing_in_pager_mode(void **state)
 	gatewaytest_end(&t);
 }
 
+/* --- chats that have passed by the legacy gateway --- */
+
+/* They go on: in the same thread, with the client that wrote, and who typed there types no more. */
+static void test_passing(void **state)
+{
+	struct gatewaytest t;
+	struct peer_dialog d;
+	const char *stanza;
+	(void)state;
+
+	gatewaytest_begin(&t, POOL_AUTO);
+	gatewaytest_moved(&t, ROUTE_LEGACY, POOL_LEGACY);
+	gatewaytest_pass(&t, true, NULL, THREAD("th-1"));
+	gatewaytest_pass(&t, false, NULL, THREAD("th-1"));
+	gatewaytest_pass(&t, false, NULL, "<thread>th-1</thread>" STATE("composing"));
+	gatewaytest_moved(&t, ROUTE_HOLD, POOL_LEGACY);
+	gateway_registry_changed(t.gateway, NULL);
+	gatewaytest_quiet(&t);
+	gatewaytest_moved(&t, ROUTE_GATEWAY, POOL_NEW);
+	assert_true(t.router.submitted[0].takes_back);
+	stanza = gatewaytest_hears(&t, "<active ");
+	assert_non_null(strstr(stanza, "from='" OLD_CLIENT "'"));
+	assert_non_null(strstr(stanza, "to='" JULIET "'"));
+	assert_non_null(strstr(stanza, "<thread>th-1</thread>"));
+	gatewaytest_quiet(&t);
+	gatewaytest_invite(&t, &d, FIRST SDP_TYPE, SDP);
+	stanza = gatewaytest_hears(&t, ">first</body>");
+	assert_non_null(strstr(stanza, "<thread>th-1</thread>"));
+	assert_non_null(strstr(stanza, "to='" JULIET "'"));
+	assert_non_null(strstr(stanza, "type='chat'"));
+	gatewaytest_accepted(&t, &d);
+	gatewaytest_end(&t);
+}
+
+/* What ends typing, or the conversation, before the move; and what is none. */
+static void test_passing_ends(void **state)
+{
+	static const struct {
+		const char *type, *inner; /* of what comes after composing */
+		bool types;
+		const char *thread; /* of what is said after the move; NULL: another */
+	} cases[] = {
+		{ NULL, STATE("composing"), true, "th-1" },
+		{ NULL, "<body>plain</body>", false, "th-1" },
+		{ NULL, STATE("paused"), false, "th-1" },
+		{ NULL, STATE("gone"), false, NULL },
+		{ NULL, "<body>b</body><thread>th-2</thread>", false, "th-2" },
+		{ NULL, "<body>not a state: http://jabber.org/protocol/chatstates</body>", false, "th-1" },
+		{ NULL, "<received xmlns='urn:xmpp:receipts' id='1'/>", true, "th-1" },
+	};
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		char expected[300];
+		struct gatewaytest t;
+		struct peer_dialog d;
+		const char *stanza;
+
+		gatewaytest_begin(&t, POOL_AUTO);
+		gatewaytest_moved(&t, ROUTE_LEGACY, POOL_LEGACY);
+		gatewaytest_pass(&t, true, NULL, THREAD("th-1"));
+		gatewaytest_pass(&t, false, NULL, STATE("composing"));
+		gatewaytest_pass(&t, false, cases[i].type, cases[i].inner);
+		gatewaytest_moved(&t, ROUTE_GATEWAY, POOL_NEW);
+		if (cases[i].types)
+			gatewaytest_hears(&t, "<active ");
+		gatewaytest_quiet(&t);
+		gatewaytest_invite(&t, &d, FIRST SDP_TYPE, SDP);
+		stanza = gatewaytest_hears(&t, ">first</body>");
+		snprintf(expected, sizeof(expected), "<thread>%s</thread>",
+			 cases[i].thread != NULL ? cases[i].thread : d.call_id);
+		assert_non_null(strstr(stanza, expected));
+		gatewaytest_accepted(&t, &d);
+		gatewaytest_end(&t);
+	}
+}
+
+/* Nothing is kept of what says nothing, nor more than there is room for beside the gateway's own. */
+static void test_passing_is_bounded(void **state)
+{
+	struct gatewaytest t;
+	(void)state;
+
+	gatewaytest_prepare(&t, POOL_AUTO);
+	t.config.sip.conversations = 2;
+	gatewaytest_open(&t);
+	gatewaytest_pass(&t, true, NULL, "<body>plain</body>");
+	gatewaytest_pass(&t, true, "normal", THREAD("th-1"));
+	assert_int_equal(gatewaytest_counter(&t, "conversations"), 0);
+	gatewaytest_pass(&t, true, NULL, THREAD("th-1"));
+	assert_int_equal(gatewaytest_counter(&t, "conversations"), 1);
+	GIVE(&t, .id = "a", .to = "romeo@corp.test");
+	gatewaytest_request(&t, "INVITE");
+	assert_int_equal(gatewaytest_counter(&t, "conversations"), 2);
+	/* One that the gateway holds is not taken for one that passes. */
+	t.router.verdict.route = ROUTE_LEGACY;
+	gatewaytest_pass(&t, true, NULL, THREAD("th-2"));
+	assert_int_equal(gatewaytest_counter(&t, "conversations"), 2);
+	gatewaytest_end(&t);
+}
+
 /* What is said without text after a move goes where the user is, too. */
 static void test_note_after_move(void **state)
 {
@@ -567,6 +668,9 @@ int main(void)
 		cmocka_unit_test(test_opening_from_pool),
 		cmocka_unit_test(test_typing_shown),
 		cmocka_unit_test(test_typing_in_pager_mode),
+		cmocka_unit_test(test_passing),
+		cmocka_unit_test(test_passing_ends),
+		cmocka_unit_test(test_passing_is_bounded),
 		cmocka_unit_test(test_note_after_move),
 		cmocka_unit_test(test_typing_goes_on),
 		cmocka_unit_test(test_other_client),

@@ -34,6 +34,13 @@ struct duplicates *router_duplicates(const struct router *r)
 	return NULL;
 }
 
+void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
+{
+	(void)r;
+	(void)passing;
+	(void)ctx;
+}
+
 struct colleagues *router_colleagues(struct router *r)
 {
 	if (r->colleagues == NULL)

@@ -21,14 +21,13 @@
 #include <sofia-sip/sip_util.h>
 #include <sofia-sip/tport.h>
 
-/* The connection that sofia-sip has taken for this target, existing or begun just now; NULL: none, or UDP. */
-static tport_t *connection_to(const struct sip_endpoint *ep, const struct endpoint_target *target)
+tport_t *endpoint_connection(const struct sip_endpoint *ep, const char *uri)
 {
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	tp_name_t name[1] = { 0 };
 	tport_t *tport = NULL;
 
-	if (target->tcp && tport_name_by_url(home, name, URL_STRING_MAKE(target->uri)) >= 0)
+	if (tport_name_by_url(home, name, URL_STRING_MAKE(uri)) >= 0)
 		tport = tport_by_name(nta_agent_tports(ep->agent), name);
 	tport = tport != NULL && tport_is_secondary(tport) ? tport_ref(tport) : NULL;
 	su_home_deinit(home);
@@ -60,8 +59,8 @@ bool attempt_send(struct endpoint_attempt *a, msg_t *msg, nta_response_f *on_res
 				      NTATAG_BRANCH_KEY(a->branch), NTATAG_PASS_100(pass_100), TAG_END());
 	if (a->orq == NULL)
 		msg_destroy(msg);
-	else
-		a->connection = connection_to(a->ep, &a->target);
+	else if (a->target.tcp) /* the one that sofia-sip has taken, or begun just now */
+		a->connection = endpoint_connection(a->ep, a->target.uri);
 	return a->orq != NULL;
 }
 

@@ -224,6 +224,8 @@ struct endpoint_attempt {
 	bool repeated;         /* on a second connection */
 	bool may_have_arrived; /* before it failed */
 };
+/* To or from the address in a target's URI, perhaps not yet open; to be given back by tport_unref(). NULL: there is none. */
+tport_t *endpoint_connection(const struct sip_endpoint *ep, const char *uri);
 /* Takes the message. */
 bool attempt_send(struct endpoint_attempt *a, msg_t *msg, nta_response_f *on_response, void *ctx,
 		  bool pass_100);

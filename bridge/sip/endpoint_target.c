@@ -1,11 +1,11 @@
 /*
  * endpoint_target.c - where a request goes, and from which pool one came.
  *
- * A request goes to its topmost Route when that is the address of a peer, else
- * to the pool's next hop, which knows the rest of the way: RFC 3261 section
- * 8.1.2 leaves the choice to local policy, and ours is that a Record-Route or
- * Contact that somebody behind the pool has written never makes us connect to
- * a stranger, or look up his name.
+ * A request goes to its topmost Route when that is the address of a peer at a
+ * port where one is known to serve, else to the pool's next hop, which knows the
+ * rest of the way: RFC 3261 section 8.1.2 leaves the choice to local policy, and
+ * ours is that a Record-Route or Contact that somebody behind the pool has
+ * written never makes us connect to a stranger, or look up his name.
  *
  * Nothing is fatal.
  */
@@ -59,27 +59,58 @@ int endpoint_pool_of(const struct sip_endpoint *ep, const su_sockaddr_t *source)
 
 /* --- the target of a request --- */
 
-/* One that may be talked to by this transport. */
-static bool is_peer_at(const struct sip_endpoint *ep, const struct sockaddr *address,
-		       enum transport transport)
+/* A server listens there, as far as is known: another port of a peer's machine is none of our business. */
+static bool is_place(const struct sip_endpoint *ep, const char *uri, const struct sockaddr *address,
+		     enum transport transport, bool usual_port)
 {
-	return sip_peers_allow(ep->peers, address) &&
-	       (transport == TRANSPORT_TLS || !sip_hops_need_tls(ep->hops, address));
+	const enum sip_place place = sip_hops_place(ep->hops, address);
+	tport_t *connection;
+
+	if (place == SIP_PLACE_TARGET || (place == SIP_PLACE_UNKNOWN && usual_port))
+		return true;
+	if (transport == TRANSPORT_UDP)
+		return false;
+	connection = endpoint_connection(ep, uri);
+	tport_unref(connection);
+	return connection != NULL;
 }
 
-static bool is_peer(const struct sip_endpoint *ep, const char *host, enum transport transport)
+static uint16_t default_port(enum transport t)
 {
-	struct sockaddr_in v4 = { .sin_family = AF_INET };
-	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+	return t == TRANSPORT_TLS ? SIPS_PORT : SIP_PORT;
+}
+
+/* False: not a literal address. */
+static bool to_sockaddr(const char *host, uint16_t port, struct sockaddr_storage *out)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
 	char bare[INET6_ADDRSTRLEN];
 
-	if (inet_pton(AF_INET, host, &v4.sin_addr) == 1)
-		return is_peer_at(ep, (const struct sockaddr *)&v4, transport);
+	*out = (struct sockaddr_storage){ .ss_family = AF_INET };
+	v4->sin_port = htons(port);
+	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1)
+		return true;
 	if (host[0] != '[' || strlen(host) >= sizeof(bare) + 2)
 		return false;
 	snprintf(bare, sizeof(bare), "%.*s", (int)strlen(host) - 2, host + 1);
-	return inet_pton(AF_INET6, bare, &v6.sin6_addr) == 1 &&
-	       is_peer_at(ep, (const struct sockaddr *)&v6, transport);
+	*out = (struct sockaddr_storage){ .ss_family = AF_INET6 };
+	v6->sin6_port = htons(port);
+	return inet_pton(AF_INET6, bare, &v6->sin6_addr) == 1;
+}
+
+/* One that may be talked to there, by this transport. */
+static bool is_peer(const struct sip_endpoint *ep, const struct sip_address *where, enum transport transport,
+		    const char *uri)
+{
+	const uint16_t usual = default_port(transport);
+	const uint16_t port = where->port != 0 ? where->port : usual;
+	struct sockaddr_storage storage;
+	const struct sockaddr *address = (const struct sockaddr *)&storage;
+
+	return to_sockaddr(where->host, port, &storage) && sip_peers_allow(ep->peers, address) &&
+	       (transport == TRANSPORT_TLS || !sip_hops_need_tls(ep->hops, address)) &&
+	       is_place(ep, uri, address, transport, port == usual);
 }
 
 static bool has_listener(const struct sip_endpoint *ep, enum transport t)
@@ -103,11 +134,6 @@ static bool transport_of(const url_t *url, enum transport *out)
 	return false;
 }
 
-static uint16_t default_port(enum transport t)
-{
-	return t == TRANSPORT_TLS ? SIPS_PORT : SIP_PORT;
-}
-
 static void set_target(struct endpoint_target *out, enum transport transport)
 {
 	out->transport = transport;
@@ -121,15 +147,19 @@ static bool follow_route(const struct sip_endpoint *ep, const char *route, struc
 	su_home_t home[1] = { SU_HOME_INIT(home) };
 	const url_t *url = url_hdup(home, URL_STRING_MAKE(route)->us_url);
 	enum transport transport;
+	char uri[sizeof(out->uri)];
 	bool ok = url != NULL && sip_address_parse(route, &address) == OK && !address.secure &&
-		  transport_of(url, &transport) && is_peer(ep, address.host, transport) &&
-		  has_listener(ep, transport);
+		  transport_of(url, &transport) && has_listener(ep, transport);
 
 	if (ok) {
-		set_target(out, transport);
-		snprintf(out->uri, sizeof(out->uri), "sip:%s:%u;transport=%s", address.host,
+		snprintf(uri, sizeof(uri), "sip:%s:%u;transport=%s", address.host,
 			 address.port != 0 ? address.port : default_port(transport),
 			 transport_name(transport));
+		ok = is_peer(ep, &address, transport, uri);
+	}
+	if (ok) {
+		set_target(out, transport);
+		memcpy(out->uri, uri, sizeof(uri));
 	}
 	su_home_deinit(home);
 	return ok;

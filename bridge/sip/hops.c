@@ -341,6 +341,25 @@ int sip_hops_pool_of(const struct sip_hops *h, const struct sockaddr *source)
 	return found;
 }
 
+enum sip_place sip_hops_place(const struct sip_hops *h, const struct sockaddr *address)
+{
+	enum sip_place found = SIP_PLACE_UNKNOWN;
+	struct entry *e;
+	struct target *t;
+
+	DL_FOREACH (h->entries, e) {
+		DL_FOREACH (e->targets, t) {
+			const struct sockaddr *addr = (const struct sockaddr *)&t->addr;
+
+			if (hops_same_address(addr, address, true))
+				return SIP_PLACE_TARGET;
+			if (hops_same_address(addr, address, false))
+				found = SIP_PLACE_ADDRESS;
+		}
+	}
+	return found;
+}
+
 bool sip_hops_need_tls(const struct sip_hops *h, const struct sockaddr *peer)
 {
 	bool found = false;

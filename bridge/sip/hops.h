@@ -84,6 +84,9 @@ bool sip_hops_is_explained(const struct sip_hops *h, unsigned id);
 size_t sip_hops_addresses(const struct sip_hops *h, const struct sockaddr_storage **out);
 /* The pool that has a target at this address, the one at this port before others; -1: none. */
 int sip_hops_pool_of(const struct sip_hops *h, const struct sockaddr *source);
+/* What the configuration knows of an address with its port. */
+enum sip_place { SIP_PLACE_UNKNOWN, SIP_PLACE_ADDRESS, SIP_PLACE_TARGET };
+enum sip_place sip_hops_place(const struct sip_hops *h, const struct sockaddr *address);
 /* All targets at this address are reached by TLS, so that nothing else from or to it is to be believed. */
 bool sip_hops_need_tls(const struct sip_hops *h, const struct sockaddr *peer);
 /* The configured hosts behind an address and port, or else behind the address; at most max. */

@@ -941,6 +941,10 @@ static void test_hostile_target(void **state)
 		"sip:romeo@corp.test;maddr=" STRANGER,
 		"sip:romeo@" LEGACY ":5060;maddr=" STRANGER,
 		"sip:romeo@[::1]",
+		/* A peer's machine, but not where one serves. */
+		"sip:romeo@" LEGACY ":22;transport=tcp",
+		"sip:romeo@" LEGACY ":5061",
+		"sip:romeo@" NEW ":6379;transport=tcp",
 	};
 	struct fixture f;
 	struct sippeer stranger;

@@ -151,7 +151,8 @@ void session_close(struct session *s, bool bye);
 void session_close_all(struct conversation *c);
 /* The user has left its pool: it ends when what is in flight in it has arrived. */
 void session_leave(struct session *s);
-void session_check_leaving(struct session *s); /* something has arrived */
+void session_leave_all(struct conversation *c, const enum pool *home); /* those elsewhere; NULL: all */
+void session_check_leaving(struct session *s);                         /* something has arrived */
 /* A text that came in a dialog has arrived, or has not; the session may be gone. */
 void session_received(struct gateway *g, const char *key);
 

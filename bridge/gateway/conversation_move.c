@@ -11,18 +11,7 @@
  */
 #include "bridge/gateway/conversation.h"
 
-#include <utlist.h>
-
 #include "bridge/gateway/presence.h"
-
-static void leave_sessions(struct conversation *c, const enum pool *home)
-{
-	struct session *s, *next;
-
-	DL_FOREACH_SAFE (c->sessions, s, next)
-		if (home == NULL || s->dialog->pool != *home)
-			session_leave(s);
-}
 
 static bool has_left(const struct conversation *c, const enum pool *home)
 {
@@ -39,7 +28,7 @@ static void follow(struct conversation *c, const enum pool *home)
 		c->no_typing = false;
 	}
 	queue_leave(c, home);
-	leave_sessions(c, home);
+	session_leave_all(c, home);
 	if (home != NULL) {
 		c->pool = *home;
 		c->passing = false;
@@ -59,12 +48,15 @@ static void look(struct conversation *c)
 	follow(c, v.route == ROUTE_GATEWAY ? &v.pool : NULL);
 }
 
+/* What only remembers something has nothing to end. */
 static void look_at_all(struct gateway *g)
 {
 	struct conversation *c, *next;
 
 	HASH_ITER (hh, g->conversations, c, next)
-		look(c);
+		if (c->sessions != NULL || c->first != NULL || c->composing ||
+		    c->told == CHAT_STATE_COMPOSING)
+			look(c);
 }
 
 void gateway_registry_changed(struct gateway *g, const char *user)

@@ -79,6 +79,7 @@ static void take_message(struct gateway *g, const struct sip_request *r, const s
 		c = conversation_get(g, to, from);
 		if (r->pool >= 0)
 			c->pool = (enum pool)r->pool;
+		c->passing = false;
 		source.conversation = c;
 		/* To the client that wrote last, unless the pool names one. */
 		if (c->chat && to->resource[0] == '\0' && conversation_jids(c, &partner, &user))

@@ -84,7 +84,7 @@ static bool has_moved_back(struct inbound *in)
 	if (router_decide(in->gateway->router, &in->from, in->to.domain, &v) != OK || v.route != ROUTE_LEGACY)
 		return false;
 	if (c != NULL)
-		session_close_all(c);
+		session_leave_all(c, NULL);
 	return true;
 }
 

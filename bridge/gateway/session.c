@@ -171,6 +171,15 @@ void session_leave(struct session *s)
 	session_check_leaving(s);
 }
 
+void session_leave_all(struct conversation *c, const enum pool *home)
+{
+	struct session *s, *next;
+
+	DL_FOREACH_SAFE (c->sessions, s, next)
+		if (home == NULL || s->dialog->pool != *home)
+			session_leave(s);
+}
+
 void session_received(struct gateway *g, const char *key)
 {
 	struct session *s;

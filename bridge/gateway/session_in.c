@@ -205,6 +205,7 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 		return;
 	}
 	c->pool = r->pool >= 0 ? (enum pool)r->pool : POOL_NEW;
+	c->passing = false;
 	c->chat = true;
 	conversation_touch(c);
 	if (first_text(r, &text)) {

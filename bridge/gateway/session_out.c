@@ -19,7 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <utlist.h>
 
 enum { EMBEDDED_MAX = 600 }; /* a request of two thousand bytes still passes everywhere */
 
@@ -406,16 +405,6 @@ static bool send_invite(struct conversation *c, struct outbound *o)
 	return true;
 }
 
-/* Sessions with the pool where the user was before he moved. */
-static void close_elsewhere(struct conversation *c, enum pool pool)
-{
-	struct session *s, *next;
-
-	DL_FOREACH_SAFE (c->sessions, s, next)
-		if (s->dialog->pool != pool)
-			session_close(s, true);
-}
-
 static bool send_typing(struct conversation *c, struct session *s, struct outbound *o)
 {
 	if (s == NULL && c->works != POOL_PAGER)
@@ -433,7 +422,7 @@ bool session_send_first(struct conversation *c)
 		session_close_all(c);
 		return false;
 	}
-	close_elsewhere(c, o->pool);
+	session_leave_all(c, &o->pool); /* the user has moved, and nobody has said so yet */
 	s = session_open(c);
 	if (o->kind == OUTBOUND_TYPING)
 		return send_typing(c, s, o);

@@ -25,12 +25,15 @@ struct fingerprint {
 
 struct fingerprint *fingerprint_create(const unsigned char key[SEEN_KEY_SIZE])
 {
+	size_t size = sizeof(uint64_t);
+	const OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
+				      OSSL_PARAM_construct_end() };
 	struct fingerprint *f = xcalloc(1, sizeof(*f));
 
 	memcpy(f->key, key, sizeof(f->key));
 	f->algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
 	f->mac = f->algorithm != NULL ? EVP_MAC_CTX_new(f->algorithm) : NULL;
-	if (f->mac == NULL)
+	if (f->mac == NULL || EVP_MAC_CTX_set_params(f->mac, params) != 1)
 		abort();
 	return f;
 }
@@ -48,13 +51,11 @@ void fingerprint_destroy(struct fingerprint *f)
 /* Never 0, which means something else (db/seen.h). */
 static uint64_t hash(struct fingerprint *f)
 {
-	size_t size = sizeof(uint64_t), length = 0;
-	const OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-				      OSSL_PARAM_construct_end() };
+	size_t length = 0;
 	unsigned char digest[sizeof(uint64_t)];
 	uint64_t value;
 
-	if (EVP_MAC_init(f->mac, f->key, sizeof(f->key), params) != 1 ||
+	if (EVP_MAC_init(f->mac, f->key, sizeof(f->key), NULL) != 1 ||
 	    EVP_MAC_update(f->mac, (const unsigned char *)f->buffer.s, f->buffer.len) != 1 ||
 	    EVP_MAC_final(f->mac, digest, &length, sizeof(digest)) != 1 || length != sizeof(value))
 		abort();

@@ -43,20 +43,17 @@ static bool is_named(const char *tag, const char *end, const char *name)
 	return starts(tag, end, name) && tag + n < end && strchr(" \t\r\n/>", tag[n]) != NULL;
 }
 
-/* The '>' of the tag that begins at 'at'; NULL: there is none. Values may have one, too. */
+/* The '>' of the tag that begins at 'at'; NULL: there is none. Values, which may have one, are skipped. */
 static const char *tag_end(const char *at, const char *end)
 {
-	char quote = '\0';
-
-	for (; at < end; at++) {
-		if (quote != '\0')
-			quote = *at == quote ? '\0' : quote;
-		else if (*at == '"' || *at == '\'')
-			quote = *at;
-		else if (*at == '>')
-			return at;
+	for (; at < end && *at != '>'; at++) {
+		if (*at != '"' && *at != '\'')
+			continue;
+		at = memchr(at + 1, *at, (size_t)(end - at - 1));
+		if (at == NULL)
+			return NULL;
 	}
-	return NULL;
+	return at < end ? at : NULL;
 }
 
 static void note_child(struct scan *s, const char *name, const char *end)

@@ -95,6 +95,7 @@ static void watch_free(struct watch *w)
 	while (w->notifiers != NULL)
 		notifier_free(w->notifiers);
 	presence_list_clear(&w->told);
+	presence_list_clear(&w->ending);
 	presence_list_clear(&w->known);
 	free(w);
 }

@@ -137,40 +137,64 @@ void crossing_cancel(struct watch *w)
 		subscriber_resume(w, NULL, 0, 0, 0);
 }
 
-static bool is_shown(const struct presence_list *l, const char *resource)
-{
-	return presence_list_find(l, resource) != NULL;
-}
-
-/*
- * Of the bare address, a client may take it for the end of all resources, so the
- * legacy gateway shows its own once more.
- */
-static void end_bare(const struct watch *w)
-{
-	submit(w, ORIGIN_LEGACY, "unavailable");
-	submit(w, ORIGIN_PARTNER, "probe");
-}
-
 static void finish_back(struct crossing *c)
 {
 	struct watch *w = c->watch;
-	struct presence_list told = w->told, shown = c->shown;
 
-	if (watch_give_back(w, &shown) != OK) {
+	if (watch_give_back(w) != OK) {
 		loop_timer_set(c->timer, RETRY_MS);
 		return;
 	}
-	c->shown = w->told = (struct presence_list){ .count = 0 };
 	w->state = (struct subscription){ .out = SUBSCRIPTION_NONE, .in = SUBSCRIPTION_NONE };
 	w->book->given_back++;
-	tell_ends(w, &told, &shown);
-	if (is_shown(&told, NULL) && !is_shown(&shown, NULL))
-		end_bare(w);
-	presence_list_clear(&told);
-	presence_list_clear(&shown);
+	presence_list_clear(&w->told);
+	presence_list_clear(&w->ending);
 	crossing_free(c);
 	watch_check(w);
+}
+
+/*
+ * The end of the bare address may be taken for that of all resources by some clients, so the legacy gateway is to
+ * show its own once more.
+ */
+static void end_ours(struct crossing *c)
+{
+	struct watch *w = c->watch;
+	bool had_bare = presence_list_find(&w->told, NULL) != NULL;
+
+	c->ends = true;
+	loop_timer_set(c->timer, w->book->gateway->config->presence.handover_ms);
+	tell_ends(w, &c->shown);
+	if (had_bare && presence_list_find(&c->shown, NULL) == NULL)
+		submit(w, ORIGIN_PARTNER, "probe");
+	if (w->ending.count == 0)
+		loop_timer_set(c->timer, 0);
+}
+
+void crossing_ended(struct watch *w)
+{
+	if (crossing_is_back(w) && w->crossing->ends)
+		loop_timer_set(w->crossing->timer, 0);
+}
+
+/* It stays in the ledger, and is sent again when somebody looks at the user. */
+bool crossing_end_failed(struct watch *w)
+{
+	if (!crossing_is_back(w) || !w->crossing->ends)
+		return false;
+	loop_timer_set(w->crossing->timer, 0);
+	return true;
+}
+
+static void note_overdue(const struct crossing *c)
+{
+	struct watch *w = c->watch;
+
+	if (c->over || c->ends || w->state.in != SUBSCRIPTION_ACTIVE)
+		return;
+	w->book->overdue++;
+	log_event(LOG_NOTICE, "handover-overdue", NULL, "pair=%s to=%s", log_value(w->key),
+		  c->back ? "legacy" : "gateway");
 }
 
 static void on_timer(void *ctx)
@@ -180,23 +204,22 @@ static void on_timer(void *ctx)
 
 	if (w->book->gateway->stopped)
 		return;
-	if (!c->over && w->state.in == SUBSCRIPTION_ACTIVE) {
-		w->book->overdue++;
-		log_event(LOG_NOTICE, "handover-overdue", NULL, "pair=%s to=%s", log_value(w->key),
-			  c->back ? "legacy" : "gateway");
-	}
-	if (c->back) {
+	note_overdue(c);
+	if (c->back && !c->ends) {
+		end_ours(c);
+	} else if (c->back) {
 		finish_back(c);
-		return;
+	} else {
+		crossing_free(c);
+		tell_gone(w);
 	}
-	crossing_free(c);
-	tell_gone(w);
 }
 
 /* --- what the legacy gateway says --- */
 
 static void note_shown(struct watch *w, const struct presence *p)
 {
+	presence_list_remove(&w->ending, p->resource);
 	if (presence_list_put(&w->told, p) == OK)
 		store_told(w);
 }
@@ -220,7 +243,8 @@ static void note_end(struct crossing *c, const struct presence *p)
 static void note_answer(struct crossing *c, const struct presence *p)
 {
 	c->over = true;
-	loop_timer_set(c->timer, 0);
+	if (!c->ends)
+		loop_timer_set(c->timer, 0);
 	if (p == NULL)
 		return;
 	if (!p->available)
@@ -233,7 +257,8 @@ static void note_answer(struct crossing *c, const struct presence *p)
 static bool note_early(struct watch *w, const struct presence *p)
 {
 	if (!p->available)
-		return p->resource == NULL ? w->told.count > 0 : is_shown(&w->told, p->resource);
+		return p->resource == NULL ? w->told.count > 0
+					   : presence_list_find(&w->told, p->resource) != NULL;
 	note_shown(w, p);
 	return false;
 }

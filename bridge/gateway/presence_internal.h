@@ -61,6 +61,7 @@ struct watch {
 	struct subscriber *subscriber; /* NULL: the contact does not watch */
 	bool untold;                   /* it may not have arrived: tell all of it again */
 	struct presence_list told;     /* of the local user, as the contact has it */
+	struct presence_list ending;   /* ends that have not arrived yet */
 	struct notifier *notifiers;
 	bool withheld;              /* news were not told, because the user is being moved, or was */
 	struct crossing *crossing;  /* the user is being handed over; NULL: he is not */
@@ -83,6 +84,7 @@ struct crossing {
 	struct loop_timer *timer;
 	bool back;                  /* to the legacy gateway */
 	bool over;                  /* it has shown him */
+	bool ends;                  /* back: the ends of ours are under way */
 	struct presence_list shown; /* back: by the legacy gateway since */
 };
 
@@ -133,8 +135,8 @@ MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
  */
 MUST_CHECK enum err watch_take_over(struct presence_book *b, const struct jid *local,
 				    const struct jid *contact, bool *taken);
-/* The rows are the legacy gateway's from now on, and the contact has been shown this. */
-MUST_CHECK enum err watch_give_back(struct watch *w, const struct presence_list *shown);
+/* The rows are the legacy gateway's from now on, with what the contact was told, and the ends that have not arrived. */
+MUST_CHECK enum err watch_give_back(struct watch *w);
 
 /* presence_crossing.c: a pair whose user is being handed over. */
 void crossing_begin(struct watch *w);      /* to us: until something is heard of him */
@@ -142,6 +144,8 @@ void crossing_begin_back(struct watch *w); /* to the legacy gateway; the watch g
 void crossing_cancel(struct watch *w);     /* back to us, before that was over */
 void crossing_heard(struct watch *w);      /* what the new side says has been told */
 void crossing_free(struct crossing *c);
+void crossing_ended(struct watch *w);         /* back: the ends have arrived */
+bool crossing_end_failed(struct watch *w);    /* true: of one on its way back, which keeps the end as it is */
 bool crossing_is_on(const struct watch *w);   /* to us: nothing is known of him yet, which is no news */
 bool crossing_is_back(const struct watch *w); /* to the legacy gateway */
 /* The legacy gateway shows the user to the contact. True: it does not go on (router_presence_fn). */
@@ -154,6 +158,7 @@ void store_dialog(struct watch *w, enum ledger_direction direction, const struct
 		  const char *event_id, int64_t expires_at, int64_t *row);
 void store_remove_dialog(struct presence_book *b, int64_t *row);
 void store_told(struct watch *w);
+char *store_text(const struct watch *w); /* what it stores; the caller frees it */
 int64_t unix_now(void);
 
 /* presence_start.c: what is done once, at the start. */
@@ -167,12 +172,15 @@ void tell_lost(struct watch *w);                                   /* nothing is
 /* The contact has these, of a user who is not ours now: once more. */
 void tell_for(struct presence_book *b, const char *local, const char *contact,
 	      const struct presence_list *told);
-/* The end of what he was told and is not shown; but for the bare address, which the router would not carry. */
-void tell_ends(struct watch *w, const struct presence_list *told, const struct presence_list *shown);
+/* The end of all that he was told, but for these, which another side has shown. */
+void tell_ends(struct watch *w, const struct presence_list *shown);
 /* What the legacy gateway has ended, and the ledger has kept from him, of a user who is its again. */
 void tell_legacy_ends(struct presence_book *b, const char *local, const char *contact);
 void tell_again(struct watch *w); /* all of it, as it is */
 void tell_gone(struct watch *w);
+
+/* presence_deliver.c: to the contact; of a resource that is not available, its end. */
+void deliver(struct presence_book *b, const char *local, const char *contact, const struct presence *p);
 
 /* presence_subscriber.c */
 void subscriber_start(struct watch *w, bool probed);

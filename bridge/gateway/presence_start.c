@@ -59,6 +59,8 @@ static bool load_half(void *ctx, const struct ledger_key *key, const struct ledg
 	w->state.in = half;
 	w->untold = half == SUBSCRIPTION_ACTIVE;
 	told_read(told, &w->told);
+	for (size_t i = 0; i < w->told.count; i++)
+		w->told.items[i].available = true; /* an end that may not have arrived is none */
 	return true;
 }
 

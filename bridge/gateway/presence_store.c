@@ -61,18 +61,22 @@ void store_remove_dialog(struct presence_book *b, int64_t *row)
 
 /* --- what was told --- */
 
-/* What is not available any more is no part of it. */
-static char *write_told(const struct watch *w)
+/* What is not available any more is no part of it; ends that have not arrived are. */
+char *store_text(const struct watch *w)
 {
-	struct presence_list shown;
+	struct presence_list list;
+	enum err e = OK;
 	char *text;
 
-	presence_list_copy(&w->told, &shown);
-	for (size_t i = shown.count; i-- > 0;)
-		if (!shown.items[i].available)
-			presence_list_remove(&shown, shown.items[i].resource);
-	text = told_write(&shown);
-	presence_list_clear(&shown);
+	presence_list_copy(&w->told, &list);
+	for (size_t i = list.count; i-- > 0;)
+		if (!list.items[i].available)
+			presence_list_remove(&list, list.items[i].resource);
+	for (size_t i = 0; e == OK && i < w->ending.count; i++)
+		if (presence_list_find(&list, w->ending.items[i].resource) == NULL)
+			e = presence_list_put(&list, &w->ending.items[i]);
+	text = told_write(&list);
+	presence_list_clear(&list);
 	return text;
 }
 
@@ -80,7 +84,7 @@ void store_told(struct watch *w)
 {
 	char local[JID_BARE_SIZE];
 	struct ledger_key key = watch_key(w, LEDGER_TO_LOCAL, local);
-	char *text = write_told(w);
+	char *text = store_text(w);
 	enum err e = ledger_tell(w->book->ledger, &key, text);
 
 	if (e != OK && e != ERR_NOT_FOUND)

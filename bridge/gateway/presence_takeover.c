@@ -159,9 +159,9 @@ static enum err give_row(struct watch *w, enum ledger_direction direction, const
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
-enum err watch_give_back(struct watch *w, const struct presence_list *shown)
+enum err watch_give_back(struct watch *w)
 {
-	char *told = told_write(shown);
+	char *told = store_text(w);
 	struct notifier *n;
 	enum err e = give_row(w, LEDGER_TO_CONTACT, told);
 

@@ -1,11 +1,8 @@
 /*
- * presence_tell.c - what a contact is told of a local user, and whether it
- * arrived.
+ * presence_tell.c - what a contact is told of a local user.
  *
  * What was told is kept, so that only changes are, and so that somebody who was
- * shown can be taken back. A stanza that could not be delivered counts as not
- * told, and all is told again with the next news from the pool; so it is after a
- * start, when nobody knows what of the last turns has arrived.
+ * shown can be taken back. Whether it arrives is presence_deliver.c's.
  *
  * Partners whose users are public never see what users say of their presence;
  * it is taken out here, before it is compared or kept. Nothing is fatal.
@@ -18,91 +15,14 @@
 
 #include "bridge/gateway/map_told.h"
 
-/* --- delivery --- */
-
-static void resource_of(const struct stanza *stanza, struct presence *out)
-{
-	const char *slash = strchr(stanza->from, '/');
-
-	*out = (struct presence){ .available = true, .resource = slash != NULL ? xstrdup(slash + 1) : NULL };
-}
-
-/* As if he were still shown what was to be taken back, or not yet what was to be shown. */
-static void note_failure(struct watch *w, const struct stanza *stanza)
-{
-	struct presence shown;
-
-	w->untold = true;
-	if (!stanza_has_type(stanza, "unavailable"))
-		return;
-	resource_of(stanza, &shown);
-	if (presence_list_put(&w->told, &shown) == OK)
-		store_told(w);
-	presence_clear(&shown);
-}
-
-static void on_delivered(void *ctx, struct stanza *stanza, const struct outcome *outcome)
-{
-	struct delivery *d = ctx;
-	struct jid local, contact;
-	struct watch *w = NULL;
-
-	d->under_way--;
-	if (d->book == NULL) {
-		if (d->under_way == 0)
-			free(d);
-		return;
-	}
-	if (!outcome->confirmed && jid_parse(stanza->from, &local) == OK &&
-	    jid_parse(stanza->to, &contact) == OK)
-		w = watch_find(d->book, &local, &contact);
-	if (w != NULL && w->state.in != SUBSCRIPTION_NONE)
-		note_failure(w, stanza);
-}
-
-static void submit(struct presence_book *b, enum origin origin, struct stanza *stanza)
-{
-	struct jid from, to;
-	struct submission submission = { .origin = origin,
-					 .stanza = stanza,
-					 .from = &from,
-					 .to = &to,
-					 .done = on_delivered,
-					 .ctx = b->delivery };
-
-	if (jid_parse(stanza->from, &from) != OK || jid_parse(stanza->to, &to) != OK)
-		return;
-	b->notices++;
-	b->delivery->under_way++;
-	if (b->gateway->stopped)
-		on_delivered(b->delivery, stanza, &(struct outcome){ .confirmed = false });
-	else
-		router_submit(b->gateway->router, &submission);
-}
-
 /* --- stanzas --- */
-
-static void send_one(struct presence_book *b, enum origin origin, const char *local, const char *contact,
-		     const struct presence *p)
-{
-	char from[JID_BARE_SIZE + 1 + JID_PART_MAX];
-	struct presence_stanza how = { .from = from, .to = contact };
-	struct stanza *stanza;
-
-	snprintf(from, sizeof(from), "%s%s%s", local, p->resource != NULL ? "/" : "",
-		 p->resource != NULL ? p->resource : "");
-	if (presence_to_stanza(p, &how, &stanza) != OK)
-		return;
-	submit(b, origin, stanza);
-	stanza_unref(stanza);
-}
 
 static void tell_one(struct watch *w, const struct presence *p)
 {
 	char local[JID_BARE_SIZE];
 
 	watch_local(w, local);
-	send_one(w->book, ORIGIN_POOL, local, watch_contact(w), p);
+	deliver(w->book, local, watch_contact(w), p);
 }
 
 static bool is_shown(const struct presence_list *l, const char *resource)
@@ -174,6 +94,21 @@ static void copy_for(const struct watch *w, const struct presence_list *list, st
 	}
 }
 
+/* Until they have arrived, they are kept beside what he was told: a crash in between must not leave him with them. */
+static void keep_ends(struct watch *w, const struct presence_list *old, const struct presence_list *now)
+{
+	for (size_t i = 0; i < now->count; i++)
+		if (now->items[i].available)
+			presence_list_remove(&w->ending, now->items[i].resource);
+	for (size_t i = 0; i < old->count; i++) {
+		struct presence gone = { .resource = old->items[i].resource };
+
+		if (old->items[i].available && !is_shown(now, gone.resource) &&
+		    presence_list_put(&w->ending, &gone) != OK)
+			return;
+	}
+}
+
 /* What is kept is changed before anything is sent: a failure may be told of while it is. */
 void tell(struct watch *w, const struct presence_list *list)
 {
@@ -187,6 +122,7 @@ void tell(struct watch *w, const struct presence_list *list)
 	}
 	presence_list_copy(&now, &w->told);
 	w->untold = false;
+	keep_ends(w, &old, &now);
 	store_told(w);
 	send_changes(w, &old, &now, again);
 	presence_list_clear(&old);
@@ -244,20 +180,26 @@ void tell_for(struct presence_book *b, const char *local, const char *contact,
 		struct presence p = told->items[i];
 
 		p.available = true;
-		send_one(b, ORIGIN_POOL, local, contact, &p);
+		deliver(b, local, contact, &p);
 	}
 	if (told->count == 0)
-		send_one(b, ORIGIN_POOL, local, contact, &nobody);
+		deliver(b, local, contact, &nobody);
 }
 
-void tell_ends(struct watch *w, const struct presence_list *told, const struct presence_list *shown)
+void tell_ends(struct watch *w, const struct presence_list *shown)
 {
-	for (size_t i = 0; i < told->count; i++) {
-		struct presence gone = { .resource = told->items[i].resource };
+	struct presence_list old = w->told;
 
-		if (gone.resource != NULL && !is_shown(shown, gone.resource))
+	presence_list_copy(shown, &w->told);
+	keep_ends(w, &old, &w->told);
+	store_told(w);
+	for (size_t i = 0; i < old.count; i++) {
+		struct presence gone = { .resource = old.items[i].resource };
+
+		if (old.items[i].available && !is_shown(&w->told, gone.resource))
 			tell_one(w, &gone);
 	}
+	presence_list_clear(&old);
 }
 
 void tell_legacy_ends(struct presence_book *b, const char *local, const char *contact)
@@ -270,7 +212,7 @@ void tell_legacy_ends(struct presence_book *b, const char *local, const char *co
 		told_read(text.s, &told);
 	for (size_t i = 0; i < told.count; i++)
 		if (!told.items[i].available)
-			send_one(b, ORIGIN_LEGACY, local, contact, &told.items[i]);
+			deliver(b, local, contact, &told.items[i]);
 	presence_list_clear(&told);
 	strbuf_free(&text);
 }

@@ -11,9 +11,7 @@
  */
 #include "config.h"
 
-#include <ctype.h>
 #include <expat.h>
-#include <getopt.h>
 #include <openssl/sha.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
@@ -21,29 +19,7 @@
 #include <string.h>
 
 #include "bench/end.h"
-
-static const char usage[] =
-	"Usage: peer --domain D --remote D --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
-	"\n"
-	"An XMPP server of domain D that sends numbered messages to the remote domain at a rate, and\n"
-	"receives such. Commands on standard input: start, stop, status, cut, refuse SECONDS, blackhole "
-	"SECONDS, quit.\n"
-	"\n"
-	"  --listen ADDRESS     for streams to it, port 5269\n"
-	"  --connect ADDRESS    where its own stream goes, from the address that it listens on\n"
-	"  --log FILE           what was sent, acknowledged, answered and received\n"
-	"  --flow LETTER        of the messages that it sends (default a)\n"
-	"  --from U, --to U     users: U0@D, U1@D, ... (default p and u)\n"
-	"  --pairs N            how many of each (default 100)\n"
-	"  --rate N             messages a second (default 0: it only receives)\n"
-	"  --first N            number of each pair's first message (default 1)\n"
-	"  --window N           messages under way at most (default 3000)\n"
-	"  --size N             bytes of text in each (default 100)\n"
-	"  --tls CERT,KEY       STARTTLS both ways, with a certificate that proves nothing\n"
-	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
-	"  --no-sm              without XEP-0198: pings prove what was read, and what it has written it "
-	"believes arrived\n"
-	"  --component SECRET   not a server, but the component D of the server at --connect (XEP-0114)\n";
+#include "bench/peer_options.h"
 
 enum { REQUEST_US = 50000, RETRY_US = 100000, NAME_SIZE = 32 };
 
@@ -72,20 +48,6 @@ struct waiting {
 };
 
 static struct {
-	const char *domain, *remote, *log, *from, *to;
-	struct sockaddr_in listen, connect;
-	char flow;
-	unsigned pairs, size;
-	unsigned long first, window;
-	double rate;
-	bool sm, external;
-	const char *secret; /* of the component; NULL: a server */
-	SSL_CTX *server_tls, *client_tls;
-} options = {
-	.from = "p", .to = "u", .flow = 'a', .pairs = 100, .first = 1, .window = 3000, .size = 100, .sm = true
-};
-
-static struct {
 	struct stream *out; /* our own; NULL: none */
 	int64_t retry_at, request_at;
 	unsigned long *numbers; /* the next of each pair */
@@ -101,15 +63,15 @@ static struct {
 
 static struct waiting *waiting_at(size_t i)
 {
-	return &self.ring[(self.head + i) % (options.window + 1)];
+	return &self.ring[(self.head + i) % (peer_options.window + 1)];
 }
 
 static void write_message(struct stream *s, const struct numbered *m)
 {
 	struct strbuf *out = &s->connection->out;
 
-	strbuf_printf(out, "<message from='%s%u@%s' to='%s%u@%s' type='chat' id='", options.from, m->pair,
-		      options.domain, options.to, m->pair, options.remote);
+	strbuf_printf(out, "<message from='%s%u@%s' to='%s%u@%s' type='chat' id='", peer_options.from,
+		      m->pair, peer_options.domain, peer_options.to, m->pair, peer_options.remote);
 	numbered_text(m, out);
 	strbuf_puts(out, "'><body>");
 	numbered_text(m, out);
@@ -119,20 +81,20 @@ static void write_message(struct stream *s, const struct numbered *m)
 
 static bool can_send(void)
 {
-	return self.out && self.out->stage == STAGE_TRUSTED && self.out->sm == options.sm;
+	return self.out && self.out->stage == STAGE_TRUSTED && self.out->sm == peer_options.sm;
 }
 
 static bool send_next(void)
 {
-	struct numbered m = { .flow = options.flow, .pair = self.next_pair };
+	struct numbered m = { .flow = peer_options.flow, .pair = self.next_pair };
 
-	if (!can_send() || self.count >= options.window || self.out->connection->out.len > 1000000)
+	if (!can_send() || self.count >= peer_options.window || self.out->connection->out.len > 1000000)
 		return false;
 	m.number = self.numbers[m.pair]++;
-	self.next_pair = (self.next_pair + 1) % options.pairs;
+	self.next_pair = (self.next_pair + 1) % peer_options.pairs;
 	end_note(NOTE_SENT, &m, self.out->connection->id);
 	write_message(self.out, &m);
-	if (options.sm) {
+	if (peer_options.sm) {
 		*waiting_at(self.count++) = (struct waiting){ .message = m };
 		self.written++;
 	} else {
@@ -172,7 +134,7 @@ static void take_h(struct stream *s, uint32_t h)
 
 		if (!w->answered)
 			end_note(NOTE_ACKED, &w->message, s->connection->id);
-		self.head = (self.head + 1) % (options.window + 1);
+		self.head = (self.head + 1) % (peer_options.window + 1);
 		self.count--;
 		self.covered++;
 		self.written--;
@@ -195,7 +157,7 @@ static void write_header(struct stream *s)
 		&s->connection->out,
 		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
 		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
-		options.domain, options.remote);
+		peer_options.domain, peer_options.remote);
 	if (s->connection->inbound)
 		strbuf_printf(&s->connection->out, " id='s%u-%lld'", s->connection->id, (long long)end_now());
 	strbuf_puts(&s->connection->out, ">");
@@ -206,12 +168,12 @@ static void write_component_header(struct stream *s)
 	strbuf_printf(&s->connection->out,
 		      "<stream:stream xmlns='jabber:component:accept' "
 		      "xmlns:stream='http://etherx.jabber.org/streams' to='%s'>",
-		      options.domain);
+		      peer_options.domain);
 }
 
 static void write_handshake(struct stream *s, const char *id)
 {
-	char *text = xasprintf("%s%s", id ? id : "", options.secret);
+	char *text = xasprintf("%s%s", id ? id : "", peer_options.secret);
 	unsigned char digest[SHA_DIGEST_LENGTH];
 
 	SHA1((const unsigned char *)text, strlen(text), digest);
@@ -228,15 +190,15 @@ static void write_features(struct stream *s)
 	bool secured = s->connection->ssl != NULL;
 
 	strbuf_puts(out, "<stream:features>");
-	if (options.server_tls && !secured)
+	if (peer_options.server_tls && !secured)
 		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-	else if (options.external && s->stage != STAGE_TRUSTED)
+	else if (peer_options.external && s->stage != STAGE_TRUSTED)
 		strbuf_puts(
 			out,
 			"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
 			"</mechanisms>");
 	strbuf_puts(out, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
-	if (options.sm)
+	if (peer_options.sm)
 		strbuf_puts(out, "<sm xmlns='urn:xmpp:sm:3'/>");
 	strbuf_puts(out, "</stream:features>");
 }
@@ -246,14 +208,15 @@ static void trust(struct stream *s)
 	s->stage = STAGE_TRUSTED;
 	if (s->connection->inbound)
 		return;
-	if (options.sm)
+	if (peer_options.sm)
 		strbuf_puts(&s->connection->out, "<enable xmlns='urn:xmpp:sm:3'/>");
 }
 
 static void write_auth(struct stream *s)
 {
 	unsigned char name[4 * NAME_SIZE];
-	int n = EVP_EncodeBlock(name, (const unsigned char *)options.domain, (int)strlen(options.domain));
+	int n = EVP_EncodeBlock(name, (const unsigned char *)peer_options.domain,
+				(int)strlen(peer_options.domain));
 
 	strbuf_printf(&s->connection->out,
 		      "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>%.*s</auth>", n,
@@ -266,13 +229,13 @@ static void take_features(struct stream *s)
 
 	if (s->stage == STAGE_TRUSTED)
 		trust(s); /* again, after SASL */
-	else if (options.client_tls && !s->connection->ssl && s->starttls)
+	else if (peer_options.client_tls && !s->connection->ssl && s->starttls)
 		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-	else if (options.external && s->external)
+	else if (peer_options.external && s->external)
 		write_auth(s);
 	else
 		strbuf_printf(out, "<db:result from='%s' to='%s'>0123456789abcdef</db:result>",
-			      options.domain, options.remote);
+			      peer_options.domain, peer_options.remote);
 	s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
 }
 
@@ -289,7 +252,7 @@ static void answer_iq(struct stream *s)
 	struct stream *way = s->connection->inbound ? self.out : s;
 
 	if (!s->type || (strcmp(s->type, "get") != 0 && strcmp(s->type, "set") != 0) || !way ||
-	    way->stage != STAGE_TRUSTED || options.sm || !s->id || !s->from || !s->to)
+	    way->stage != STAGE_TRUSTED || peer_options.sm || !s->id || !s->from || !s->to)
 		return; /* with XEP-0198 nobody needs pings, and answers would have to be counted */
 	strbuf_printf(&way->connection->out, "<iq type='result' from='%s' to='%s' id='%s'/>", s->to, s->from,
 		      s->id);
@@ -310,7 +273,7 @@ static void take_dialback(struct stream *s)
 {
 	if (s->connection->inbound) {
 		strbuf_printf(&s->connection->out, "<db:%s from='%s' to='%s'", s->name,
-			      s->to ? s->to : options.domain, s->from ? s->from : options.remote);
+			      s->to ? s->to : peer_options.domain, s->from ? s->from : peer_options.remote);
 		if (s->id)
 			strbuf_printf(&s->connection->out, " id='%s'", s->id);
 		strbuf_puts(&s->connection->out, " type='valid'/>");
@@ -349,7 +312,7 @@ static void take_control(struct stream *s, const char *h)
 	} else if (strcmp(s->name, "success") == 0) {
 		restart(s, true);
 	} else {
-		fprintf(stderr, "peer of %s: unexpected <%s>\n", options.domain, s->name);
+		fprintf(stderr, "peer of %s: unexpected <%s>\n", peer_options.domain, s->name);
 		end_close(s->connection);
 	}
 }
@@ -391,7 +354,7 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 		write_header(s);
 		write_features(s);
 		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
-	} else if (s->depth == 1 && options.secret) {
+	} else if (s->depth == 1 && peer_options.secret) {
 		write_handshake(s, attribute(attributes, "id"));
 	} else if (s->depth == 2) {
 		str_copy(s->name, sizeof(s->name), name);
@@ -456,7 +419,7 @@ static void begin(struct stream *s)
 #endif
 	s->depth = 0;
 	s->restarting = s->starttls = s->external = false;
-	if (options.secret)
+	if (peer_options.secret)
 		write_component_header(s);
 	else if (!s->connection->inbound)
 		write_header(s);
@@ -473,14 +436,14 @@ static size_t on_input(struct connection *c, const char *data, size_t size)
 
 	if (XML_Parse(s->parser, data, (int)size, 0) == XML_STATUS_ERROR && !s->restarting) {
 		if (!c->dead)
-			fprintf(stderr, "peer of %s: %s\n", options.domain,
+			fprintf(stderr, "peer of %s: %s\n", peer_options.domain,
 				XML_ErrorString(XML_GetErrorCode(s->parser)));
 		end_close(c);
 	}
 	if (s->restarting && strcmp(s->name, "starttls") == 0)
-		end_start_tls(c, options.server_tls);
+		end_start_tls(c, peer_options.server_tls);
 	else if (s->restarting && strcmp(s->name, "proceed") == 0)
-		end_start_tls(c, options.client_tls);
+		end_start_tls(c, peer_options.client_tls);
 	else if (s->restarting)
 		begin(s);
 	return size;
@@ -531,13 +494,13 @@ static void on_turn(void)
 {
 	int64_t now = end_now();
 
-	if (!self.out && options.connect.sin_port && now >= self.retry_at) {
-		struct sockaddr_in from = options.listen;
+	if (!self.out && peer_options.connect.sin_port && now >= self.retry_at) {
+		struct sockaddr_in from = peer_options.listen;
 
 		from.sin_port = 0;
 		self.out = new_stream();
-		self.out->connection = end_connect(&options.connect, &from, &ops, self.out);
-	} else if (can_send() && options.sm && self.count > 0 && now >= self.request_at) {
+		self.out->connection = end_connect(&peer_options.connect, &from, &ops, self.out);
+	} else if (can_send() && peer_options.sm && self.count > 0 && now >= self.request_at) {
 		strbuf_puts(&self.out->connection->out, "<r xmlns='urn:xmpp:sm:3'/>");
 		self.request_at = now + REQUEST_US;
 	}
@@ -549,128 +512,26 @@ static void on_status(struct strbuf *out)
 		      can_send() ? "true" : "false");
 }
 
-/* --- the command line --- */
-
-static void make_tls(const char *files)
-{
-	const char *comma = strchr(files, ',');
-	char *certificate = xstrndup(files, comma ? (size_t)(comma - files) : 0);
-
-	options.server_tls = SSL_CTX_new(TLS_server_method());
-	options.client_tls = SSL_CTX_new(TLS_client_method());
-	for (int i = 0; i < 2; i++) {
-		SSL_CTX *context = i ? options.client_tls : options.server_tls;
-
-		if (!context || !comma || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
-		    SSL_CTX_use_PrivateKey_file(context, comma + 1, SSL_FILETYPE_PEM) != 1)
-			end_usage("peer: --tls needs CERT,KEY\n", 2);
-		SSL_CTX_set_mode(context,
-				 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	}
-	free(certificate);
-}
-
-static void take_option(int option, const char *value)
-{
-	switch (option) {
-	case 'd':
-		options.domain = value;
-		break;
-	case 'm':
-		options.remote = value;
-		break;
-	case 'l':
-		options.listen = end_address(value, 5269);
-		break;
-	case 'c':
-		options.connect = end_address(value, 5269);
-		break;
-	case 'o':
-		options.log = value;
-		break;
-	case 'f':
-		options.flow = value[0];
-		break;
-	case 'u':
-		options.from = value;
-		break;
-	case 't':
-		options.to = value;
-		break;
-	case 'p':
-		options.pairs = (unsigned)strtoul(value, NULL, 10);
-		break;
-	case 'r':
-		options.rate = strtod(value, NULL);
-		break;
-	case 'n':
-		options.first = strtoul(value, NULL, 10);
-		break;
-	case 'w':
-		options.window = strtoul(value, NULL, 10);
-		break;
-	case 's':
-		options.size = (unsigned)strtoul(value, NULL, 10);
-		break;
-	case 'T':
-		make_tls(value);
-		break;
-	case 'E':
-		options.external = true;
-		break;
-	case 'N':
-		options.sm = false;
-		break;
-	case 'C':
-		options.secret = value;
-		options.sm = false;
-		break;
-	default:
-		end_usage(usage, option == 'h' ? 0 : 2);
-	}
-}
-
-static void read_options(int argc, char **argv)
-{
-	static const struct option known[] = {
-		{ "domain", 1, NULL, 'd' },  { "remote", 1, NULL, 'm' },    { "listen", 1, NULL, 'l' },
-		{ "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },       { "flow", 1, NULL, 'f' },
-		{ "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },        { "pairs", 1, NULL, 'p' },
-		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },     { "window", 1, NULL, 'w' },
-		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },       { "external", 0, NULL, 'E' },
-		{ "no-sm", 0, NULL, 'N' },   { "component", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
-		take_option(option, optarg);
-	if (!options.domain || !options.remote || !options.log || !options.listen.sin_port || optind < argc ||
-	    options.pairs == 0 || options.window == 0 || options.size > 10000)
-		end_usage(usage, 2);
-}
-
 int main(int argc, char **argv)
 {
 	struct end_setup setup = { .send = send_next, .turn = on_turn, .status = on_status };
 
-	read_options(argc, argv);
-	setup.log = options.log;
-	setup.rate = options.rate;
-	self.numbers = xcalloc(options.pairs, sizeof(*self.numbers));
-	for (unsigned i = 0; i < options.pairs; i++)
-		self.numbers[i] = options.first;
-	self.ring = xcalloc(options.window + 1, sizeof(*self.ring));
-	self.filling = xcalloc(1, options.size + 2);
-	memset(self.filling, '.', options.size);
+	peer_read_options(argc, argv);
+	setup.log = peer_options.log;
+	setup.rate = peer_options.rate;
+	self.numbers = xcalloc(peer_options.pairs, sizeof(*self.numbers));
+	for (unsigned i = 0; i < peer_options.pairs; i++)
+		self.numbers[i] = peer_options.first;
+	self.ring = xcalloc(peer_options.window + 1, sizeof(*self.ring));
+	self.filling = xcalloc(1, peer_options.size + 2);
+	memset(self.filling, '.', peer_options.size);
 	self.filling[0] = ' ';
-	if (!options.secret)
-		end_listen(&options.listen, on_accepted);
+	if (!peer_options.secret)
+		end_listen(&peer_options.listen, on_accepted);
 	end_run(&setup);
 	free(self.numbers);
 	free(self.ring);
 	free(self.filling);
-	SSL_CTX_free(options.server_tls);
-	SSL_CTX_free(options.client_tls);
+	peer_free_options();
 	return 0;
 }

@@ -1,0 +1,145 @@
+/*
+ * peer_options.c - the command line of peer.c, its help, and its certificate.
+ *
+ * What is wrong ends the program with a word about it.
+ */
+#include "bench/peer_options.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/end.h"
+
+static const char usage[] =
+	"Usage: peer --domain D --remote D --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
+	"\n"
+	"An XMPP server of domain D that sends numbered messages to the remote domain at a rate, and\n"
+	"receives such. Commands on standard input: start, stop, status, cut, refuse SECONDS, blackhole "
+	"SECONDS, quit.\n"
+	"\n"
+	"  --listen ADDRESS     for streams to it, port 5269\n"
+	"  --connect ADDRESS    where its own stream goes, from the address that it listens on\n"
+	"  --log FILE           what was sent, acknowledged, answered and received\n"
+	"  --flow LETTER        of the messages that it sends (default a)\n"
+	"  --from U, --to U     users: U0@D, U1@D, ... (default p and u)\n"
+	"  --pairs N            how many of each (default 100)\n"
+	"  --rate N             messages a second (default 0: it only receives)\n"
+	"  --first N            number of each pair's first message (default 1)\n"
+	"  --window N           messages under way at most (default 3000)\n"
+	"  --size N             bytes of text in each (default 100)\n"
+	"  --tls CERT,KEY       STARTTLS both ways, with a certificate that proves nothing\n"
+	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
+	"  --no-sm              without XEP-0198: pings prove what was read, and what it has written it "
+	"believes arrived\n"
+	"  --component SECRET   not a server, but the component D of the server at --connect (XEP-0114)\n";
+
+struct peer_options peer_options = {
+	.from = "p", .to = "u", .flow = 'a', .pairs = 100, .first = 1, .window = 3000, .size = 100, .sm = true
+};
+
+static void make_tls(const char *files)
+{
+	const char *comma = strchr(files, ',');
+	char *certificate = xstrndup(files, comma ? (size_t)(comma - files) : 0);
+
+	peer_options.server_tls = SSL_CTX_new(TLS_server_method());
+	peer_options.client_tls = SSL_CTX_new(TLS_client_method());
+	for (int i = 0; i < 2; i++) {
+		SSL_CTX *context = i ? peer_options.client_tls : peer_options.server_tls;
+
+		if (!context || !comma || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+		    SSL_CTX_use_PrivateKey_file(context, comma + 1, SSL_FILETYPE_PEM) != 1)
+			end_usage("peer: --tls needs CERT,KEY\n", 2);
+		SSL_CTX_set_mode(context,
+				 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	}
+	free(certificate);
+}
+
+static void take_option(int option, const char *value)
+{
+	switch (option) {
+	case 'd':
+		peer_options.domain = value;
+		break;
+	case 'm':
+		peer_options.remote = value;
+		break;
+	case 'l':
+		peer_options.listen = end_address(value, 5269);
+		break;
+	case 'c':
+		peer_options.connect = end_address(value, 5269);
+		break;
+	case 'o':
+		peer_options.log = value;
+		break;
+	case 'f':
+		peer_options.flow = value[0];
+		break;
+	case 'u':
+		peer_options.from = value;
+		break;
+	case 't':
+		peer_options.to = value;
+		break;
+	case 'p':
+		peer_options.pairs = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 'r':
+		peer_options.rate = strtod(value, NULL);
+		break;
+	case 'n':
+		peer_options.first = strtoul(value, NULL, 10);
+		break;
+	case 'w':
+		peer_options.window = strtoul(value, NULL, 10);
+		break;
+	case 's':
+		peer_options.size = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 'T':
+		make_tls(value);
+		break;
+	case 'E':
+		peer_options.external = true;
+		break;
+	case 'N':
+		peer_options.sm = false;
+		break;
+	case 'C':
+		peer_options.secret = value;
+		peer_options.sm = false;
+		break;
+	default:
+		end_usage(usage, option == 'h' ? 0 : 2);
+	}
+}
+
+void peer_read_options(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "domain", 1, NULL, 'd' },  { "remote", 1, NULL, 'm' },    { "listen", 1, NULL, 'l' },
+		{ "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },       { "flow", 1, NULL, 'f' },
+		{ "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },        { "pairs", 1, NULL, 'p' },
+		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },     { "window", 1, NULL, 'w' },
+		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },       { "external", 0, NULL, 'E' },
+		{ "no-sm", 0, NULL, 'N' },   { "component", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		take_option(option, optarg);
+	if (!peer_options.domain || !peer_options.remote || !peer_options.log ||
+	    !peer_options.listen.sin_port || optind < argc || peer_options.pairs == 0 ||
+	    peer_options.window == 0 || peer_options.size > 10000)
+		end_usage(usage, 2);
+}
+
+void peer_free_options(void)
+{
+	SSL_CTX_free(peer_options.server_tls);
+	SSL_CTX_free(peer_options.client_tls);
+}

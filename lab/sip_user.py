@@ -177,6 +177,14 @@ class SipUser:
         """Send a MESSAGE and return the final response."""
         return self.start_send(to, body, **options).result(TRANSACTION + 5)
 
+    def send_again(self, to, body, call_id, number):
+        """A MESSAGE that is the same as another of that Call-ID and number, as far as its receiver can tell."""
+        sip = self._request("MESSAGE", "sip:" + to, "sip:" + to, [("content-type", "text/plain")], body.encode("utf-8"),
+                            call_id)
+        replaced = {"from": f"<sip:{self.address}>;tag={call_id}", "cseq": f"{number} MESSAGE"}
+        sip.headers = [(name, replaced.get(name, value)) for name, value in sip.headers]
+        return self._loop.call(self._exchange(sip), TRANSACTION + 5)
+
     def ask(self, method, to):
         """Send a request without a body and return the final response; by TCP, where nothing comes again."""
         sip = self._request(method, "sip:" + to, "sip:" + to, [("contact", f"<sip:{self.host};transport=tcp>")])

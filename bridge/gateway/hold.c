@@ -27,7 +27,9 @@
 /* One that is kept, until the commit. */
 struct taking {
 	struct sip_transaction *transaction;
+	struct arrival *arrival;
 	char source[64];
+	char to[JID_BARE_SIZE];
 };
 
 /* One that is let go, until its response. */
@@ -42,18 +44,46 @@ struct letting {
 
 /* --- taking --- */
 
+static void answer(struct taking *t, bool kept, const char *why)
+{
+	if (kept) {
+		sip_answer(t->transaction, 202, NULL, NULL);
+	} else {
+		log_event(LOG_NOTICE, "sip-refused", NULL, "method=MESSAGE from=%s to=%s status=480 why=%s",
+			  t->source, log_value(t->to), log_value(why));
+		sip_answer(t->transaction, 480, "Being Moved", RETRY_MOVED);
+	}
+	free(t);
+}
+
 static void on_kept(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
 	struct taking *t = ctx;
 
-	if (outcome->confirmed) {
-		sip_answer(t->transaction, 202, NULL, NULL);
-	} else {
-		log_event(LOG_NOTICE, "sip-refused", NULL, "method=MESSAGE from=%s to=%s status=480 why=%s",
-			  t->source, log_value(stanza->to), log_value(outcome->text));
-		sip_answer(t->transaction, 480, "Being Moved", RETRY_MOVED);
-	}
-	free(t);
+	(void)stanza;
+	duplicates_settle(t->arrival, outcome->confirmed);
+	answer(t, outcome->confirmed, outcome->text);
+}
+
+static void on_first(void *ctx, bool kept)
+{
+	answer(ctx, kept, "the first one cannot be kept");
+}
+
+/* True: it is kept already, and has its answer, or gets the first one's. */
+static bool is_repeated(struct gateway *g, struct taking *t, const struct sip_request *r)
+{
+	struct duplicates *duplicates = router_duplicates(g->router);
+	enum arrival_kind kind;
+	struct seen_hash hash;
+
+	if (duplicates == NULL)
+		return false;
+	fingerprint_request(duplicates_fingerprint(duplicates), r, &hash);
+	kind = duplicates_enter(duplicates, &hash, 0, on_first, t, &t->arrival);
+	if (kind == ARRIVAL_AGAIN)
+		answer(t, true, NULL);
+	return kind != ARRIVAL_NEW;
 }
 
 /* When it was sent, if it says so (RFC 3428 section 7), else when it came (RFC 3261 section 20.17). */
@@ -106,7 +136,12 @@ void hold_take(struct gateway *g, const struct sip_request *r)
 	t = xcalloc(1, sizeof(*t));
 	t->transaction = r->transaction;
 	snprintf(t->source, sizeof(t->source), "%s", r->source);
-	colleagues_keep(router_colleagues(g->router), stanza, &from, &to, r->way - WAY_BEHIND, on_kept, t);
+	jid_bare(&to, t->to);
+	if (!is_repeated(g, t, r)) {
+		duplicates_keep(t->arrival);
+		colleagues_keep(router_colleagues(g->router), stanza, &from, &to, r->way - WAY_BEHIND,
+				on_kept, t);
+	}
 	stanza_unref(stanza);
 }
 

@@ -42,6 +42,14 @@ def wait_spooled(lab, count, timeout=30):
         time.sleep(0.05)
 
 
+def wait_hop(lab, hop):
+    """The first of them has been tried, and waits for that one."""
+    end = time.monotonic() + 30
+    while not any(row["attempts"] > 0 and row["waits_for"] == hop for row in lab.bridge.json("spool", "list")):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def leave(lab):
     """The legacy pool has forgotten him, and asks poolbridge."""
     mark(lab, "moving")
@@ -162,17 +170,37 @@ def test_over_kill(lab):
     assert list(dict.fromkeys(got)) == wanted
 
 
-def test_pool_away(lab):
+def test_sent_again(lab):
+    """Its sender has not had the 202, and asks again after a restart."""
     mark(lab, "moving")
-    send_all(lab.tybalt, "romeo@corp.test", "patience", 3)
-    lab.legacy_pool.stop()
+    assert lab.paris.send_again("romeo@corp.test", "once", "call-once", 900).status == 202
+    lab.bridge.kill()
+    lab.bridge.start()
+    assert lab.paris.send_again("romeo@corp.test", "once", "call-once", 900).status == 202
+    assert spooled(lab) == 1
+    # Another one in the same call is another one.
+    assert lab.paris.send_again("romeo@corp.test", "more", "call-once", 901).status == 202
     mark(lab, "legacy")
-    assert lab.tybalt.send("romeo@corp.test", "patience 3").status == 202
-    lab.legacy_pool.start()
-    lab.romeo.register()
-    assert lab.tybalt.send("romeo@corp.test", "patience last").status in (200, 202)
-    lab.romeo.inbox.wait(lambda item: item.body == "patience last", timeout=90)
-    assert texts(lab.romeo, "patience") == [f"patience {k}" for k in range(4)]
+    lab.romeo.inbox.wait(lambda item: item.body == "more", timeout=30)
+    assert texts(lab.romeo, "once") == ["once"]
+
+
+def test_pool_away(new_lab):
+    """Nothing is lost, or told as lost, while nobody listens there."""
+    lab = new_lab(legacy_pool=True, chaos=True)
+    lab.benvolio = lab.sip_user("benvolio@corp.test", "tcp", pool=lab.legacy_pool)
+    leave(lab)
+    send_all(lab.benvolio, "romeo@corp.test", "patience", 3)
+    after = lab.sip_user("romeo@corp.test")
+    lab.pool_proxy.refuse()
+    mark(lab, "migrated")
+    for k in range(3, 6):
+        assert lab.benvolio.send("romeo@corp.test", f"patience {k}").status == 202
+    wait_hop(lab, "new-pool")
+    lab.pool_proxy.forward()
+    assert lab.benvolio.send("romeo@corp.test", "patience last").status in (200, 202)
+    after.inbox.wait(lambda item: item.body == "patience last", timeout=90)
+    assert texts(after, "patience") == [f"patience {k}" for k in range(6)]
     wait_spooled(lab, 0)
 
 

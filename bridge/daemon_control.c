@@ -192,13 +192,25 @@ static void erase(void *ctx, const json_t *request, struct control_reply *reply)
 {
 	struct daemon *d = ctx;
 	const char *address = json_string_value(json_object_get(request, "address"));
-	int64_t messages = 0;
-	enum err e = address != NULL ? custody_erase(d->custody, address, &messages) : ERR_SYNTAX;
+	int64_t messages = 0, subscriptions = 0;
+	enum err e;
 
-	if (e != OK)
-		control_reply(reply, failed(address != NULL ? spool_error(d->spool) : "no address"));
-	else
-		answer_on_commit(d, reply, json_pack("{s:I}", "messages", (json_int_t)messages), true);
+	if (address == NULL) {
+		control_reply(reply, failed("no address"));
+		return;
+	}
+	e = custody_erase(d->custody, address, &messages);
+	if (e == OK)
+		e = ledger_erase(d->ledger, address, &subscriptions);
+	if (e != OK) {
+		control_reply(reply, failed(spool_error(d->spool)));
+		return;
+	}
+	gateway_erase(d->gateway, address);
+	answer_on_commit(d, reply,
+			 json_pack("{s:I, s:I}", "messages", (json_int_t)messages, "subscriptions",
+				   (json_int_t)subscriptions),
+			 true);
 }
 
 static const struct control_provider providers[] = {

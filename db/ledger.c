@@ -225,6 +225,19 @@ enum err ledger_remove(struct ledger *l, const struct ledger_key *key)
 	return state_wrote(l->state, statement_run_on_row(st));
 }
 
+/* By a walk along all rows where it is a contact: that is asked once in a while. */
+enum err ledger_erase(struct ledger *l, const char *address, int64_t *count)
+{
+	struct statement *st;
+	enum err e = state_begin(l->state);
+
+	if (e != OK)
+		return e;
+	st = statement_open(l->db, "DELETE FROM subscription WHERE local = ?1 OR contact = ?1");
+	statement_bind_text(st, 1, address);
+	return state_wrote(l->state, statement_run(st, count));
+}
+
 enum err ledger_tell(struct ledger *l, const struct ledger_key *key, const char *told)
 {
 	struct statement *st;

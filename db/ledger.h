@@ -66,6 +66,8 @@ MUST_CHECK enum err ledger_put(struct ledger *l, const struct ledger_key *key,
 			       const struct ledger_entry *entry);
 /* With its dialogs. */
 MUST_CHECK enum err ledger_remove(struct ledger *l, const struct ledger_key *key);
+/* All rows of one address, local user or contact; how many there were. */
+MUST_CHECK enum err ledger_erase(struct ledger *l, const char *address, int64_t *count);
 
 /*
  * The presence that the watcher was told last, in whatever form the caller keeps it, so that after

@@ -84,7 +84,7 @@ int cmd_user_erase(struct ctl *ctl)
 	json_t *document;
 	bool listed = false;
 	int64_t entries = 0;
-	json_int_t messages;
+	json_int_t messages, subscriptions;
 	int status;
 
 	if (!name_address(ctl, "", ctl->inv->words[0], address))
@@ -93,12 +93,16 @@ int cmd_user_erase(struct ctl *ctl)
 	if (!document)
 		return 1;
 	messages = json_integer_value(json_object_get(document, "messages"));
+	subscriptions = json_integer_value(json_object_get(document, "subscriptions"));
 	json_decref(document);
 	status = erase_registry(ctl, address, &listed, &entries);
 	if (status != 0)
 		return status;
-	ctl_say(ctl, "%s: erased %lld messages, %s, %lld entries of the audit\n", address,
-		(long long)messages, listed ? "the mark" : "no mark", (long long)entries);
-	return ctl_document(ctl, json_pack("{s:s, s:I, s:b, s:I}", "address", address, "messages", messages,
-					   "mark", listed, "audit", (json_int_t)entries));
+	ctl_say(ctl,
+		"%s: erased %lld messages, %lld halves of subscriptions, %s, %lld entries of the audit\n",
+		address, (long long)messages, (long long)subscriptions, listed ? "the mark" : "no mark",
+		(long long)entries);
+	return ctl_document(ctl, json_pack("{s:s, s:I, s:I, s:b, s:I}", "address", address, "messages",
+					   messages, "subscriptions", subscriptions, "mark", listed, "audit",
+					   (json_int_t)entries));
 }

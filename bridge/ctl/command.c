@@ -69,13 +69,20 @@ static const struct command commands[] = {
 	  "Mark users, adding who is not listed yet: all of them or, if one is wrong, none.", cmd_user_mark },
 	{ "user", "access", "on|off [ADDRESS...]", "from",
 	  "Switch XMPP federation on or off for listed users.", cmd_user_access },
-	{ "user", "list", "", "domain mark", "List the users that have a mark.", cmd_user_list },
-	{ "user", "show", "ADDRESS", "", "Show one user.", cmd_user_show },
+	{ "user", "list", "", "domain mark",
+	  "List the users that have a mark; those who are being moved with the time at which the move ends "
+	  "by itself.",
+	  cmd_user_list },
+	{ "user", "show", "ADDRESS", "",
+	  "Show one user; of one who is being moved, since when, from where, and when the move ends by "
+	  "itself.",
+	  cmd_user_show },
 	{ "user", "remove", "[ADDRESS...]", "from",
 	  "Take users off the list: their domain's policy decides then.", cmd_user_remove },
 	{ "user", "import", "FILE|-", "", "Mark users as a CSV file of ours says.", cmd_user_import },
 	{ "user", "erase", "ADDRESS", "",
-	  "Erase all that is kept of a user or of a partner's user: messages that wait, the mark, the audit.",
+	  "Erase all that is kept of a user or of a partner's user: messages that wait, subscriptions, mark, "
+	  "audit.",
 	  cmd_user_erase },
 	{ "user", "export", "[FILE|-]", "domain mark", "Write users as CSV: address,mark,xmpp_access.",
 	  cmd_user_export },

@@ -259,6 +259,11 @@ enum err gateway_reload(struct gateway *g, const char **why)
 	return g->endpoint != NULL ? sip_endpoint_reload(g->endpoint, why) : OK;
 }
 
+void gateway_erase(struct gateway *g, const char *address)
+{
+	presence_erase(g->presence, address);
+}
+
 json_t *gateway_status(const struct gateway *g)
 {
 	json_t *endpoint = g->endpoint != NULL ? sip_endpoint_status(g->endpoint) : json_null();

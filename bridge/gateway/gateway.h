@@ -38,6 +38,8 @@ void gateway_destroy(struct gateway *g); /* before the router; NULL is allowed *
  * conversations end with the side that he has left, and go on with the other.
  */
 void gateway_registry_changed(struct gateway *g, const char *user);
+/* Presence subscriptions of this address (bare), on either side, end. */
+void gateway_erase(struct gateway *g, const char *address);
 /* Read SIP's certificates again; on failure what was loaded before stays in use. */
 MUST_CHECK enum err gateway_reload(struct gateway *g, const char **why);
 json_t *gateway_status(const struct gateway *g);

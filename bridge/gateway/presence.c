@@ -469,6 +469,41 @@ void presence_changed(struct presence_book *b, const char *user)
 	handover_look(b->handover, user);
 }
 
+/* --- forgetting --- */
+
+static bool is_of(const struct watch *w, const char *address)
+{
+	return strcmp(watch_contact(w), address) == 0 ||
+	       (strlen(address) == w->local_length && strncmp(w->key, address, w->local_length) == 0);
+}
+
+/* May free it. */
+static void end_all(struct watch *w)
+{
+	static const struct subscription none = { SUBSCRIPTION_NONE, SUBSCRIPTION_NONE };
+
+	if (w->state.in != SUBSCRIPTION_NONE)
+		watch_send(w, "unsubscribed");
+	if (w->state.out != SUBSCRIPTION_NONE)
+		watch_send(w, "unsubscribe");
+	if (watch_step(w, none) != OK)
+		return;
+	notifier_end_all(w, "noresource");
+	if (w->subscriber != NULL)
+		subscriber_end(w->subscriber, false);
+	else
+		watch_check(w);
+}
+
+void presence_erase(struct presence_book *b, const char *address)
+{
+	struct watch *w, *next;
+
+	HASH_ITER (hh, b->watches, w, next)
+		if (is_of(w, address))
+			end_all(w);
+}
+
 enum err presence_create(struct gateway *g, struct ledger *ledger, struct presence_book **out)
 {
 	struct presence_book *b = xcalloc(1, sizeof(*b));

@@ -31,6 +31,12 @@ bool presence_is_added(struct presence_book *b, const struct stanza *stanza);
 /* Of this user, or of anybody (NULL), something has changed that decides who shows him. */
 void presence_changed(struct presence_book *b, const char *user);
 
+/*
+ * All subscriptions of this address (bare), of a local user or a contact, end: the contacts are told so,
+ * and so are the pools.
+ */
+void presence_erase(struct presence_book *b, const char *address);
+
 json_t *presence_status(const struct presence_book *b); /* counters; the caller owns it */
 
 #endif

@@ -210,21 +210,23 @@ def test_erase_from_the_registry(reg):
     others = [entry for entry in reg.json("audit", "list") if entry["key"] != "bob@corp.test"]
     assert b"bob@corp.test" in files_of(reg)
     assert reg.json("user", "erase", "sip:Bob@CORP.test") == {
-        "address": "bob@corp.test", "messages": 0, "mark": True, "audit": 3}
+        "address": "bob@corp.test", "messages": 0, "subscriptions": 0, "mark": True, "audit": 3}
     assert b"bob@corp.test" not in files_of(reg)
     assert reg.json("audit", "list") == others
     reg.fails("user", "show", "bob@corp.test", says="bob@corp.test")
     assert reg.json("user", "show", "bobby@corp.test")["mark"] == "legacy"
-    assert reg.text("user", "erase", "bob@corp.test") == "bob@corp.test: erased 0 messages, no mark, 0 entries of the audit\n"
+    assert reg.text("user", "erase", "bob@corp.test") == (
+        "bob@corp.test: erased 0 messages, 0 halves of subscriptions, no mark, 0 entries of the audit\n")
 
 
 def test_erase_asks_the_daemon_first(reg):
     fill(reg).close()
-    with Daemon(reg, {"failed": "the disk is full"}, {"messages": 7}) as daemon:
+    with Daemon(reg, {"failed": "the disk is full"}, {"messages": 7, "subscriptions": 2}) as daemon:
         r = reg.run("user", "erase", "bob@corp.test")
         assert (r.returncode, r.stderr) == (1, b"poolbridgectl: the disk is full\n")
         assert reg.json("user", "show", "bob@corp.test")["mark"] == "legacy"
-        assert reg.json("user", "erase", "bob@corp.test")["messages"] == 7
+        erased = reg.json("user", "erase", "bob@corp.test")
+        assert (erased["messages"], erased["subscriptions"]) == (7, 2)
     assert daemon.requests == [{"command": "erase", "address": "bob@corp.test"}] * 2
 
 

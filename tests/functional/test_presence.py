@@ -271,3 +271,17 @@ def test_standard_client(presence_lab, juliet):
     paris.wait_presence(JULIET, "away")
     juliet.wait_status(PARIS)
     assert asked(juliet, since) == []
+
+
+def test_forgotten(presence_lab, juliet, tybalt):
+    """Somebody asks to be forgotten: the contacts are told, and no file has the address any more."""
+    bridge = presence_lab.bridge
+    if (TYBALT, JULIET, "to-local") not in ledger(presence_lab):
+        juliet.subscribe(TYBALT)
+        juliet.wait_presence(TYBALT, "subscribed")
+    bridge.mark("migrated", TYBALT)
+    juliet.inbox.clear()
+    erased = bridge.json("user", "erase", TYBALT)
+    assert erased["subscriptions"] > 0 and erased["mark"]
+    juliet.wait_presence(TYBALT, "unsubscribed")
+    assert not [key for key in ledger(presence_lab) if TYBALT in key] and not [key for key in dialogs(presence_lab) if TYBALT in key]

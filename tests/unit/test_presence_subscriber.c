@@ -795,6 +795,35 @@ static void test_partner_types(void **state)
 	}
 }
 
+/* Somebody is to be forgotten: the contact is told, the pool is told, and nothing is left. */
+static void test_erase(void **state)
+{
+	static const char *const addresses[] = { "tybalt@corp.test", "juliet@partner.test" };
+	struct peer_dialog d, ours;
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(addresses); i++) {
+		watchtest_begin(&t);
+		watchtest_subscribed(&t, &d, NOTED);
+		watchtest_approved(&t, &ours);
+		gateway_erase(t.gateway, "tybal@corp.test");
+		gateway_erase(t.gateway, "tybalt@corp.testx");
+		watchtest_becomes(&t, "pairs", 1);
+		gateway_erase(t.gateway, addresses[i]);
+		watchtest_hears_type(&t, "unsubscribed");
+		watchtest_hears_type(&t, "unsubscribe");
+		watchtest_hears(&t, "unavailable");
+		watchtest_notified(&t, &ours, "terminated;reason=noresource", "closed");
+		watchtest_request(&t, "SUBSCRIBE");
+		watchtest_answer(&t, "200 OK", "Expires: 0\r\n", "");
+		watchtest_notify(&t, &d, "terminated;reason=timeout", NULL);
+		watchtest_becomes(&t, "pairs", 0);
+		assert_string_equal(watchtest_value(&t, "SELECT count(*) FROM subscription"), "0");
+		assert_string_equal(watchtest_value(&t, "SELECT count(*) FROM dialog"), "0");
+		watchtest_end(&t);
+	}
+}
+
 static void test_public_unverified(void **state)
 {
 	struct peer_dialog d, ours;
@@ -1062,6 +1091,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_probe_not_authorised, clean),
 		cmocka_unit_test_teardown(test_probes_are_bounded, clean),
 		cmocka_unit_test_teardown(test_partner_types, clean),
+		cmocka_unit_test_teardown(test_erase, clean),
 		cmocka_unit_test_teardown(test_public_unverified, clean),
 		cmocka_unit_test_teardown(test_notify_refused, clean),
 		cmocka_unit_test_teardown(test_pending_again, clean),

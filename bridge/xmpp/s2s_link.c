@@ -8,9 +8,11 @@
  * (XEP-0199) follows the stanzas, one under way at a time; whatever answers it,
  * a result or an error, proves that all before it was read, since a stream is
  * read in order. A peer that never answers pings is believed on its TCP's word
- * (SIOCOUTQ). When a stream breaks, what TCP never acknowledged goes out again on
- * the next one, in order; what was acknowledged but not proved goes back to its
- * sender with an error, because sending it again might double it.
+ * (SIOCOUTQ), and so is one whose answer cannot come because we do not read its
+ * stream at present (s2s_window.c). When a stream breaks, what TCP never
+ * acknowledged goes out again on the next one, in order; what was acknowledged
+ * but not proved goes back to its sender with an error, because sending it again
+ * might double it.
  *
  * Every end goes through s2s_finish(), so callbacks come at the end of the turn
  * and never from inside a loop over these lists.
@@ -113,15 +115,19 @@ static void finish(struct link *link, struct outgoing *o, bool confirmed, enum c
 	s2s_finish(link->s2s, o);
 }
 
+/* It is not confirmed; of one that waited still, nothing can have arrived. */
+static void fail_one(struct link *link, struct outgoing **list, struct outgoing *o, enum condition condition,
+		     const char *text)
+{
+	DL_DELETE(*list, o);
+	o->unsent = list == &link->queue && !o->exposed;
+	finish(link, o, false, condition, text);
+}
+
 static void fail_list(struct link *link, struct outgoing **list, enum condition condition, const char *text)
 {
-	struct outgoing *o;
-
-	while ((o = *list)) {
-		DL_DELETE(*list, o);
-		o->unsent = list == &link->queue && !o->exposed;
-		finish(link, o, false, condition, text);
-	}
+	while (*list)
+		fail_one(link, list, *list, condition, text);
 }
 
 void link_fail(struct link *link, enum condition condition, const char *text)
@@ -141,10 +147,8 @@ void link_fail_requests(struct link *link, enum condition condition, const char 
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++) {
 		DL_FOREACH_SAFE (*lists[i], o, next) {
-			if (stanza_has_type(o->stanza, "error"))
-				continue;
-			DL_DELETE(*lists[i], o);
-			finish(link, o, false, condition, text);
+			if (!stanza_has_type(o->stanza, "error"))
+				fail_one(link, lists[i], o, condition, text);
 		}
 	}
 }
@@ -368,6 +372,11 @@ static void seek_proof(struct link *link, int64_t now)
 	if (!link->sent || !is_writable(link))
 		return;
 	by_tcp = !link->answers_pings && !link->stream->sm_out && !is_shared;
+	if (!by_tcp && link->ping_out && waited >= patience && !is_shared && window_deafens(link)) {
+		confirm_by_tcp(link);
+		link->ping_at = now; /* its patience begins when we listen again */
+		return;
+	}
 	if (!link->ping_out && now - link->unproved_since >= PROOF_DELAY_MS)
 		link_ask_for_proof(link);
 	else if (link->ping_out && by_tcp && waited >= patience)
@@ -383,11 +392,8 @@ static void expire_list(struct link *link, struct outgoing **list, int64_t now, 
 	struct outgoing *o, *next;
 
 	DL_FOREACH_SAFE (*list, o, next) {
-		if (o->deadline > now)
-			continue;
-		DL_DELETE(*list, o);
-		o->unsent = list == &link->queue && !o->exposed;
-		finish(link, o, false, link->failure, text);
+		if (o->deadline <= now)
+			fail_one(link, list, o, link->failure, text);
 	}
 }
 

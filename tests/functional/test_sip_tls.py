@@ -56,7 +56,7 @@ def test_messages_both_ways(stage):
 @pytest.mark.parametrize("variant", sorted(REFUSED))
 def test_pool_with_a_bad_certificate(new_lab, variant):
     """Nothing is said to it; the sender is told; the log and the status say why."""
-    lab = new_lab(sip_tls=True, settings={"sip.backoff_min": 0.1, "sip.backoff_max": 0.2})
+    lab = new_lab(sip_tls=True, settings={"sip.backoff_min": 0.1, "sip.backoff_max": 0.2, "spool.keep_time": 1})
     juliet, tybalt = lab.partner_user(), lab.sip_user("tybalt@corp.test", "tcp")
     pool_shows(lab, variant)
     lab.pool.restart()

@@ -72,7 +72,7 @@ def test_policies_that_do_not_meet(new_lab, partner_tls, policy):
 
 def test_internal_edge_takes_only_allowed_addresses(new_lab):
     """The legacy gateway at another address than ours: nothing passes in its name, either way."""
-    lab = new_lab(settings={"internal.allow": ["192.0.2.1"], "s2s.queue_time": 4})
+    lab = new_lab(settings={"internal.allow": ["192.0.2.1"], "s2s.queue_time": 4, "spool.keep_time": 1})
     juliet, romeo = lab.partner_user(), lab.legacy_user()
     assert lab.deliver(romeo, "juliet@partner.test").by == "error"
     assert lab.deliver(juliet, "romeo@corp.test", timeout=60).by == "error"

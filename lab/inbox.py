@@ -8,7 +8,7 @@ waits for that one, and then looks here.
 import threading
 import time
 
-WAIT = 15.0
+WAIT = 30.0
 
 # One for all inboxes, so that one wait can watch several.
 _changed = threading.Condition()

@@ -14,7 +14,7 @@ def spooled(lab):
 
 
 def wait_spooled(lab, count):
-    end = time.monotonic() + 15
+    end = time.monotonic() + 30
     while spooled(lab) != count:
         assert time.monotonic() < end, f"{spooled(lab)} messages wait, not {count}"
         time.sleep(0.05)

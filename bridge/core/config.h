@@ -88,6 +88,7 @@ struct config {
 		int64_t streams_unauthenticated;   /* on the external edge, in all */
 		int64_t stanza_rate, stanza_burst; /* per remote domain on the external edge; per second */
 		int64_t pairs_per_stream;
+		int64_t window_bytes, window_total; /* unfinished: of one stream, and of all */
 		int64_t connect_ms;
 		int64_t establish_ms;
 		int64_t inactivity_ms;

@@ -45,6 +45,8 @@ typedef void delivery_fn(void *ctx, struct stanza *stanza, const struct outcome 
  */
 struct receipt {
 	uint64_t stream, stanza;
+	size_t size;  /* what it takes of the stream's window */
+	bool counted; /* stanza is its number */
 };
 
 /*

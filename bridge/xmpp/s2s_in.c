@@ -486,7 +486,7 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 		return;
 	}
 	limits_pay(st, remote);
-	receipt = sm_receipt(st);
+	receipt = window_enter(st, stanza->size);
 	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK) {
 		answer_malformed(st, stanza, local, remote);
 		s2s_receipt_done(st->s2s, receipt);

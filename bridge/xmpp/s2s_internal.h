@@ -149,6 +149,8 @@ struct stream {
 	unsigned paused;                     /* PAUSE_ bits */
 	struct loop_timer *throttle;
 	struct sm_received *received; /* NULL: the peer has not enabled stream management */
+	unsigned unfinished;          /* stanzas; s2s_window.c */
+	size_t unfinished_bytes;
 	/* outbound */
 	bool offers_external, offers_sm;
 	bool sm_out; /* we have enabled it */
@@ -262,6 +264,7 @@ struct s2s {
 	struct source *sources;
 	struct bucket *buckets;
 	unsigned unauthenticated;
+	size_t unfinished_bytes;   /* of all streams, also of those that have ended meanwhile */
 	struct outgoing *finished; /* their callbacks are due at the end of the turn */
 	bool stopping;
 	enum stop_step stop_step;
@@ -353,10 +356,16 @@ stream_step bidi_on_request;
 void sm_write_acknowledgement(struct stream *st,
 			      struct strbuf *b); /* nothing, where the peer does not count */
 void sm_write_feature(const struct stream *st, struct strbuf *b);
-struct receipt sm_receipt(struct stream *st);
+void sm_acknowledge_if_owed(struct stream *st); /* it counts */
 void sm_enable(struct stream *st);
 bool sm_request(struct stream *st);
 stream_step sm_on_enable, sm_on_enabled, sm_on_failed, sm_on_request, sm_on_acknowledgement;
+
+/* s2s_window.c */
+/* A stanza of so many bytes has come; s2s_receipt_done() ends it. */
+struct receipt window_enter(struct stream *st, size_t size);
+/* Whether we do not read at present by what an answer of the link's peer would come. */
+bool window_deafens(const struct link *link);
 
 /* s2s_verify.c */
 void verify_request(struct link *link, uint64_t requester, bool relayed, const char *id, const char *key);

@@ -5,8 +5,7 @@
  * are with their next hop or answered, told by s2s_receipt_done(). An <r/> is
  * answered at once, and again when all that it asked about is finished: the peer
  * may have nothing more to send that would make it ask again, and a server that
- * closes a stream tells the senders of what it believes lost. When too many
- * are unfinished, no more are read: that is the peer's back-pressure. Outbound,
+ * closes a stream tells the senders of what it believes lost. Outbound,
  * <r/> takes the place of the link's ping, and what was not acknowledged when the
  * stream breaks goes out again on the next.
  */
@@ -84,30 +83,8 @@ void sm_on_request(struct stream *st, const struct xml_element *el)
 	acknowledge(st);
 }
 
-struct receipt sm_receipt(struct stream *st)
+void sm_acknowledge_if_owed(struct stream *st)
 {
-	struct receipt receipt = { 0 };
-
-	if (!st->received)
-		return receipt;
-	receipt.stream = st->number;
-	receipt.stanza = sm_receive(st->received);
-	if (sm_is_full(st->received))
-		stream_pause(st, PAUSE_CUSTODY, true);
-	return receipt;
-}
-
-void s2s_receipt_done(struct s2s *s2s, struct receipt receipt)
-{
-	struct stream *st = receipt.stream ? s2s_find_stream(s2s, receipt.stream) : NULL;
-	bool was_full;
-
-	if (!st)
-		return;
-	was_full = sm_is_full(st->received);
-	sm_finish(st->received, receipt.stanza);
-	if (was_full && !sm_is_full(st->received))
-		stream_pause(st, PAUSE_CUSTODY, false);
 	if (sm_is_owed(st->received) && !st->close_sent)
 		acknowledge(st);
 }

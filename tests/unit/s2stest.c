@@ -22,6 +22,8 @@ const struct config s2stest_config = {
 		 .stanza_rate = 10,
 		 .stanza_burst = 5,
 		 .pairs_per_stream = 3,
+		 .window_bytes = 8000,
+		 .window_total = 64000,
 		 .connect_ms = 5000,
 		 .establish_ms = 60000,
 		 .inactivity_ms = 600000,
@@ -37,13 +39,19 @@ const struct config s2stest_config = {
 struct s2s *s2s;
 unsigned stanzas, confirmed, failed;
 enum condition failure;
+bool holding;
+struct receipt unfinished[200];
+size_t unfinished_count;
 
 static void on_stanza(void *ctx, enum edge edge, struct stanza *stanza, const struct jid *from,
 		      const struct jid *to, struct receipt receipt)
 {
 	(void)ctx, (void)edge, (void)stanza, (void)from, (void)to;
 	stanzas++;
-	s2s_receipt_done(s2s, receipt);
+	if (unfinished_count < ARRAY_SIZE(unfinished) && holding)
+		unfinished[unfinished_count++] = receipt;
+	else
+		s2s_receipt_done(s2s, receipt);
 }
 
 void on_delivered(void *ctx, struct stanza *stanza, const struct outcome *outcome)
@@ -62,6 +70,8 @@ int s2stest_begin(void **state)
 	log_set_level(LOG_ERROR);
 	world_begin();
 	stanzas = confirmed = failed = 0;
+	holding = false;
+	unfinished_count = 0;
 	return s2s_create(&setup, &s2s, &why) == OK ? 0 : -1;
 }
 

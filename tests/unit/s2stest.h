@@ -26,6 +26,10 @@ extern struct s2s *s2s;
 /* Stanzas that came in; those sent by on_delivered() that arrived, or not, and why the last one did not. */
 extern unsigned stanzas, confirmed, failed;
 extern enum condition failure;
+/* What comes in while holding is not finished, but kept here. */
+extern bool holding;
+extern struct receipt unfinished[200];
+extern size_t unfinished_count;
 
 int s2stest_begin(void **state);
 int s2stest_end(void **state);

@@ -93,7 +93,8 @@ class Verdict:
     def _judge_order(self):
         pairs = defaultdict(list)
         for key, message in self.messages.items():
-            if message.got and message.sent is not None:
+            # One whose sender was told that it failed has no place in the order any more.
+            if message.got and message.sent is not None and message.error is None:
                 pairs[key[:2]].append((message.got[0][0], key[2], key))
         for arrivals in pairs.values():
             highest = 0

@@ -21,7 +21,7 @@
 #include "bridge/gateway/session.h"
 #include "bridge/xmpp/dialback.h"
 
-/* How long a pool may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
+/* How long the other side may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
 enum { STOP_MS = 2000 };
 
 enum { T1_MS = 500 }; /* RFC 3261 section 17.1.1.1 */
@@ -189,12 +189,12 @@ static void close_sessions(struct gateway *g)
 		session_close_all(c);
 }
 
-/* Nothing more is taken, and what waits for its turn does not get it. */
-static void close_gateway(struct gateway *g)
+/* Nothing more is taken, and what waits for its turn does not get it. late: nor are answers waited for. */
+static void close_gateway(struct gateway *g, bool late)
 {
 	g->stopped = true;
 	gateway_fail_queued(g);
-	gateway_end_receiving(g);
+	gateway_end_receiving(g, late);
 	close_sessions(g);
 	if (g->relay != NULL)
 		sip_relay_stop(g->relay);
@@ -202,7 +202,7 @@ static void close_gateway(struct gateway *g)
 
 void gateway_check_stopped(struct gateway *g)
 {
-	if (g->stop_timer == NULL || gateway_under_way(g) > 0)
+	if (g->stop_timer == NULL || gateway_under_way(g) > 0 || gateway_is_receiving(g))
 		return;
 	loop_timer_destroy(g->stop_timer);
 	g->stop_timer = NULL;
@@ -214,13 +214,14 @@ static void on_stop_timer(void *ctx)
 	struct gateway *g = ctx;
 
 	gateway_fail_sent(g);
+	gateway_end_receiving(g, true);
 	hold_end(g);
 	gateway_check_stopped(g);
 }
 
 void gateway_stop(struct gateway *g, void (*finished)(void *ctx), void *ctx)
 {
-	close_gateway(g);
+	close_gateway(g, false);
 	g->finished = finished;
 	g->finished_ctx = ctx;
 	g->stop_timer = loop_timer_create(g->loop, on_stop_timer, g);
@@ -232,7 +233,7 @@ void gateway_abort(struct gateway *g)
 {
 	loop_timer_destroy(g->stop_timer);
 	g->stop_timer = NULL;
-	close_gateway(g);
+	close_gateway(g, true);
 	gateway_fail_sent(g);
 	hold_end(g);
 }

@@ -86,8 +86,9 @@ void gateway_take_back(struct gateway *g, struct stanza *stanza);
 void gateway_take_notice(struct conversation *c, const struct map_content *content); /* c may be NULL */
 /* A message of type error: the answer to a request that still waits, or nothing's. */
 void gateway_take_error(struct gateway *g, const struct stanza *stanza);
-/* Waiting requests are answered 503. */
-void gateway_end_receiving(struct gateway *g);
+/* Waiting requests are answered 503; unless it is late, only those whose session closes. */
+void gateway_end_receiving(struct gateway *g, bool late);
+bool gateway_is_receiving(const struct gateway *g);
 /* What is still on its way through the router must not come back here. */
 void gateway_abandon_receiving(struct gateway *g);
 

@@ -94,9 +94,11 @@ void gateway_send(struct gateway *g, struct stanza *stanza, enum pool pool, deli
 	struct jid from, to;
 
 	if (g->stopped) {
-		objection = (struct objection){ COND_REMOTE_SERVER_TIMEOUT, "shutting down" };
-	} else if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK &&
-		   stanza_tree_build(stanza, &tree) == OK) {
+		outbound_put_back(g, o, (struct objection){ COND_REMOTE_SERVER_TIMEOUT, "shutting down" });
+		return;
+	}
+	if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK &&
+	    stanza_tree_build(stanza, &tree) == OK) {
 		const char *body = stanza_tree_text(tree, "body", NULL);
 		bool empty = body == NULL || body[0] == '\0';
 

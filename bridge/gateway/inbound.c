@@ -116,6 +116,8 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 		HASH_DEL(g->inbound, in);
 	}
 	release(in);
+	if (g != NULL)
+		gateway_check_stopped(g);
 }
 
 /* --- what comes a second time --- */
@@ -321,12 +323,23 @@ void gateway_take_error(struct gateway *g, const struct stanza *stanza)
 	stanza_tree_free(tree);
 }
 
-void gateway_end_receiving(struct gateway *g)
+void gateway_end_receiving(struct gateway *g, bool late)
 {
 	struct inbound *in, *next;
 
 	HASH_ITER (hh, g->inbound, in, next)
-		answer(in, 503, "Shutting Down");
+		if (late || in->session != NULL)
+			answer(in, 503, "Shutting Down");
+}
+
+bool gateway_is_receiving(const struct gateway *g)
+{
+	const struct inbound *in;
+
+	for (in = g->inbound; in != NULL; in = in->hh.next)
+		if (is_waiting(in))
+			return true;
+	return false;
 }
 
 void gateway_abandon_receiving(struct gateway *g)

@@ -42,6 +42,9 @@ CASES = {
     "answered and delivered": (["3.0 s 3", "3.1 e 3", "3.2 g 3 pool"], [], {"errored_and_delivered": 1}, {}),
     "answered and delivered by a silent end": (["3.0 s 3", "12.0 e 3", "14.0 g 3 pool"], [Break(3, 13, False)], {},
                                                {"errored_and_delivered": 1}),
+    "answered, delivered by a silent end behind the next": (
+        ["3.0 s 3", "12.0 e 3", "12.0 s 4", "13.5 a 4", "13.4 g 4 pool", "13.6 g 3 pool"], [Break(3, 13, False)], {},
+        {"errored_and_delivered": 1}),
     "doubled": (["3.0 s 3", "3.1 a 3", "3.2 g 3 pool", "3.3 g 3 pool"], [], {"doubled": 1}, {}),
     "doubled over a crash": (["3.0 s 3", "6.1 a 3", "3.2 g 3 pool", "6.0 g 3 pool"], [Break(3.5, 5, True)], {},
                              {"doubled": 1}),

@@ -1177,6 +1177,38 @@ static void test_stop_receiving(void **state)
 	end(&f);
 }
 
+/* What the partner was sent has time to be confirmed, and an answer; what comes now is refused. */
+static void test_stop_waits_for_the_partner(void **state)
+{
+	struct submitted *s;
+	struct fixture f;
+	int finished = 0;
+	(void)state;
+
+	begin(&f);
+	send_request(&f.pool, (struct parts){ 0 });
+	s = wait_submitted(&f);
+	gateway_stop(f.gateway, count_up, &finished);
+	assert_int_equal(finished, 0);
+	deliver(s, &confirmed);
+	expect_status(&f.pool, "200 OK");
+	assert_int_equal(finished, 1);
+	send_request(&f.pool, (struct parts){ 0 });
+	expect_status(&f.pool, "503 Service Unavailable");
+	end(&f);
+
+	/* It stays silent. */
+	begin(&f);
+	finished = 0;
+	send_request(&f.pool, (struct parts){ 0 });
+	s = wait_submitted(&f);
+	gateway_stop(f.gateway, count_up, &finished);
+	expect_status(&f.pool, "503 Shutting Down");
+	assert_int_equal(finished, 1);
+	deliver(s, &confirmed);
+	end(&f);
+}
+
 /* Without SIP in the configuration there is a gateway that refuses. */
 static void test_without_sip(void **state)
 {
@@ -1232,6 +1264,7 @@ int main(void)
 		cmocka_unit_test(test_gone_elsewhere),
 		cmocka_unit_test(test_error_after_answer),
 		cmocka_unit_test(test_stop_receiving),
+		cmocka_unit_test(test_stop_waits_for_the_partner),
 		cmocka_unit_test(test_without_sip),
 	};
 

@@ -293,21 +293,40 @@ static bool has_submitted(void *ctx)
 	return ((struct watchtest *)ctx)->router.submitted_count > 0;
 }
 
-const char *watchtest_stanza(struct watchtest *t)
+/* The next one; the caller's. */
+static struct stanza *take_stanza(struct watchtest *t)
 {
-	static char text[8192];
 	struct router *r = &t->router;
 	struct stanza *stanza;
 
 	nettest_run(&t->net, has_submitted, t);
 	stanza = r->submitted[0];
+	memmove(r->submitted, r->submitted + 1, --r->submitted_count * sizeof(r->submitted[0]));
+	return stanza;
+}
+
+void watchtest_asks(struct watchtest *t, const char *type)
+{
+	struct stanza *stanza = take_stanza(t);
+
+	assert_int_equal(stanza->kind, STANZA_PRESENCE);
+	assert_string_equal(stanza->type, type);
+	assert_string_equal(stanza->from, JULIET);
+	assert_string_equal(stanza->to, TYBALT);
+	stanza_unref(stanza);
+}
+
+const char *watchtest_stanza(struct watchtest *t)
+{
+	static char text[8192];
+	struct stanza *stanza = take_stanza(t);
+
 	assert_true(stanza->size < sizeof(text));
 	snprintf(text, sizeof(text), "%.*s", (int)stanza->size, stanza->bytes);
 	/* Presence of a local user is for the contact alone. */
 	assert_int_equal(stanza->kind, STANZA_PRESENCE);
 	assert_memory_equal(stanza->from, TYBALT, strlen(TYBALT));
 	assert_string_equal(stanza->to, JULIET);
-	memmove(r->submitted, r->submitted + 1, --r->submitted_count * sizeof(r->submitted[0]));
 	stanza_unref(stanza);
 	return text;
 }

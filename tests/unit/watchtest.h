@@ -88,6 +88,8 @@ const char *watchtest_stanza(struct watchtest *t);
 const char *watchtest_hears(struct watchtest *t, const char *text);
 /* A stanza from Tybalt to Juliet of that type ("available" for none), bare, with nothing in it. */
 void watchtest_hears_type(struct watchtest *t, const char *type);
+/* The next one is of that type, in Juliet's name to Tybalt, for the legacy gateway. */
+void watchtest_asks(struct watchtest *t, const char *type);
 /* Nothing more has been said, to either side. */
 void watchtest_quiet(struct watchtest *t);
 

@@ -13,38 +13,6 @@
 
 /* --- the router --- */
 
-void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
-{
-	r->egress = egress;
-	r->egress_ctx = ctx;
-}
-
-void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
-{
-	(void)r;
-	(void)presence;
-	(void)ctx;
-}
-
-struct duplicates *router_duplicates(const struct router *r)
-{
-	(void)r;
-	return NULL;
-}
-
-void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
-{
-	r->passing = passing;
-	r->passing_ctx = ctx;
-}
-
-struct colleagues *router_colleagues(struct router *r)
-{
-	if (r->colleagues == NULL)
-		r->colleagues = colleagues_create(NULL);
-	return r->colleagues;
-}
-
 void router_submit(struct router *r, const struct submission *s)
 {
 	struct submitted *record = &r->submitted[r->submitted_count++];
@@ -68,17 +36,6 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	return OK;
 }
 
-enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to, int source,
-			       struct request_verdict *out)
-{
-	(void)r;
-	(void)from;
-	(void)to;
-	(void)source;
-	*out = (struct request_verdict){ .route = REQUEST_GATEWAY };
-	return OK;
-}
-
 enum condition router_rejection(const struct verdict *v, const char **text)
 {
 	(void)v;
@@ -97,14 +54,8 @@ void gatewaytest_prepare(struct gatewaytest *t, enum pool_mode mode)
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	t->config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=udp" }, 1 };
 	t->config.sip.legacy_pool = (struct config_list){ { "sip:" OLD_POOL ":5060;transport=udp" }, 1 };
-	t->config.sip.message_bytes = 65536;
-	t->config.sip.answer_ms = 8000;
+	fakerouter_configure(&t->config);
 	t->config.sip.new_pool_mode = t->config.sip.legacy_pool_mode = (int)mode;
-	t->config.sip.conversations = 1000;
-	t->config.sip.session_ms = t->config.sip.invite_ms = 60000;
-	t->config.sip.queue_messages = 100;
-	t->config.sip.queue_total = 200;
-	t->config.s2s.queue_ms = 60000;
 }
 
 void gatewaytest_open(struct gatewaytest *t)
@@ -132,7 +83,7 @@ void gatewaytest_begin(struct gatewaytest *t, enum pool_mode mode)
 void gatewaytest_end(struct gatewaytest *t)
 {
 	gateway_destroy(t->gateway);
-	colleagues_destroy(t->router.colleagues);
+	colleagues_destroy(t->router.fake.colleagues);
 	for (size_t i = 0; i < t->router.submitted_count; i++)
 		stanza_unref(t->router.submitted[i].stanza);
 	sippeer_close(&t->pool);
@@ -175,8 +126,8 @@ void gatewaytest_give(struct gatewaytest *t, const struct given *g)
 	stanza =
 		stanza_make(g->kind, g->from != NULL ? g->from : JULIET, g->to != NULL ? g->to : TYBALT,
 			    g->id != NULL ? g->id : "1", g->type != NULL ? g->type : "chat", g->lang, &inner);
-	t->router.egress(
-		t->router.egress_ctx, stanza,
+	t->router.fake.egress(
+		t->router.fake.egress_ctx, stanza,
 		&(struct verdict){ .route = ROUTE_GATEWAY, .pool = g->at_legacy ? POOL_LEGACY : POOL_NEW },
 		on_told, &t->router);
 	stanza_unref(stanza);
@@ -197,7 +148,7 @@ void gatewaytest_pass(struct gatewaytest *t, bool from_partner, const char *type
 	assert_int_equal(jid_parse(s.stanza->to, &to), OK);
 	s.from = &from;
 	s.to = &to;
-	t->router.passing(t->router.passing_ctx, &s);
+	t->router.fake.passing(t->router.fake.passing_ctx, &s);
 	stanza_unref(s.stanza);
 	strbuf_free(&text);
 }
@@ -432,4 +383,16 @@ void gatewaytest_session(struct gatewaytest *t, struct peer_dialog *d, const cha
 	gatewaytest_answer(t, "200 OK", ACCEPTED READ_IT, sdp);
 	gatewaytest_request(t, "ACK");
 	gatewaytest_confirmed(t, "first");
+}
+
+void gatewaytest_theirs(struct gatewaytest *t, struct peer_dialog *d, const char *sdp)
+{
+	gatewaytest_invite(t, d, SDP_TYPE, sdp);
+	gatewaytest_accepted(t, d);
+}
+
+void gatewaytest_absent(const char *text, const char *what)
+{
+	if (strstr(text, what) != NULL)
+		fail_msg("'%s' in %s", what, text);
 }

@@ -6,6 +6,7 @@
 #define POOLBRIDGE_TESTS_GATEWAYTEST_H
 
 #include "bridge/gateway/gateway.h"
+#include "fakerouter.h"
 #include "sippeer.h"
 
 #define OURS     "127.32.2.1"
@@ -47,11 +48,7 @@ struct told {
 enum { GATEWAYTEST_RECORDS = 128 };
 
 struct router {
-	router_egress_fn *egress;
-	void *egress_ctx;
-	router_passing_fn *passing;
-	void *passing_ctx;
-	struct colleagues *colleagues;
+	struct fakerouter fake;
 	struct submitted submitted[GATEWAYTEST_RECORDS];
 	size_t submitted_count;
 	struct verdict verdict; /* of every user; at first the gateway, to the new pool */
@@ -138,5 +135,11 @@ void gatewaytest_in_dialog(struct gatewaytest *t, struct peer_dialog *d, const c
 
 /* The XMPP user has written "first", and it opened a session; d may be NULL. */
 void gatewaytest_session(struct gatewaytest *t, struct peer_dialog *d, const char *sdp);
+
+/* A session of the pool's, without a first message. */
+void gatewaytest_theirs(struct gatewaytest *t, struct peer_dialog *d, const char *sdp);
+
+/* The text has nothing of that. */
+void gatewaytest_absent(const char *text, const char *what);
 
 #endif

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "bridge/gateway/gateway.h"
+#include "fakerouter.h"
 #include "nettest.h"
 #include "sippeer.h"
 
@@ -45,9 +46,7 @@ struct told {
 };
 
 struct router {
-	router_egress_fn *egress;
-	void *egress_ctx;
-	struct colleagues *colleagues;
+	struct fakerouter fake;
 	struct submitted submitted[RECORDS];
 	size_t submitted_count;
 	const struct outcome *at_once; /* NULL: delivery is the test's to tell */
@@ -55,39 +54,6 @@ struct router {
 	struct told told[RECORDS];
 	size_t told_count;
 };
-
-void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
-{
-	r->egress = egress;
-	r->egress_ctx = ctx;
-}
-
-void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
-{
-	(void)r;
-	(void)presence;
-	(void)ctx;
-}
-
-struct duplicates *router_duplicates(const struct router *r)
-{
-	(void)r;
-	return NULL;
-}
-
-void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
-{
-	(void)r;
-	(void)passing;
-	(void)ctx;
-}
-
-struct colleagues *router_colleagues(struct router *r)
-{
-	if (r->colleagues == NULL)
-		r->colleagues = colleagues_create(NULL);
-	return r->colleagues;
-}
 
 void router_submit(struct router *r, const struct submission *s)
 {
@@ -103,18 +69,6 @@ void router_submit(struct router *r, const struct submission *s)
 	jid_full(s->to, record->to);
 	if (r->at_once != NULL)
 		s->done(s->ctx, s->stanza, r->at_once);
-}
-
-/* Every request is the gateway's. */
-enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to, int source,
-			       struct request_verdict *out)
-{
-	(void)r;
-	(void)from;
-	(void)to;
-	(void)source;
-	*out = (struct request_verdict){ .route = REQUEST_GATEWAY };
-	return OK;
 }
 
 enum condition router_rejection(const struct verdict *v, const char **text)
@@ -152,14 +106,9 @@ static void begin_with(struct fixture *f, const char *new_pool)
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	f->config.sip.new_pool = (struct config_list){ { new_pool }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { "sip:" OLD_POOL ":5060;transport=tcp" }, 1 };
-	f->config.sip.message_bytes = 65536;
-	f->config.sip.answer_ms = 8000;
-	f->config.sip.new_pool_mode = f->config.sip.legacy_pool_mode = POOL_PAGER;
-	f->config.sip.conversations = 1000;
-	f->config.sip.session_ms = f->config.sip.invite_ms = 60000;
+	fakerouter_configure(&f->config);
 	f->config.sip.queue_messages = 3;
 	f->config.sip.queue_total = 10;
-	f->config.s2s.queue_ms = 60000;
 	if (gateway_create(&(struct gateway_setup){ .loop = f->net.loop,
 						    .config = &f->config,
 						    .router = &f->router },
@@ -177,8 +126,8 @@ static void begin(struct fixture *f)
 static void end(struct fixture *f)
 {
 	gateway_destroy(f->gateway);
-	colleagues_destroy(f->router.colleagues);
-	assert_null(f->router.egress);
+	colleagues_destroy(f->router.fake.colleagues);
+	assert_null(f->router.fake.egress);
 	for (size_t i = 0; i < f->router.submitted_count; i++)
 		stanza_unref(f->router.submitted[i].stanza);
 	sippeer_close(&f->pool);
@@ -229,8 +178,8 @@ static void give(struct fixture *f, struct sent s, delivery_fn *done, void *ctx)
 	strbuf_puts(&inner, s.inner != NULL ? s.inner : "<body>hi</body>");
 	stanza = stanza_make(s.kind, s.from != NULL ? s.from : JULIET, s.to != NULL ? s.to : TYBALT,
 			     s.id != NULL ? s.id : "1", s.type, s.lang, &inner);
-	f->router.egress(f->router.egress_ctx, stanza,
-			 &(struct verdict){ .route = ROUTE_GATEWAY, .pool = s.pool }, done, ctx);
+	f->router.fake.egress(f->router.fake.egress_ctx, stanza,
+			      &(struct verdict){ .route = ROUTE_GATEWAY, .pool = s.pool }, done, ctx);
 	stanza_unref(stanza);
 	strbuf_free(&inner);
 }
@@ -1232,7 +1181,7 @@ static void test_without_sip(void **state)
 	assert_true(json_is_null(json_object_get(status, "sip")));
 	json_decref(status);
 	gateway_destroy(f.gateway);
-	colleagues_destroy(f.router.colleagues);
+	colleagues_destroy(f.router.fake.colleagues);
 	nettest_end(&f.net);
 }
 

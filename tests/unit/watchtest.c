@@ -12,41 +12,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/route/request.h"
-
 /* --- the router --- */
-
-void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
-{
-	r->egress = egress;
-	r->egress_ctx = ctx;
-}
-
-void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx)
-{
-	r->presence = presence;
-	r->presence_ctx = ctx;
-}
-
-struct duplicates *router_duplicates(const struct router *r)
-{
-	(void)r;
-	return NULL;
-}
-
-void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
-{
-	(void)r;
-	(void)passing;
-	(void)ctx;
-}
-
-struct colleagues *router_colleagues(struct router *r)
-{
-	if (r->colleagues == NULL)
-		r->colleagues = colleagues_create(NULL);
-	return r->colleagues;
-}
 
 void router_submit(struct router *r, const struct submission *s)
 {
@@ -69,17 +35,6 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	assert_string_equal(partner, "partner.test");
 	*out = r->verdict;
 	return r->unreadable ? ERR_IO : OK;
-}
-
-enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to, int source,
-			       struct request_verdict *out)
-{
-	(void)r;
-	(void)from;
-	(void)to;
-	(void)source;
-	*out = (struct request_verdict){ .route = REQUEST_GATEWAY };
-	return OK;
 }
 
 enum condition router_rejection(const struct verdict *v, const char **text)
@@ -111,13 +66,7 @@ void watchtest_prepare(struct watchtest *t)
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "tcp:" OURS ":5060";
 	t->config.sip.new_pool = (struct config_list){ { "sip:" NEW_POOL ":5060;transport=tcp" }, 1 };
 	t->config.sip.legacy_pool = (struct config_list){ { "sip:" OLD_POOL ":5060;transport=tcp" }, 1 };
-	t->config.sip.message_bytes = 65536;
-	t->config.sip.answer_ms = 8000;
-	t->config.sip.new_pool_mode = t->config.sip.legacy_pool_mode = POOL_PAGER;
-	t->config.sip.conversations = 10;
-	t->config.sip.session_ms = t->config.sip.invite_ms = 60000;
-	t->config.sip.queue_messages = t->config.sip.queue_total = 10;
-	t->config.s2s.queue_ms = 60000;
+	fakerouter_configure(&t->config);
 	t->config.presence.expires_ms = 3600 * 1000;
 	t->config.presence.handover_ms = 600 * 1000;
 	t->client.fd = t->client.listener = -1;
@@ -198,7 +147,7 @@ static void tell_held(struct router *r)
 void watchtest_end(struct watchtest *t)
 {
 	gateway_destroy(t->gateway);
-	colleagues_destroy(t->router.colleagues);
+	colleagues_destroy(t->router.fake.colleagues);
 	tell_held(&t->router);
 	statetest_close(&t->state);
 	dbtest_remove(t->state.files);
@@ -269,7 +218,7 @@ static void give(struct watchtest *t, enum stanza_kind kind, const char *type, c
 
 	strbuf_puts(&text, inner);
 	stanza = stanza_make(kind, from, TYBALT, "1", type, NULL, &text);
-	t->router.egress(t->router.egress_ctx, stanza, &t->router.verdict, on_told, t);
+	t->router.fake.egress(t->router.fake.egress_ctx, stanza, &t->router.verdict, on_told, t);
 	stanza_unref(stanza);
 	strbuf_free(&text);
 }

@@ -6,6 +6,7 @@
 #define POOLBRIDGE_TESTS_WATCHTEST_H
 
 #include "bridge/gateway/gateway.h"
+#include "fakerouter.h"
 #include "sippeer.h"
 #include "statetest.h"
 
@@ -22,11 +23,7 @@
 enum { WATCHTEST_RECORDS = 256 };
 
 struct router {
-	router_egress_fn *egress;
-	void *egress_ctx;
-	struct colleagues *colleagues;
-	router_presence_fn *presence;
-	void *presence_ctx;
+	struct fakerouter fake;
 	struct verdict verdict; /* of everything */
 	bool unreadable;        /* the registry */
 	bool lost;              /* what is submitted is not delivered */

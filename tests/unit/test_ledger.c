@@ -140,18 +140,72 @@ static void test_walk(void **state)
 	free(all);
 }
 
+struct slice {
+	char last[256];
+	size_t count;
+};
+
+static bool take_three(void *ctx, const struct ledger_key *key, const struct ledger_entry *entry,
+		       const char *told)
+{
+	struct slice *s = ctx;
+	(void)entry;
+	(void)told;
+
+	snprintf(s->last, sizeof(s->last), "%s %s %s", key->local, key->contact,
+		 ledger_direction_name(key->direction));
+	return ++s->count < 3;
+}
+
+/* From any place, there or not, in the same order. */
+static void test_walk_in_slices(void **state)
+{
+	static const struct {
+		const char *local, *contact;
+		enum ledger_direction direction;
+		size_t count;
+		const char *last;
+	} cases[] = {
+		{ "", "", LEDGER_TO_CONTACT, 3, "b@corp.test x@p.test to-local" },
+		{ "a@corp.test", "x@p.test", LEDGER_TO_LOCAL, 3, "c@corp.test x@p.test to-contact" },
+		{ "b@corp.test", "", LEDGER_TO_CONTACT, 3, "c@corp.test x@p.test to-contact" },
+		{ "b@corp.test", "x@p.test", LEDGER_TO_CONTACT, 2, "c@corp.test x@p.test to-contact" },
+		{ "bb@corp.test", "", LEDGER_TO_LOCAL, 1, "c@corp.test x@p.test to-contact" },
+		{ "c@corp.test", "x@p.test", LEDGER_TO_CONTACT, 0, "" },
+	};
+	struct statetest *t = *state;
+
+	put(t, "a@corp.test", "x@p.test", LEDGER_TO_LOCAL, active);
+	put(t, "b@corp.test", "x@p.test", LEDGER_TO_LOCAL, active);
+	put(t, "b@corp.test", "x@p.test", LEDGER_TO_CONTACT, active);
+	put(t, "c@corp.test", "x@p.test", LEDGER_TO_CONTACT, active);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct ledger_key key = key_of(cases[i].local, cases[i].contact, cases[i].direction);
+		struct slice s = { .count = 0 };
+
+		assert_int_equal(ledger_each_after(t->ledger, &key, take_three, &s), OK);
+		assert_int_equal(s.count, cases[i].count);
+		assert_string_equal(s.last, cases[i].last);
+	}
+}
+
 static void test_told_is_bounded(void **state)
 {
 	struct statetest *t = *state;
 	const struct ledger_key key = key_of("romeo@corp.test", "juliet@partner.test", LEDGER_TO_LOCAL);
 	char *text = xmalloc(LEDGER_TOLD_MAX + 2);
+	struct strbuf told = { .s = NULL };
 
+	assert_int_equal(ledger_told(t->ledger, &key, &told), ERR_NOT_FOUND);
 	put(t, key.local, key.contact, key.direction, active);
 	memset(text, 'x', LEDGER_TOLD_MAX + 1);
 	text[LEDGER_TOLD_MAX + 1] = '\0';
 	assert_int_equal(ledger_tell(t->ledger, &key, text), ERR_LIMIT);
 	text[LEDGER_TOLD_MAX] = '\0';
 	assert_int_equal(ledger_tell(t->ledger, &key, text), OK);
+	assert_int_equal(ledger_told(t->ledger, &key, &told), OK);
+	assert_string_equal(told.s, text);
+	strbuf_free(&told);
 	free(text);
 }
 
@@ -511,6 +565,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		OPENED(test_rows),
 		OPENED(test_walk),
+		OPENED(test_walk_in_slices),
 		OPENED(test_told_is_bounded),
 		OPENED(test_rules),
 		OPENED(test_dialogs),

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "bridge/gateway/map_told.h"
 #include "bridge/route/ledger_tap.h"
 #include "tests/unit/statetest.h"
 
@@ -69,7 +70,8 @@ static bool note_row(void *ctx, const struct ledger_key *key, const struct ledge
 
 	assert_string_equal(key->local, ROMEO);
 	assert_string_equal(key->contact, JULIET);
-	assert_string_equal(told, "");
+	if (told[0] != '\0')
+		assert_string_equal(told, "[{\"resource\":\"orchard\"}]");
 	strbuf_printf(b, "%s%s %s %s %s", b->len > 0 ? ", " : "", ledger_direction_name(key->direction),
 		      ledger_state_name(entry->state), ledger_evidence_name(entry->evidence),
 		      ledger_via_name(entry->via));
@@ -239,6 +241,110 @@ static void test_seen(void **state)
 	ledger_tap_destroy(tap);
 }
 
+/* --- what contacts were told --- */
+
+/* Presence of romeo, from a resource or from his bare address; whether it is kept back. */
+static bool show(struct ledger_tap *tap, const char *from, const char *to, const char *type,
+		 const char *inner, bool moved)
+{
+	struct strbuf text = { .s = NULL };
+	struct stanza *s;
+	struct jid sender, recipient;
+	bool kept;
+
+	strbuf_puts(&text, inner);
+	s = stanza_make(STANZA_PRESENCE, from, to, NULL, type, NULL, &text);
+	assert_int_equal(jid_parse(from, &sender), OK);
+	assert_int_equal(jid_parse(to, &recipient), OK);
+	kept = ledger_tap_outbound(tap, s, &sender, &recipient, moved);
+	stanza_unref(s);
+	strbuf_free(&text);
+	return kept;
+}
+
+static void assert_told(struct statetest *t, const char *expected)
+{
+	const struct ledger_key key = { ROMEO, JULIET, LEDGER_TO_LOCAL };
+	struct strbuf text = { .s = NULL };
+
+	assert_int_equal(ledger_told(t->ledger, &key, &text), OK);
+	assert_string_equal(text.s, expected);
+	strbuf_free(&text);
+}
+
+#define DESK  ROMEO "/desk"
+#define PHONE ROMEO "/phone"
+#define AWAY  "<show>away</show><status>a note, which is not kept</status><priority>5</priority>"
+#define BOTH  "[{\"resource\":\"desk\"},{\"resource\":\"phone\",\"show\":\"away\",\"priority\":5}]"
+#define ENDED                                                                                                \
+	"[{\"resource\":\"desk\",\"gone\":true},{\"resource\":\"phone\",\"show\":\"away\",\"priority\":5}]"
+#define NO_END false
+
+static void test_told(void **state)
+{
+	static const struct ledger_entry active = { LEDGER_ACTIVE, LEDGER_LEGACY, LEDGER_HANDSHAKE, 5, 6 };
+	const struct ledger_key key = { ROMEO, JULIET, LEDGER_TO_LOCAL };
+	struct statetest *t = *state;
+	struct ledger_tap *tap = ledger_tap_create(t->ledger);
+
+	assert_int_equal(ledger_put(t->ledger, &key, &active), OK);
+	assert_false(show(tap, DESK, JULIET, NULL, "", NO_END));
+	assert_false(show(tap, PHONE, JULIET "/balcony", NULL, AWAY, NO_END)); /* the answer to a probe */
+	assert_told(t, BOTH);
+	assert_false(show(tap, DESK, JULIET, "unavailable", "", NO_END));
+	assert_told(t, "[{\"resource\":\"phone\",\"show\":\"away\",\"priority\":5}]");
+	assert_false(show(tap, ROMEO, JULIET, "unavailable", "", NO_END));
+	assert_told(t, "");
+
+	/* He is being moved: what ends is noted, and said by whoever takes him over. */
+	assert_false(show(tap, DESK, JULIET, NULL, "", true));
+	assert_false(show(tap, PHONE, JULIET, NULL, AWAY, true));
+	assert_false(show(tap, ROMEO "/unknown", JULIET, "unavailable", "", true));
+	assert_told(t, BOTH);
+	assert_true(show(tap, DESK, JULIET, "unavailable", "", true));
+	assert_told(t, ENDED);
+	assert_true(show(tap, DESK, JULIET, "unavailable", "", true));
+	assert_false(show(tap, DESK, JULIET, NULL, "", true)); /* and begins again */
+	assert_told(t, "[{\"resource\":\"desk\"},{\"resource\":\"phone\",\"show\":\"away\",\"priority\":5}]");
+	assert_true(show(tap, ROMEO, JULIET, "unavailable", "", true));
+	assert_told(t, "[{\"resource\":\"desk\",\"gone\":true},{\"resource\":\"phone\",\"gone\":true}]");
+	ledger_tap_destroy(tap);
+}
+
+/* Nobody who is not subscribed was told anything; and one cannot be told of very many. */
+static void test_told_nothing(void **state)
+{
+	static const struct ledger_entry rows[] = {
+		{ LEDGER_PENDING, LEDGER_LEGACY, LEDGER_HANDSHAKE, 5, 6 },
+		{ LEDGER_ACTIVE, LEDGER_GATEWAY, LEDGER_HANDSHAKE, 5, 6 },
+	};
+	const struct ledger_key key = { ROMEO, JULIET, LEDGER_TO_LOCAL };
+	struct statetest *t = *state;
+	struct ledger_tap *tap = ledger_tap_create(t->ledger);
+	struct presence_list told = { .count = 0 };
+	struct strbuf text = { .s = NULL };
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ledger_put(t->ledger, &key, &rows[i]), OK);
+		assert_false(show(tap, DESK, JULIET "/balcony", NULL, "", true));
+		assert_false(show(tap, DESK, JULIET, "unavailable", "", true));
+		assert_told(t, "");
+		assert_int_equal(ledger_remove(t->ledger, &key), OK);
+	}
+	for (int i = 0; i < PRESENCE_RESOURCES + 8; i++) {
+		char from[64];
+
+		snprintf(from, sizeof(from), ROMEO "/r%d", i);
+		assert_false(show(tap, from, JULIET, NULL, "", NO_END));
+	}
+	assert_int_equal(ledger_told(t->ledger, &key, &text), OK);
+	told_read(text.s, &told);
+	assert_int_equal(told.count, PRESENCE_RESOURCES);
+	presence_list_clear(&told);
+	strbuf_free(&text);
+	ledger_tap_destroy(tap);
+}
+
 /* A ledger that is full, or fails, loses the row; nobody else learns of it. */
 static void test_failures(void **state)
 {
@@ -267,8 +373,14 @@ static void test_failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases),     OPENED(test_others), OPENED(test_domain_as_contact),
-		OPENED(test_rows_of_the_gateway), OPENED(test_seen),   OPENED(test_failures),
+		cmocka_unit_test(test_cases),
+		OPENED(test_others),
+		OPENED(test_domain_as_contact),
+		OPENED(test_told),
+		OPENED(test_told_nothing),
+		OPENED(test_rows_of_the_gateway),
+		OPENED(test_seen),
+		OPENED(test_failures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,6 +33,8 @@ static void set_composing(struct conversation *c, bool composing)
 {
 	int64_t now = loop_now(c->gateway->loop);
 
+	if (!c->composing && !composing)
+		return;
 	c->composing = composing;
 	c->composing_since = now;
 	c->refresh_at = composing ? now + REFRESH_T1 * c->gateway->t1_ms : 0;

@@ -16,53 +16,31 @@
  */
 #include "bridge/gateway/conversation.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
 /* Requests under way to a pool: well below what sofia-sip queues for one connection (endpoint.c). */
 enum { UNDER_WAY_MAX = 256 };
 
-/* What the users of one partner have in all queues. */
-struct share {
-	size_t queued;
-	UT_hash_handle hh;
-	char domain[];
-};
-
-static struct share *find_share(const struct conversation *c)
+/* By whose users the queues are shared. */
+static const char *partner_of(const struct conversation *c, size_t *length)
 {
 	const char *at = memchr(c->key, '@', c->partner_length);
 	const char *domain = at != NULL ? at + 1 : c->key;
-	const size_t length = (size_t)(c->key + c->partner_length - domain);
-	struct share *share;
 
-	HASH_FIND(hh, c->gateway->shares, domain, length, share);
-	if (share == NULL) {
-		share = xcalloc(1, sizeof(*share) + length);
-		memcpy(share->domain, domain, length);
-		HASH_ADD_KEYPTR(hh, c->gateway->shares, share->domain, length, share);
-	}
-	return share;
-}
-
-static void drop_if_empty(struct gateway *g, struct share *share)
-{
-	if (share->queued > 0)
-		return;
-	HASH_DEL(g->shares, share);
-	free(share);
+	*length = (size_t)(c->key + c->partner_length - domain);
+	return domain;
 }
 
 static struct outbound *take(struct conversation *c, struct outbound *o)
 {
-	struct share *share = find_share(c);
+	const char *partner;
+	size_t length;
 
 	DL_DELETE(c->first, o);
 	c->count--;
-	c->gateway->queued--;
-	share->queued--;
-	drop_if_empty(c->gateway, share);
+	partner = partner_of(c, &length);
+	shares_give(&c->gateway->queued, partner, length);
 	return o;
 }
 
@@ -230,22 +208,22 @@ void queue_leave(struct conversation *c, const enum pool *pool)
 }
 
 /* A partner who sends more than goes out fills what is his, and the others still have room. */
-static bool is_full(const struct conversation *c, const struct share *share)
+static bool has_room(const struct conversation *c)
 {
-	const struct gateway *g = c->gateway;
-	const size_t total = (size_t)g->config->sip.queue_total;
+	struct gateway *g = c->gateway;
+	size_t length;
+	const char *partner = partner_of(c, &length);
 
-	return c->count >= (size_t)g->config->sip.queue_messages || share->queued + g->queued >= total;
+	return c->count < (size_t)g->config->sip.queue_messages &&
+	       shares_take(&g->queued, partner, length, (size_t)g->config->sip.queue_total);
 }
 
 void queue_add(struct conversation *c, struct outbound *o)
 {
 	struct gateway *g = c->gateway;
-	struct share *share = find_share(c);
 	bool idle = c->first == NULL && !c->telling;
 
-	if (is_full(c, share)) {
-		drop_if_empty(g, share);
+	if (!has_room(c)) {
 		outbound_put_back(g, o,
 				  (struct objection){ COND_RESOURCE_CONSTRAINT,
 						      "too many messages wait for this system" });
@@ -254,8 +232,6 @@ void queue_add(struct conversation *c, struct outbound *o)
 	o->since = loop_now(g->loop);
 	DL_APPEND(c->first, o);
 	c->count++;
-	g->queued++;
-	share->queued++;
 	if (idle) {
 		make_ready(c);
 		send_ready(g);

@@ -21,7 +21,7 @@
 #include "bridge/gateway/session.h"
 #include "bridge/xmpp/dialback.h"
 
-/* How long the other side may take to answer what it was sent before the stop: as long as a step of s2s_stop(). */
+/* How long pools and partners may take to answer what they were sent before the stop: as long as a step of s2s_stop(). */
 enum { STOP_MS = 2000 };
 
 enum { T1_MS = 500 }; /* RFC 3261 section 17.1.1.1 */
@@ -273,7 +273,7 @@ json_t *gateway_status(const struct gateway *g)
 	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "sip", endpoint,
 			 "relay", relay, "presence", presence_status(g->presence), "conversations",
 			 (json_int_t)HASH_COUNT(g->conversations), "sessions",
-			 (json_int_t)HASH_COUNT(g->sessions), "queued", (json_int_t)g->queued, "to_sip",
+			 (json_int_t)HASH_COUNT(g->sessions), "queued", (json_int_t)g->queued.total, "to_sip",
 			 (json_int_t)g->to_sip, "to_sip_failed", (json_int_t)g->to_sip_failed, "to_xmpp",
 			 (json_int_t)g->to_xmpp, "to_xmpp_failed", (json_int_t)g->to_xmpp_failed, "bodiless",
 			 (json_int_t)g->bodiless, "dropped", (json_int_t)g->dropped);

@@ -5,6 +5,7 @@
 #define POOLBRIDGE_GATEWAY_GATEWAY_INTERNAL_H
 
 #include "bridge/core/log.h"
+#include "bridge/core/shares.h"
 #include "bridge/gateway/gateway.h"
 #include "bridge/gateway/map.h"
 #include "bridge/sip/relay.h"
@@ -15,7 +16,6 @@ struct ledger;
 struct presence_book;
 struct map_content;
 struct session;
-struct share;
 
 enum {
 	TEXT_SIZE = 1024, /* a subject; a reason phrase */
@@ -46,8 +46,7 @@ struct gateway {
 	struct session *sessions;             /* by dialog */
 	struct session *answering;            /* by the INVITE that waits for its answer */
 	struct presence_book *presence;
-	size_t queued;               /* XMPP -> SIP, those under way too */
-	struct share *shares;        /* of it, by partner */
+	struct shares queued;        /* XMPP -> SIP, those under way too; by partner */
 	struct window window[POOLS]; /* a silent pool must not hold up the other */
 	enum pool_mode works[POOLS]; /* what its users took last; POOL_AUTO: not known */
 	struct letting *letting;     /* SIP -> SIP: what has been let go, until its response */

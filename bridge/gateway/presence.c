@@ -68,6 +68,13 @@ const char *watch_contact(const struct watch *w)
 	return w->key + w->local_length + 1;
 }
 
+const char *watch_partner(const struct watch *w)
+{
+	const char *contact = watch_contact(w), *at = strchr(contact, '@');
+
+	return at != NULL ? at + 1 : contact;
+}
+
 void watch_local(const struct watch *w, char out[JID_BARE_SIZE])
 {
 	memcpy(out, w->key, w->local_length);

@@ -96,7 +96,8 @@ struct presence_book {
 	struct subscriber *subscribers; /* by key */
 	struct notifier *notifiers;     /* by key */
 	size_t under_way;               /* SUBSCRIBEs */
-	size_t probing;                 /* subscribers begun by a probe alone */
+	struct shares probing;          /* subscribers begun by a probe alone; by partner, like the next */
+	struct shares looks;            /* notifiers that were asked for one NOTIFY */
 	struct watch *next_watch;       /* after the start: to be looked after */
 	struct loop_timer *start_timer;
 	bool asked; /* contacts have been asked for their presence since the start */
@@ -118,6 +119,7 @@ void watch_look(const struct watch *w);
 void watch_check(struct watch *w);
 bool watch_jids(const struct watch *w, struct jid *local, struct jid *contact);
 const char *watch_contact(const struct watch *w);
+const char *watch_partner(const struct watch *w); /* his domain */
 void watch_local(const struct watch *w, char out[JID_BARE_SIZE]);
 /* From the local user to the contact: one of the types of subscriptions, or a probe. */
 void watch_send(struct watch *w, const char *type);
@@ -193,9 +195,9 @@ void subscriber_end(struct subscriber *s, bool said);
 void subscriber_free(struct subscriber *s);
 /* For presence_notified.c. Those that say so may free the subscriber, and the watch with it. */
 void subscriber_finish(struct subscriber *s,
-		       const char *type);   /* frees; type: what the contact is told, or NULL */
-void subscriber_deny(struct subscriber *s); /* frees */
-void subscriber_set_probed(struct subscriber *s, bool probed);
+		       const char *type);     /* frees; type: what the contact is told, or NULL */
+void subscriber_deny(struct subscriber *s);   /* frees */
+void subscriber_settle(struct subscriber *s); /* it is more than a probe's now */
 void subscriber_read_body(struct subscriber *s, const struct presence_body *body);
 void subscriber_lose_sight(
 	struct subscriber *s); /* nothing is known of the user now; the subscription stays */

@@ -42,7 +42,7 @@ static void activate(struct subscriber *s)
 		return; /* failed: the next NOTIFY or refresh tries again */
 	if (!s->probed)
 		watch_send(w, "subscribed");
-	subscriber_set_probed(s, false);
+	subscriber_settle(s);
 	w->untold = true;
 	store_dialog(w, LEDGER_TO_LOCAL, s->dialog, NULL, s->expires_at, &s->row);
 }

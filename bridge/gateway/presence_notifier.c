@@ -27,6 +27,7 @@ enum {
 	EXPIRES_MIN = 60,
 	EXPIRES_MAX = 28800,
 	NOTIFIERS_MAX = 16,
+	LOOKS_MAX = 1000, /* in all */
 	/* In units of T1: five seconds, five minutes, three seconds, a tenth of one. */
 	RETRY_MIN_T1 = 10,
 	RETRY_MAX_T1 = 600,
@@ -58,12 +59,21 @@ static struct notifier *create(struct watch *w, struct sip_dialog *dialog, const
 	return n;
 }
 
+static void end_look(struct watch *w)
+{
+	const char *partner = watch_partner(w);
+
+	shares_give(&w->book->looks, partner, strlen(partner));
+}
+
 void notifier_free(struct notifier *n)
 {
 	if (n->request != NULL)
 		sip_outgoing_cancel(n->request);
 	DL_DELETE(n->watch->notifiers, n);
 	HASH_DEL(n->watch->book->notifiers, n);
+	if (n->look)
+		end_look(n->watch);
 	loop_timer_destroy(n->timer);
 	sip_dialog_free(n->dialog);
 	free(n->event_id);
@@ -365,7 +375,7 @@ static enum err ask_contact(struct watch *w, const char *name)
 	return e;
 }
 
-/* One endpoint too many: the oldest, perhaps long dead, gives way. */
+/* One endpoint too many: the oldest, perhaps long dead, gives way; before that, one that only looks. */
 static void make_room(struct watch *w)
 {
 	struct notifier *n, *oldest = NULL;
@@ -374,7 +384,7 @@ static void make_room(struct watch *w)
 	DL_FOREACH (w->notifiers, n) {
 		if (n->over)
 			continue;
-		if (oldest == NULL)
+		if (oldest == NULL || (n->look && !oldest->look))
 			oldest = n;
 		total++;
 	}
@@ -382,6 +392,17 @@ static void make_room(struct watch *w)
 		return;
 	store_remove_dialog(w->book, &oldest->row);
 	finish(oldest, "probation");
+}
+
+/* Looks cost a probe each, and are cheap to ask for: so many wait at a time. */
+static bool may_look(struct watch *w)
+{
+	const char *partner = watch_partner(w);
+
+	if (shares_take(&w->book->looks, partner, strlen(partner), LOOKS_MAX))
+		return true;
+	w->book->refused++;
+	return false;
 }
 
 static struct notifier *accept_dialog(struct watch *w, const struct sip_request *r)
@@ -402,7 +423,6 @@ static struct notifier *accept_dialog(struct watch *w, const struct sip_request 
 /* Only what is known now is wanted (RFC 6665 section 4.4.3, RFC 8048 section 7.2). */
 static void look(struct notifier *n)
 {
-	n->look = true;
 	if (n->watch->heard) {
 		notify(n);
 		return;
@@ -416,12 +436,19 @@ static void begin(struct watch *w, const struct sip_request *r)
 	int64_t expires = granted(r);
 	struct notifier *n;
 
+	if (expires == 0 && !may_look(w)) {
+		sip_answer(r->transaction, 500, "No Room for Subscriptions", "Retry-After: 10");
+		return;
+	}
 	make_room(w);
 	n = accept_dialog(w, r);
 	if (n == NULL) {
+		if (expires == 0)
+			end_look(w);
 		sip_answer(r->transaction, 400, NULL, NULL);
 		return;
 	}
+	n->look = expires == 0;
 	n->expires_at = unix_now() + expires;
 	if (expires > 0 && ask_contact(w, r->from_display) != OK) {
 		w->book->refused++;

@@ -89,18 +89,18 @@ static void drop_dialog(struct subscriber *s)
 	s->awaited = false;
 }
 
-void subscriber_set_probed(struct subscriber *s, bool probed)
+void subscriber_settle(struct subscriber *s)
 {
-	struct presence_book *b = s->watch->book;
+	const char *partner = watch_partner(s->watch);
 
-	if (s->probed != probed)
-		b->probing += probed ? 1 : (size_t)-1;
-	s->probed = probed;
+	if (s->probed)
+		shares_give(&s->watch->book->probing, partner, strlen(partner));
+	s->probed = false;
 }
 
 void subscriber_free(struct subscriber *s)
 {
-	subscriber_set_probed(s, false);
+	subscriber_settle(s);
 	s->watch->subscriber = NULL;
 	drop_dialog(s);
 	loop_timer_destroy(s->timer);
@@ -475,12 +475,13 @@ static struct subscriber *create(struct watch *w)
 
 void subscriber_start(struct watch *w, bool probed)
 {
+	const char *partner = watch_partner(w);
 	struct subscriber *s;
 
-	if (probed && w->book->probing >= PROBING_MAX)
+	if (probed && !shares_take(&w->book->probing, partner, strlen(partner), PROBING_MAX))
 		return;
 	s = create(w);
-	subscriber_set_probed(s, probed);
+	s->probed = probed;
 	send_subscribe(s, lifetime(s));
 }
 
@@ -499,7 +500,7 @@ void subscriber_resume(struct watch *w, struct sip_dialog *dialog, int64_t row, 
 
 void subscriber_asked(struct subscriber *s)
 {
-	subscriber_set_probed(s, false);
+	subscriber_settle(s);
 	if (!s->ending || s->request != NULL)
 		return;
 	s->ending = false;
@@ -511,7 +512,7 @@ void subscriber_end(struct subscriber *s, bool said)
 {
 	if (s->ending)
 		return;
-	subscriber_set_probed(s, false);
+	subscriber_settle(s);
 	tell_gone(s->watch);
 	if (s->dialog == NULL || s->dialog->remote_tag == NULL) {
 		subscriber_finish(s, said ? "unsubscribed" : NULL);

@@ -3,6 +3,7 @@
  * contact is asked, and what the user's endpoints are told (RFC 8048 sections
  * 5.3, 6.2 and 7.2, RFC 6665 section 4.2).
  */
+#include "bridge/gateway/presence_internal.h"
 #include "watchtest.h"
 
 #include <setjmp.h>
@@ -326,6 +327,28 @@ static void test_look(void **state)
 	watchtest_notified(&t, &d, "terminated;reason=timeout", BASIC_OPEN);
 	watchtest_quiet(&t);
 	watchtest_becomes(&t, "notifiers", 1);
+	watchtest_end(&t);
+}
+
+/* Cheap to ask for, and a probe each: so many wait at a time, of one partner half of them. */
+static void test_many_looks(void **state)
+{
+	enum { LOOKS = 1000 };
+	struct peer_dialog d;
+	(void)state;
+
+	watchtest_begin(&t);
+	for (int i = 0; i < LOOKS / 2; i++)
+		assert_true(shares_take(&t.gateway->presence->looks, "partner.test", 12, LOOKS));
+	watchtest_subscribe(&t, &d, "Expires: 0\r\n");
+	assert_string_equal(sip_field(watchtest_response(&t, "500 No Room for Subscriptions", "SUBSCRIBE"),
+				      "Retry-After"),
+			    "10");
+	watchtest_becomes(&t, "pairs", 0);
+	for (int i = 0; i < LOOKS / 2; i++)
+		shares_give(&t.gateway->presence->looks, "partner.test", 12);
+	watchtest_subscribe(&t, &d, "Expires: 0\r\n");
+	watchtest_accepted(&t, &d);
 	watchtest_end(&t);
 }
 
@@ -668,6 +691,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_refresh, clean),
 		cmocka_unit_test_teardown(test_end_and_back, clean),
 		cmocka_unit_test_teardown(test_look, clean),
+		cmocka_unit_test_teardown(test_many_looks, clean),
 		cmocka_unit_test_teardown(test_look_by_probe, clean),
 		cmocka_unit_test_teardown(test_refused, clean),
 		cmocka_unit_test_teardown(test_event_id, clean),

@@ -77,25 +77,37 @@ static int priority_of(const json_t *j)
 	return n >= PRIORITY_MIN && n <= PRIORITY_MAX ? (int)n : 0;
 }
 
+static bool read_presence(const json_t *j, struct presence *p)
+{
+	const json_t *resource = json_object_get(j, "resource");
+
+	*p = (struct presence){ .available = !json_is_true(json_object_get(j, "gone")) };
+	if (!json_is_object(j) ||
+	    (resource != NULL &&
+	     (!json_is_string(resource) || !presence_set_resource(p, json_string_value(resource)))))
+		return false;
+	p->show = show_of(json_string_value(json_object_get(j, "show")));
+	p->priority = priority_of(j);
+	p->status = copy_of(j, "status");
+	p->lang = copy_of(j, "lang");
+	return true;
+}
+
 void told_read(const char *text, struct presence_list *out)
 {
 	json_t *list = json_loads(text, 0, NULL), *j;
+	enum err e = OK;
 	size_t i;
 
 	json_array_foreach(list, i, j)
 	{
-		struct presence p = { .available = !json_is_true(json_object_get(j, "gone")),
-				      .show = show_of(json_string_value(json_object_get(j, "show"))),
-				      .priority = priority_of(j),
-				      .status = copy_of(j, "status"),
-				      .lang = copy_of(j, "lang") };
-		const char *resource = json_string_value(json_object_get(j, "resource"));
-		bool full = false;
+		struct presence p;
 
-		if (resource == NULL || presence_set_resource(&p, resource))
-			full = presence_list_put(out, &p) != OK;
+		if (!read_presence(j, &p))
+			continue;
+		e = presence_list_put(out, &p);
 		presence_clear(&p);
-		if (full)
+		if (e != OK)
 			break;
 	}
 	json_decref(list);

@@ -1,6 +1,9 @@
 /*
- * hops_internal.h - what hops.c (which target is used, and which rests) and
- * hops_resolve.c (from names to targets) share.
+ * hops_internal.h - what the files of the next hops share.
+ *
+ *	hops.c          which target is used, and which rests
+ *	hops_address.c  targets by their addresses
+ *	hops_resolve.c  from names to targets
  */
 #ifndef POOLBRIDGE_SIP_HOPS_INTERNAL_H
 #define POOLBRIDGE_SIP_HOPS_INTERNAL_H
@@ -59,6 +62,8 @@ struct sip_hops {
 /* hops.c */
 struct target *hops_add_target(struct entry *e, const struct sockaddr *addr, socklen_t len);
 void hops_remove_target(struct target *t);
+
+/* hops_address.c */
 bool hops_same_address(const struct sockaddr *a, const struct sockaddr *b, bool with_port);
 
 /* hops_resolve.c */

@@ -8,16 +8,23 @@
  * Two fences keep a value from forging a line: log_value() escapes it, and
  * log_event() sweeps the finished line, should a caller forget.
  *
+ * It never waits for its reader: what a full pipe or journal does not take is left
+ * out and counted, and the count is the first line when there is room again.
+ *
  * Nothing is fatal here: where standard error is gone, the event is lost.
  */
 #include "bridge/core/log.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
-	LINE_SIZE = 16384,             /* eight values, each byte escaped, and the fixed words */
+	LINE_SIZE = 16384, /* eight values, each byte escaped, and the fixed words */
+	CHUNK = 4096,
 	VALUE_MAX = 256,               /* bytes of a value that are shown */
 	VALUE_SIZE = 4 * VALUE_MAX + 8 /* every byte as \xNN, the quotes, "..." */
 };
@@ -32,6 +39,8 @@ static const struct {
 
 static enum log_level threshold = LOG_INFO;
 static bool to_journal;
+static unsigned long lost; /* lines, since the last one that was written */
+static bool cut;           /* that one was not written to its end */
 
 void log_set_level(enum log_level level)
 {
@@ -67,6 +76,46 @@ static size_t advance(size_t len, int n, size_t size)
 	return (size_t)n < size - len ? len + (size_t)n : size - 1;
 }
 
+/* What a pipe that has room takes without waiting is CHUNK bytes (PIPE_BUF). */
+static ssize_t write_some(const char *bytes, size_t n)
+{
+	struct pollfd out = { .fd = STDERR_FILENO, .events = POLLOUT };
+	ssize_t put = send(STDERR_FILENO, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	if (put >= 0 || errno != ENOTSOCK)
+		return put;
+	return poll(&out, 1, 0) == 1 ? write(STDERR_FILENO, bytes, n < CHUNK ? n : CHUNK) : -1;
+}
+
+/* False: somebody would have to wait. */
+static bool write_now(const char *bytes, size_t n)
+{
+	ssize_t put;
+
+	for (size_t at = 0; at < n; at += (size_t)put) {
+		put = write_some(bytes + at, n - at);
+		if (put <= 0) {
+			cut = cut || at > 0;
+			return false;
+		}
+	}
+	return true;
+}
+
+static void write_line(const char *line, size_t n)
+{
+	char words[96];
+	int size = snprintf(words, sizeof(words), "%s%swarning log-lost lines=%lu\n", cut ? "\n" : "",
+			    to_journal ? "<4>" : "", lost);
+
+	if (lost > 0 && write_now(words, (size_t)size)) {
+		lost = 0;
+		cut = false;
+	}
+	if (lost > 0 || !write_now(line, n))
+		lost++;
+}
+
 void log_event(enum log_level level, const char *event, const char *id, const char *fmt, ...)
 {
 	char line[LINE_SIZE];
@@ -92,8 +141,7 @@ void log_event(enum log_level level, const char *event, const char *id, const ch
 			line[i] = '?';
 	}
 	line[len++] = '\n';
-	if (write(STDERR_FILENO, line, len) < 0)
-		return; /* nobody is left to be told */
+	write_line(line, len);
 }
 
 static bool is_plain(unsigned char c)

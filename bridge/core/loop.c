@@ -5,7 +5,8 @@
  * step of sofia-sip 1.12.11 handles at most four descriptors and one commit
  * should serve many; run the timers that are due; the phases; free the retired.
  * A descriptor has one call in a turn: epoll hands the ready ones round, so one
- * that comes again says that all have been served.
+ * that comes again says that all have been served. A turn with much work ends
+ * earlier: its commit, and what waits for that, must not wait for all others.
  *
  * Timers are not su_timer_t: those follow the wall clock, so that setting the
  * clock back an hour would stop every time-out for an hour, and su_root_step()
@@ -37,6 +38,7 @@
 #include "bridge/core/timerheap.h"
 
 enum {
+	TURN_MS = 20,     /* then the phases come, and who was not served yet is first in the next turn */
 	STEPS_MAX = 32,   /* of su_root in one turn: the phases must come round under load too */
 	WAIT_MAX = 60000, /* ms */
 	SIGNALS_MAX = 65, /* Linux counts signals from 1 to 64 */
@@ -202,6 +204,7 @@ static void run_phases(struct loop *loop)
 void loop_run(struct loop *loop)
 {
 	su_duration_t root_wait = 0;
+	int64_t end;
 
 	loop->stopping = false;
 	while (!loop->stopping) {
@@ -209,7 +212,8 @@ void loop_run(struct loop *loop)
 		loop->all_served = false;
 		/* su_root_step() answers 0 when it had events: there may be more. */
 		root_wait = su_root_step(loop->root, next_wait(loop, root_wait));
-		for (int i = 1; i < STEPS_MAX && root_wait == 0 && !loop->all_served; i++)
+		end = clock_ms() + TURN_MS;
+		for (int i = 1; i < STEPS_MAX && root_wait == 0 && !loop->all_served && clock_ms() < end; i++)
 			root_wait = su_root_step(loop->root, 0);
 		loop->now = clock_ms();
 		run_timers(loop);

@@ -12,6 +12,7 @@
 #include "bridge/ctl/control.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,7 @@ struct control {
 	size_t count;
 	void *ctx;
 	int fd;
+	int spare; /* a descriptor for one client when there is no other left; -1: it is in use */
 	struct loop_fd *watch;
 	struct loop_timer *retry; /* after running out of descriptors */
 	struct client *clients;
@@ -66,6 +68,12 @@ static void client_destroy(void *obj)
 	free(c);
 }
 
+static void keep_spare(struct control *control)
+{
+	if (control->spare < 0)
+		control->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 static void client_drop(struct client *c)
 {
 	struct control *control = c->control;
@@ -78,6 +86,7 @@ static void client_drop(struct client *c)
 	loop_fd_remove(c->watch);
 	loop_timer_destroy(c->idle);
 	close(c->fd);
+	keep_spare(control);
 	loop_retire(control->loop, client_destroy, c);
 }
 
@@ -202,10 +211,22 @@ static void client_create(struct control *control, int fd)
 		loop_fd_set(control->watch, 0);
 }
 
+/* Who has no descriptors left is asked what is the matter: the spare one is for that question. */
+static int accept_client(struct control *control)
+{
+	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 || errno != EMFILE || control->spare < 0)
+		return fd;
+	close(control->spare);
+	control->spare = -1;
+	return accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 static void on_connection(void *ctx, unsigned events)
 {
 	struct control *control = ctx;
-	int fd = accept4(control->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept_client(control);
 
 	(void)events;
 	if (fd >= 0) {
@@ -305,7 +326,7 @@ enum err control_create(struct loop *loop, const char *path, const struct contro
 	enum err e;
 
 	*control = (struct control){
-		.loop = loop, .providers = providers, .count = count, .ctx = ctx, .fd = -1
+		.loop = loop, .providers = providers, .count = count, .ctx = ctx, .fd = -1, .spare = -1
 	};
 	if (str_copy(control->path, sizeof(control->path), path))
 		e = listen_at(control, why);
@@ -318,6 +339,7 @@ enum err control_create(struct loop *loop, const char *path, const struct contro
 	}
 	control->watch = loop_fd_add(loop, control->fd, LOOP_READ, on_connection, control);
 	control->retry = loop_timer_create(loop, on_retry, control);
+	keep_spare(control);
 	*out = control;
 	return OK;
 }
@@ -335,6 +357,8 @@ void control_destroy(struct control *control)
 	loop_timer_destroy(control->retry);
 	if (control->fd >= 0)
 		close(control->fd);
+	if (control->spare >= 0)
+		close(control->spare);
 	/* Not one that another daemon has put there since. */
 	if (control->inode != 0 && lstat(control->path, &st) == 0 && st.st_dev == control->device &&
 	    st.st_ino == control->inode)

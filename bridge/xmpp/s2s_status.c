@@ -64,13 +64,13 @@ static json_t *describe_pair(const struct s2s *s2s, const struct stream *st, con
 	json_t *row = describe(s2s, st);
 	uint64_t unfinished = st->received ? st->received->received - st->received->finished : 0;
 
-	json_object_update_new(row,
-			       json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:I, s:I}", "edge",
-					 edge_name(st->edge), "direction", "in", "local", pair->local,
-					 "remote", pair->remote, "authenticated", pair->valid, "auth",
-					 auth_name(st, pair->valid), "sm", st->received != NULL, "handled",
-					 (json_int_t)(st->received ? st->received->finished : 0),
-					 "unacknowledged", (json_int_t)unfinished));
+	json_object_update_new(row, json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:b, s:I, s:I}", "edge",
+					      edge_name(st->edge), "direction", "in", "local", pair->local,
+					      "remote", pair->remote, "authenticated", pair->valid, "auth",
+					      auth_name(st, pair->valid), "sm", st->received != NULL,
+					      "slowed", st->paused != 0, "handled",
+					      (json_int_t)(st->received ? st->received->finished : 0),
+					      "unacknowledged", (json_int_t)unfinished));
 	return row;
 }
 

@@ -1,4 +1,5 @@
 /* Tests of log.h: the form of a line, levels, and values that try to forge one. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,16 @@
 /* Standard error becomes a datagram socket: one datagram is one write(2). */
 static int saved, reader;
 
+/* The next line written, "" for none. */
+static const char *next_line(void)
+{
+	static char buf[65536];
+	ssize_t n = recv(reader, buf, sizeof(buf) - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
 static int catch_output(void **state)
 {
 	int pair[2];
@@ -27,6 +38,10 @@ static int catch_output(void **state)
 	reader = pair[0];
 	log_set_level(LOG_INFO);
 	log_set_journal(false);
+	/* What the test before has lost is told now. */
+	log_event(LOG_ERROR, "begin", NULL, NULL);
+	while (*next_line() != '\0')
+		;
 	return 0;
 }
 
@@ -37,16 +52,6 @@ static int release_output(void **state)
 	close(saved);
 	close(reader);
 	return 0;
-}
-
-/* The next line written, "" for none. */
-static const char *next_line(void)
-{
-	static char buf[65536];
-	ssize_t n = recv(reader, buf, sizeof(buf) - 1, 0);
-
-	buf[n > 0 ? n : 0] = '\0';
-	return buf;
 }
 
 static void test_form(void **state)
@@ -205,12 +210,84 @@ static void test_closed_output_is_survived(void **state)
 
 #define WITH_OUTPUT(test) cmocka_unit_test_setup_teardown(test, catch_output, release_output)
 
+/* --- a reader that does not read --- */
+
+/* Standard error is a pipe that has no room left. Returns its other end. */
+static int fill_a_pipe(void)
+{
+	int ends[2];
+	char page[4096];
+
+	assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+	memset(page, 'x', sizeof(page));
+	page[sizeof(page) - 1] = '\n';
+	while (write(ends[1], page, sizeof(page)) > 0)
+		;
+	/* Blocking again, as a daemon's standard error is: whoever writes now waits for ever. */
+	assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0);
+	dup2(ends[1], STDERR_FILENO);
+	close(ends[1]);
+	return ends[0];
+}
+
+static void drain(int fd, char *last, size_t size)
+{
+	char page[4096];
+	ssize_t n;
+
+	last[0] = '\0';
+	while ((n = read(fd, page, sizeof(page))) > 0) {
+		page[n - (n == sizeof(page))] = '\0';
+		snprintf(last, size, "%s", page);
+	}
+}
+
+static void test_full_pipe(void **state)
+{
+	char last[4096];
+	int fd = fill_a_pipe();
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		log_event(LOG_ERROR, "lost", NULL, "number=%d", i);
+	drain(fd, last, sizeof(last));
+	assert_null(strstr(last, "lost"));
+	log_event(LOG_ERROR, "found", NULL, NULL);
+	drain(fd, last, sizeof(last));
+	assert_string_equal(last, "warning log-lost lines=3\nerror found\n");
+	log_event(LOG_ERROR, "found", NULL, NULL);
+	drain(fd, last, sizeof(last));
+	assert_string_equal(last, "error found\n");
+	close(fd);
+}
+
+/* Room for a part of a long line only: what follows begins on a line of its own. */
+static void test_cut_line(void **state)
+{
+	char last[16384], page[4096], *part = xmalloc(9000);
+	int fd = fill_a_pipe();
+
+	(void)state;
+	memset(part, 'y', 8999);
+	part[8999] = '\0';
+	assert_int_equal(read(fd, page, sizeof(page)), sizeof(page));
+	log_event(LOG_ERROR, "long", NULL, "%s", part);
+	drain(fd, last, sizeof(last));
+	assert_non_null(strstr(last, "yyy"));
+	log_event(LOG_ERROR, "found", NULL, NULL);
+	drain(fd, last, sizeof(last));
+	assert_string_equal(last, "\nwarning log-lost lines=1\nerror found\n");
+	free(part);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_OUTPUT(test_form),         WITH_OUTPUT(test_levels),
 		WITH_OUTPUT(test_journal),      WITH_OUTPUT(test_line_is_swept),
 		WITH_OUTPUT(test_eight_values), WITH_OUTPUT(test_closed_output_is_survived),
+		WITH_OUTPUT(test_full_pipe),    WITH_OUTPUT(test_cut_line),
 		cmocka_unit_test(test_values),  cmocka_unit_test(test_long_values_are_cut),
 	};
 

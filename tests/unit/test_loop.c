@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -45,7 +46,7 @@ struct end {
 	struct loop_fd *w;
 	struct end *victim; /* removed by this one's callback */
 	bool stops;
-	unsigned seen;
+	unsigned seen, served;
 };
 
 static void end_open(struct end *e, char letter, unsigned events, loop_fd_fn *fn)
@@ -472,6 +473,58 @@ static void test_no_debugging_by_environment(void **state)
 
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* --- a turn with much work --- */
+
+enum { BUSY = 24 };
+
+static void on_busy_end(void *ctx, unsigned events)
+{
+	struct end *e = ctx;
+	struct timespec begun, now;
+	char byte;
+
+	(void)events;
+	(void)!read(e->fd, &byte, 1);
+	strbuf_putc(&trace, e->letter);
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	do
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000 < 10);
+	if (++e->served == 2)
+		loop_stop(loop); /* the first to be served again */
+}
+
+static void on_busy_phase(void *ctx)
+{
+	(void)ctx;
+	strbuf_putc(&trace, '|');
+}
+
+/* Phases come in between, and nobody is served twice before all are served. */
+static void test_much_work_is_several_turns(void **state)
+{
+	struct end ends[BUSY];
+	size_t served = 0;
+
+	(void)state;
+	loop_phase_add(loop, LOOP_COMMIT, on_busy_phase, NULL);
+	for (int i = 0; i < BUSY; i++) {
+		end_open(&ends[i], (char)('a' + i), LOOP_READ, on_busy_end);
+		assert_int_equal(write(ends[i].far, "xx", 2), 2);
+	}
+	loop_run(loop);
+	assert_true(strcspn(trace.s, "|") < BUSY);
+	for (const char *t = trace.s; served < BUSY; t++) {
+		assert_int_not_equal(*t, '\0');
+		if (*t == '|')
+			continue;
+		assert_null(memchr(trace.s, *t, (size_t)(t - trace.s)));
+		served++;
+	}
+	for (int i = 0; i < BUSY; i++)
+		end_close(&ends[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +534,7 @@ int main(void)
 		WITH_LOOP(test_remove_in_own_callback),
 		WITH_LOOP(test_remove_in_anothers_callback),
 		WITH_LOOP(test_one_turn_for_many),
+		WITH_LOOP(test_much_work_is_several_turns),
 		WITH_LOOP(test_phases_under_load),
 		WITH_LOOP(test_timer_order),
 		WITH_LOOP(test_timer_is_not_early),

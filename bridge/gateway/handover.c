@@ -83,7 +83,7 @@ static enum step step_legacy(struct handover *h, const struct row *row, const st
 	return STEP_BEGUN;
 }
 
-/* Ours, and to stay so: his pool may be another one, or news were not told. */
+/* Ours, and to stay so: his pool may be another one, news were not told, or nobody asked while he was not. */
 static enum step step_stay(struct watch *w, const struct verdict *v)
 {
 	struct subscriber *s = w->subscriber;
@@ -94,7 +94,7 @@ static enum step step_stay(struct watch *w, const struct verdict *v)
 	}
 	if (s == NULL || s->request != NULL || s->ending)
 		return STEP_NOTHING;
-	if (!w->withheld && (s->dialog == NULL || s->dialog->pool == v->pool))
+	if (!w->withheld && s->dialog != NULL && s->dialog->pool == v->pool)
 		return STEP_NOTHING;
 	subscriber_refresh(s);
 	return STEP_BEGUN;

@@ -1,9 +1,14 @@
 """Presence follows a user who is moved: his contacts see the new side first, then the old one's end, and nobody is asked."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
 
+from lab.bridge import TOP
 from lab.contact_view import View
 from lab.inbox import wait_until
 from lab.sipe_user import BUILT
@@ -192,3 +197,13 @@ def test_moving_is_given_up(lab, juliet):
     lab.bridge.mark("legacy", ROMEO)
     watcher.wait(lambda view: not view.resources)
     assert watcher.view().order[1:] == [("unavailable", "desk")] and watcher.view().asked == []
+
+
+@pytest.mark.parametrize("options", [[], ["--kill"]], ids=["there and back", "killed in between"])
+def test_many(options):
+    """The short form of tests/handover."""
+    done = subprocess.run([sys.executable, os.path.join(TOP, "tests", "handover"), "--count", "60", *options],
+                          capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    verdict = json.loads(done.stdout.splitlines()[-1])
+    assert verdict["subscriptions"] == 60

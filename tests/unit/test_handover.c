@@ -529,6 +529,10 @@ static void test_rejected(void **state)
 	move(ROUTE_REJECT);
 	watchtest_hears(&t, SEEN("desk") ENDS);
 	watchtest_quiet(&t);
+	/* And he may again. */
+	move(ROUTE_GATEWAY);
+	watchtest_accept(&t, &d, OPEN_DESK);
+	watchtest_hears(&t, SEEN("desk") "/>");
 	watchtest_end(&t);
 
 	watchtest_prepare(&t);

@@ -77,7 +77,7 @@ static bool legacy_says(const char *resource, const char *type)
 	assert_int_equal(jid_parse(from, &local), OK);
 	assert_int_equal(jid_parse(JULIET, &contact), OK);
 	s.stanza = stanza_make(STANZA_PRESENCE, from, JULIET, NULL, type, NULL, NULL);
-	kept = t.router.presence(t.router.presence_ctx, &s, &t.router.verdict);
+	kept = t.router.fake.presence(t.router.fake.presence_ctx, &s, &t.router.verdict);
 	stanza_unref(s.stanza);
 	return kept;
 }

@@ -6,7 +6,6 @@ in netstrings; what it shows is on its standard output.
 """
 
 import json
-import os
 import re
 import socket
 import time
@@ -46,7 +45,7 @@ class BaresipUser(ConsoleUser):
     def __init__(self, lab, address, pool, transport="tcp", contacts=()):
         """contacts: addresses whose presence it asks for, and the only ones that it sends to."""
         super().__init__(lab, address)
-        self._text, self._host = None, lab.block.user_address()
+        self._host = lab.block.user_address()
         self._put("config", CONFIG.format(host=self._host, port=CONTROL_PORT))
         self._put("accounts", f'<sip:{address}>;outbound="sip:{pool.address}:5060;transport={transport}";'
                               "regint=600;pubint=600;answermode=manual;auth_pass=secret\n")
@@ -54,10 +53,6 @@ class BaresipUser(ConsoleUser):
         # Without stdbuf it would keep what it says until there is more.
         self._start(["stdbuf", "-oL", "baresip", "-f", self.folder])
         self._wait_connected()
-
-    def _put(self, name, text):
-        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as out:
-            out.write(text)
 
     def _line(self, text):
         text = COLOUR.sub("", text)
@@ -70,9 +65,8 @@ class BaresipUser(ConsoleUser):
         elif REGISTERED.search(text):
             self.inbox.put(Event("connected"))
         if self._text and self._text[-1].endswith('"'):
-            sender, *lines = self._text
-            self._text = None
-            self.inbox.put(Event("message", sender, "\n".join(lines)[:-1]))
+            self._text[-1] = self._text[-1][:-1]
+            self._end_message()
 
     def _do(self, command, parameters=""):
         """What the program answers."""

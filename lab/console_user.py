@@ -34,9 +34,12 @@ class Event:
 
 
 class ConsoleUser:
-    """program: for names of logs and folders. Subclasses have _line(text), which puts events in the inbox."""
+    """
+    program: for names of logs and folders. farewell: what ends the program, on its standard input; None: a signal.
+    Subclasses have _line(text), which puts events in the inbox.
+    """
 
-    program = None
+    program = farewell = None
 
     def __init__(self, lab, address):
         self.address, self.lab = address, lab
@@ -45,6 +48,16 @@ class ConsoleUser:
         os.makedirs(self.folder)
         self.inbox = Inbox(f"{self.program} {address}")
         self.process = None
+        self._text = None  # the message whose lines are coming: [sender, line...]
+
+    def _put(self, name, text):
+        with open(os.path.join(self.folder, name), "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def _end_message(self):
+        sender, *lines = self._text
+        self._text = None
+        self.inbox.put(Event("message", sender, "\n".join(lines)))
 
     def _start(self, argv):
         self.process = Process(self.name, argv, self.lab.folder, self.lab.guard, cwd=self.folder, on_line=self._line,
@@ -90,4 +103,11 @@ class ConsoleUser:
         self.process.kill()
 
     def close(self):
-        self.process.stop()
+        """Returns when the program has logged out and ended."""
+        if self.farewell is None:
+            self.process.stop()
+            return
+        if self.process.running():
+            self.process.write(self.farewell)
+            self.process.wait()
+        self.process.kill()

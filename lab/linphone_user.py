@@ -61,19 +61,17 @@ NOT_DELIVERED = re.compile(r"Chat message .*peer=IdentityAddress\(sip:([^)]+)\).
 
 
 class LinphoneUser(ConsoleUser):
-    program = "linphone"
+    program, farewell = "linphone", "quit"
 
     def __init__(self, lab, address, pool, transport="tcp", contacts=()):
         """contacts: addresses whose presence it asks for. Returns when it is registered."""
         super().__init__(lab, address)
-        self._text = None
         os.makedirs(os.path.join(self.folder, ".local", "share", "linphone"))
-        config = os.path.join(self.folder, "linphonerc")
-        with open(config, "w", encoding="utf-8") as out:
-            out.write(CONFIG.format(port=PORT, host=lab.block.user_address(), name=address.partition("@")[0].title(),
-                                    address=address, server=pool.address, transport=transport))
-            out.writelines(FRIEND.format(number=number, address=contact) for number, contact in enumerate(contacts))
-        self._start(["linphonec", "-d", "6", "-c", config])
+        friends = [FRIEND.format(number=number, address=contact) for number, contact in enumerate(contacts)]
+        self._put("linphonerc", CONFIG.format(
+            port=PORT, host=lab.block.user_address(), name=address.partition("@")[0].title(), address=address,
+            server=pool.address, transport=transport) + "".join(friends))
+        self._start(["linphonec", "-d", "6", "-c", os.path.join(self.folder, "linphonerc")])
         self._wait_connected()
 
     def _line(self, text):
@@ -81,9 +79,7 @@ class LinphoneUser(ConsoleUser):
             if not TIME.match(text):
                 self._text.append(text)
                 return
-            sender, *lines = self._text
-            self._text = None
-            self.inbox.put(Event("message", sender, "\n".join(lines)))
+            self._end_message()
         if found := MESSAGE.search(text):
             self._text = [found[1], found[2]]
         elif found := PRESENCE.search(text):
@@ -100,10 +96,3 @@ class LinphoneUser(ConsoleUser):
 
     def add(self, contact):
         self.process.write(f"friend add {contact} sip:{contact}")
-
-    def close(self):
-        """Unregisters, and returns when the program has ended."""
-        if self.process.running():
-            self.process.write("quit")
-            self.process.wait()
-        self.process.kill()

@@ -19,7 +19,7 @@ LIST_TAKEN = re.compile(r"sipe: sipe_buddy_cleanup_local_list: \d+ sipe buddies"
 
 
 class SipeUser(ConsoleUser):
-    program = "sipe"
+    program, farewell = "sipe", '["quit"]'
 
     def __init__(self, lab, address, pool, transport="tcp"):
         """Logs in at the Kamailio, which must have presence, and returns when it has its list of contacts: what is
@@ -72,10 +72,3 @@ class SipeUser(ConsoleUser):
     def status(self, status, note=""):
         """available, busy, do-not-disturb, be-right-back, away or invisible. Changes within a second become one."""
         self._do("status", status, note)
-
-    def close(self):
-        """Logs out, and returns when the program has ended."""
-        if self.process.running():
-            self._do("quit")
-            self.process.wait()
-        self.process.kill()

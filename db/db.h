@@ -31,6 +31,10 @@ void db_set_wait(struct db *db, int ms);
 
 /* The words for the last failure on this connection. */
 const char *db_error(const struct db *db);
+/* What to do about it, in words; "" for an error that has none. */
+const char *db_mend(const struct db *db, enum err e);
+/* It was a sync that failed: whether the transaction is there after a crash, nobody knows. */
+bool db_is_uncertain(const struct db *db);
 
 /*
  * Writing: BEGIN IMMEDIATE, with the actor that the audit triggers record

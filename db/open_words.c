@@ -63,37 +63,47 @@ enum err db_explain_system(const struct db_kind *kind, int error, const char **w
 	return db_explain(ERR_IO, why, path, strerror(error), mend);
 }
 
+const char *db_mend(const struct db *db, enum err e)
+{
+	if (e == ERR_BUSY)
+		return "another program is writing to it; try again";
+	if (e != ERR_IO)
+		return "";
+	switch (db->code & 0xff) {
+	case SQLITE_CORRUPT: /* also what SQLite makes of a page that the disk does not give */
+		return "see in the kernel's log whether the disk fails; if not, restore it from a copy, or "
+		       "save what is "
+		       "left with: sqlite3 FILE .recover";
+	case SQLITE_FULL:
+		return "make room on its file system, then try again";
+	case SQLITE_READONLY:
+		return "run as the owner of the file, or as root (sudo)";
+	default:
+		return "see to the disk, then try again";
+	}
+}
+
+bool db_is_uncertain(const struct db *db)
+{
+	return db->code == SQLITE_IOERR_FSYNC || db->code == SQLITE_IOERR_DIR_FSYNC;
+}
+
 enum err db_explain_database(struct db *db, enum err e, const char **why, const char *path)
 {
-	const char *mend = "see to the disk, then try again";
-	char correct[160], room[1200], folder[1024];
+	const char *mend = db_mend(db, ERR_IO);
+	char correct[160];
 
-	db_folder_of(path, folder, sizeof(folder));
-	snprintf(room, sizeof(room), "make room on the file system of %s, then try again", folder);
 	snprintf(correct, sizeof(correct), "correct '%s' in the configuration file", db->kind->option);
-	switch (db->code & 0xff) {
-	case SQLITE_NOTADB:
-		strcat(correct, ", or restore the file from a copy");
-		mend = correct;
-		break;
-	case SQLITE_CORRUPT:
-		mend = "restore it from a copy, or save what is left with: sqlite3 FILE .recover";
-		break;
-	case SQLITE_FULL:
-		mend = room;
-		break;
-	case SQLITE_READONLY:
-		mend = "run as the owner of the file, or as root (sudo)";
-		break;
-	}
 	if (e == ERR_REFUSED)
 		mend = correct;
-	if (e == ERR_VERSION && db->version > db->kind->schema->count)
+	else if (e == ERR_VERSION && db->version > db->kind->schema->count)
 		mend = "use the newer poolbridge that wrote it, or restore a copy from before its upgrade";
 	else if (e == ERR_VERSION)
 		mend = "start the poolbridge of this version once, which brings it up to date";
-	if (e == ERR_BUSY)
+	else if (e == ERR_BUSY)
 		mend = "another program keeps it locked: end that program's transaction, then try again";
+	else if ((db->code & 0xff) == SQLITE_NOTADB)
+		mend = strcat(correct, ", or restore the file from a copy");
 	return db_explain(e == ERR_VERSION || e == ERR_BUSY || e == ERR_NOT_FOUND ? e : ERR_IO, why, path,
 			  db_error(db), mend);
 }

@@ -111,7 +111,7 @@ const char *state_trouble(const struct state *s)
 
 static void end_if_unsafe(const struct state *s)
 {
-	if (s->db->code != SQLITE_IOERR_FSYNC && s->db->code != SQLITE_IOERR_DIR_FSYNC)
+	if (!db_is_uncertain(s->db))
 		return;
 	log_event(LOG_ERROR, "state-not-on-disk", NULL, "why=%s", log_value(db_error(s->db)));
 	_exit(1);
@@ -159,6 +159,8 @@ static enum err begin_turn(struct state *s, bool synced)
 	if (s->begun && synced && s->unsynced && s->spoiled == OK) {
 		s->spoiled = db_execute(s->db, "COMMIT");
 		s->begun = s->spoiled != OK;
+		if (s->spoiled != OK)
+			end_if_unsafe(s);
 	}
 	if (s->begun || s->spoiled != OK)
 		return s->spoiled;

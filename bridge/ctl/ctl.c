@@ -61,7 +61,12 @@ int ctl_end(struct ctl *ctl, int status)
 	e = db_commit(ctl->db);
 	if (e != OK) {
 		ctl_fail_db(ctl, e);
-		return ctl_fail(ctl, "nothing was changed");
+		return ctl_fail(
+			ctl,
+			db_is_uncertain(ctl->db)
+				? "the change was written, but may not be on disk: see whether it is there, "
+				  "and do it again if not"
+				: "nothing was changed");
 	}
 	ctl->committed = true;
 	return 0;

@@ -111,13 +111,10 @@ void ctl_warn(struct ctl *ctl, const char *fmt, ...)
 
 int ctl_fail_db(struct ctl *ctl, enum err e)
 {
-	const char *words = db_error(ctl->db), *mend = "";
+	const char *words = db_error(ctl->db), *mend = db_mend(ctl->db, e);
 
-	if (e == ERR_BUSY)
-		mend = ": another program is writing to it; try again";
-	else if (e == ERR_IO)
-		mend = ": see to the disk, then try again";
-	return ctl_fail(ctl, "%s: %s%s", ctl->config->registry, words[0] ? words : err_text(e), mend);
+	return ctl_fail(ctl, "%s: %s%s%s", ctl->config->registry, words[0] ? words : err_text(e),
+			mend[0] ? ": " : "", mend);
 }
 
 void ctl_say(struct ctl *ctl, const char *fmt, ...)

@@ -9,14 +9,24 @@
 
 #include <cmocka.h>
 
-struct dbtest *dbtest_folder(void)
+static struct dbtest *folder_in(const char *place)
 {
 	struct dbtest *t = xcalloc(1, sizeof(*t));
 
-	snprintf(t->folder, sizeof(t->folder), "/tmp/poolbridge-db-XXXXXX");
+	snprintf(t->folder, sizeof(t->folder), "%s/poolbridge-db-XXXXXX", place);
 	assert_non_null(mkdtemp(t->folder));
 	snprintf(t->path, sizeof(t->path), "%s/registry.db", t->folder);
 	return t;
+}
+
+struct dbtest *dbtest_folder(void)
+{
+	return folder_in("/tmp");
+}
+
+struct dbtest *dbtest_folder_in_memory(void)
+{
+	return folder_in(access("/dev/shm", W_OK | X_OK) == 0 ? "/dev/shm" : "/tmp");
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -21,6 +21,7 @@ int dbtest_teardown(void **state);
 
 /* The same in two steps, for tests that make the file themselves. */
 struct dbtest *dbtest_folder(void);
+struct dbtest *dbtest_folder_in_memory(void); /* for thousands of files, where there is such a place */
 void dbtest_remove(struct dbtest *t);
 
 /* What the shell would do: the message of SQLite, or NULL when it was done. */

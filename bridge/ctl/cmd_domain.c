@@ -64,17 +64,6 @@ int cmd_domain_add(struct ctl *ctl)
 	return ctl_document(ctl, domain_document(&d));
 }
 
-static void say_changes(struct ctl *ctl, const char *name, const json_t *before, const json_t *after)
-{
-	char *changes = output_difference(before, after);
-
-	if (changes[0])
-		ctl_say(ctl, "domain %s: %s\n", name, changes);
-	else
-		ctl_say(ctl, "domain %s is so already\n", name);
-	free(changes);
-}
-
 int cmd_domain_set(struct ctl *ctl)
 {
 	struct domain d;
@@ -102,11 +91,8 @@ int cmd_domain_set(struct ctl *ctl)
 	else if (e != OK)
 		status = ctl_fail_db(ctl, e);
 	status = ctl_end(ctl, status);
-	if (status == 0) {
-		say_changes(ctl, name, before, after);
-		json_object_set_new(after, "changed", json_boolean(!json_equal(before, after)));
-		status = ctl_document(ctl, json_incref(after));
-	}
+	if (status == 0)
+		status = output_change(ctl, "domain", name, before, after);
 	json_decref(before);
 	json_decref(after);
 	return status;

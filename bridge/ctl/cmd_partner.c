@@ -132,17 +132,6 @@ int cmd_partner_add(struct ctl *ctl)
 	return status;
 }
 
-static void say_changes(struct ctl *ctl, const char *name, const json_t *before, const json_t *after)
-{
-	char *changes = output_difference(before, after);
-
-	if (changes[0])
-		ctl_say(ctl, "partner %s: %s\n", name, changes);
-	else
-		ctl_say(ctl, "partner %s is so already\n", name);
-	free(changes);
-}
-
 static int set(struct ctl *ctl, const char *name, json_t **before, json_t **after)
 {
 	struct partner p;
@@ -178,11 +167,8 @@ int cmd_partner_set(struct ctl *ctl)
 	if (status != 0)
 		return status;
 	status = ctl_end(ctl, set(ctl, name, &before, &after));
-	if (status == 0) {
-		say_changes(ctl, name, before, after);
-		json_object_set_new(after, "changed", json_boolean(!json_equal(before, after)));
-		status = ctl_document(ctl, json_incref(after));
-	}
+	if (status == 0)
+		status = output_change(ctl, "partner", name, before, after);
 	json_decref(before);
 	json_decref(after);
 	return status;

@@ -15,25 +15,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "db/spool.h"
 
 enum {
-	TIME_SIZE = 32,
 	ASK_SECONDS = 30,
 	IDS_MAX = 180 /* in one request: CONTROL_REQUEST_MAX bytes, and 20 a number */
 };
-
-static const char *time_text(int64_t seconds, char out[TIME_SIZE])
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	if (!gmtime_r(&t, &tm) || strftime(out, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return "?";
-	return out;
-}
 
 /* Which messages are meant. */
 struct selection {
@@ -59,13 +47,13 @@ static const char *waits_for(const struct spool_message *m)
 
 static json_t *describe(const struct spool_message *m)
 {
-	char received[TIME_SIZE], expires[TIME_SIZE];
+	char received[OUTPUT_TIME_SIZE], expires[OUTPUT_TIME_SIZE];
 	size_t from = strcspn(m->pair, " ");
 
 	return json_pack("{s:I, s:s%, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:b}", "id", (json_int_t)m->id,
 			 "from", m->pair, from, "to", m->user, "waits_for", spool_hop_name(m->hop), "origin",
-			 spool_origin_name(m->origin), "received", time_text(m->received_at, received),
-			 "expires", time_text(m->expires_at, expires), "attempts", (json_int_t)m->attempts,
+			 spool_origin_name(m->origin), "received", output_time(m->received_at, received),
+			 "expires", output_time(m->expires_at, expires), "attempts", (json_int_t)m->attempts,
 			 "bytes", (json_int_t)m->size, "trouble", m->trouble, "quarantined", m->quarantined);
 }
 
@@ -73,7 +61,7 @@ static bool print_row(void *ctx, const struct spool_message *m)
 {
 	struct selection *s = ctx;
 	struct ctl *ctl = s->ctl;
-	char received[TIME_SIZE];
+	char received[OUTPUT_TIME_SIZE];
 
 	if (!is_meant(s, m))
 		return true;
@@ -81,7 +69,7 @@ static bool print_row(void *ctx, const struct spool_message *m)
 		ctl_say(ctl, "%-6s  %-20s  %-20s  %8s  %s\n", "ID", "RECEIVED", "WAITS FOR", "ATTEMPTS",
 			"FROM AND TO");
 	ctl_say(ctl, "%-6lld  %-20s  %-20s  %8lld  %s\n", (long long)m->id,
-		time_text(m->received_at, received), waits_for(m), (long long)m->attempts, m->pair);
+		output_time(m->received_at, received), waits_for(m), (long long)m->attempts, m->pair);
 	ctl_list_item(ctl, describe(m));
 	return true;
 }

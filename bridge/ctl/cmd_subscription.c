@@ -7,30 +7,17 @@
  */
 #include "bridge/ctl/commands.h"
 #include "bridge/ctl/ctl.h"
+#include "bridge/ctl/output.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "db/ledger.h"
-
-enum { TIME_SIZE = 32 };
-
-/* As the audit writes times, to the second. */
-static const char *time_text(int64_t seconds, char out[TIME_SIZE])
-{
-	time_t t = (time_t)seconds;
-	struct tm tm;
-
-	if (!gmtime_r(&t, &tm) || strftime(out, TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		return "?";
-	return out;
-}
 
 static bool print_subscription(void *ctx, const struct ledger_key *key, const struct ledger_entry *entry,
 			       const char *told)
 {
 	struct ctl *ctl = ctx;
-	char since[TIME_SIZE], seen[TIME_SIZE];
+	char since[OUTPUT_TIME_SIZE], seen[OUTPUT_TIME_SIZE];
 	bool is_local_watching = key->direction == LEDGER_TO_CONTACT;
 
 	(void)told; /* what somebody's presence says is nobody else's business */
@@ -39,14 +26,15 @@ static bool print_subscription(void *ctx, const struct ledger_key *key, const st
 			"WHO WATCHES WHOM");
 	ctl_say(ctl, "%-8s  %-8s  %-9s  %-20s  %s watches %s\n", ledger_state_name(entry->state),
 		ledger_via_name(entry->via), ledger_evidence_name(entry->evidence),
-		time_text(entry->since, since), is_local_watching ? key->local : key->contact,
+		output_time(entry->since, since), is_local_watching ? key->local : key->contact,
 		is_local_watching ? key->contact : key->local);
-	ctl_list_item(ctl, json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s}", "local",
-				     ctl_text(key->local), "contact", ctl_text(key->contact), "direction",
-				     ledger_direction_name(key->direction), "state",
-				     ledger_state_name(entry->state), "via", ledger_via_name(entry->via),
-				     "evidence", ledger_evidence_name(entry->evidence), "since",
-				     time_text(entry->since, since), "seen", time_text(entry->seen, seen)));
+	ctl_list_item(ctl,
+		      json_pack("{s:o, s:o, s:s, s:s, s:s, s:s, s:s, s:s}", "local", ctl_text(key->local),
+				"contact", ctl_text(key->contact), "direction",
+				ledger_direction_name(key->direction), "state",
+				ledger_state_name(entry->state), "via", ledger_via_name(entry->via),
+				"evidence", ledger_evidence_name(entry->evidence), "since",
+				output_time(entry->since, since), "seen", output_time(entry->seen, seen)));
 	return true;
 }
 

@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no place. */
 static size_t width_of(const char *text)
@@ -212,4 +213,27 @@ char *output_difference(const json_t *before, const json_t *after)
 		add_row(&out, json_is_object(after) ? after : before);
 	}
 	return strbuf_take(&out);
+}
+
+int output_change(struct ctl *ctl, const char *object, const char *name, const json_t *before, json_t *after)
+{
+	char *changes = output_difference(before, after);
+
+	if (changes[0])
+		ctl_say(ctl, "%s %s: %s\n", object, name, changes);
+	else
+		ctl_say(ctl, "%s %s is so already\n", object, name);
+	free(changes);
+	json_object_set_new(after, "changed", json_boolean(!json_equal(before, after)));
+	return ctl_document(ctl, json_incref(after));
+}
+
+const char *output_time(int64_t seconds, char out[OUTPUT_TIME_SIZE])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (!gmtime_r(&t, &tm) || strftime(out, OUTPUT_TIME_SIZE, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		return "?";
+	return out;
 }

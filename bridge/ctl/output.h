@@ -23,6 +23,13 @@ void output_fields(struct ctl *ctl, const json_t *object);
  */
 char *output_difference(const json_t *before, const json_t *after);
 
+/* What was changed of an object: said, and the row as it is now, with "changed", as the document. Returns 0. */
+int output_change(struct ctl *ctl, const char *object, const char *name, const json_t *before, json_t *after);
+
+/* UTC to the second, as the audit writes times; Unix seconds. */
+enum { OUTPUT_TIME_SIZE = 32 };
+const char *output_time(int64_t seconds, char out[OUTPUT_TIME_SIZE]);
+
 /* A value as one word or line: yes, no, text, items with a comma between. The caller frees it. */
 char *output_value(const json_t *value);
 

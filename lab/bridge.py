@@ -172,8 +172,8 @@ class Bridge:
 
     # ---- the daemon
 
-    def start(self):
-        """Returns when the daemon says that it is ready."""
+    def start(self, before=()):
+        """Returns when the daemon says that it is ready. before: the words of a program that starts it."""
         notify = os.path.join(self.folder, "notify")
         if os.path.exists(notify):
             os.unlink(notify)
@@ -182,7 +182,7 @@ class Bridge:
             ready.bind(notify)
             ready.settimeout(0.2)
             self.process = Process("poolbridge" if self._starts == 1 else f"poolbridge-{self._starts}",
-                                   [DAEMON, "-c", self.config], self._lab.folder, self._lab.guard,
+                                   [*before, DAEMON, "-c", self.config], self._lab.folder, self._lab.guard,
                                    env=dict(SANITIZERS, NOTIFY_SOCKET=notify))
             for _ in range(int(WAIT / 0.2)):
                 try:

@@ -86,14 +86,9 @@ static struct refusal check_uris(const sip_t *sip)
 
 static struct refusal check_method(const sip_t *sip)
 {
-	switch (sip->sip_request->rq_method) {
-	case sip_method_message:
-	case sip_method_invite:
-	case sip_method_bye:
-	case sip_method_info:
-	case sip_method_subscribe:
-	case sip_method_notify:
+	if (endpoint_takes_method(sip->sip_request->rq_method))
 		return none;
+	switch (sip->sip_request->rq_method) {
 	case sip_method_options:
 		return refusal(SIP_200_OK, SIP_ALLOW "\r\nAccept: text/plain");
 	case sip_method_cancel: /* what it could cancel sofia-sip would have found */

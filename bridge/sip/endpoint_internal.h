@@ -7,6 +7,7 @@
  *	endpoint_target.c  where a request goes, and from which pool one came
  *	endpoint_view.c    a received message as plain values
  *	endpoint_in.c      received requests: which are taken
+ *	endpoint_method.c  methods
  *	endpoint_merge.c   which of them have come before, by another way
  *	endpoint_answer.c  their answers
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
@@ -158,6 +159,11 @@ void endpoint_view_response(struct sip_view *v, struct sip_response *r);
 
 /* The agent's callback for every message that belongs to no transaction. */
 int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, sip_t *sip);
+
+/* --- endpoint_method.c --- */
+
+/* Of the gateway; OPTIONS is answered by the endpoint itself. */
+bool endpoint_takes_method(sip_method_t method);
 
 /* --- endpoint_merge.c --- */
 

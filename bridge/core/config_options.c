@@ -144,7 +144,7 @@ static const struct config_option options[] = {
 	  "How many messages of one sender to one recipient may wait for the pool.",
 	  AT(sip.queue_messages) },
 	{ "sip.queue_total", CONFIG_INT, "10000", 1, 1000000, NULL,
-	  "How many messages in all may wait for the pools.",
+	  "How many messages in all may wait for the pools, and how many requests of the pools for their answers.",
 	  AT(sip.queue_total) },
 	{ "sip.new_pool_mode", CONFIG_CHOICE, "auto", 0, 0, "auto session pager",
 	  "How messages go to the new pool: in IM sessions, each by itself (pager), or as each user's client takes them.",

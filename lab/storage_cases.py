@@ -353,6 +353,34 @@ def full_disk(rig):
     return without_the_spool(rig, trace.close)
 
 
+def full_while_released(rig):
+    """The disk fills when messages are held already, and the move ends: what was kept arrives, each once."""
+    rig.clean()
+    rig.bridge.mark("moving", HELD)
+    life = rig.life()
+    life.connect()
+    life.send(HELD, 3)
+    if life.settle():
+        raise Lost("it ended")
+    trace = tracer.Tracer(rig.bridge.process.pid, log_of(rig), tracer.files_of(rig.state),
+                          inject="pwrite64,ftruncate,fallocate:error=ENOSPC")
+    try:
+        move(rig)
+        rig.bridge.process.wait_line("state-unwritable")
+        life.send(DIRECT, 2)
+        if life.settle():
+            raise Lost("it ended")
+        rig.pool.inbox.wait(lambda item: item.body == life.sent[-1])
+        meanwhile = len(life.outcomes()[0]) - 2
+    finally:
+        trace.close()
+    life.wait_outcomes()
+    wait_empty(rig)
+    if life.outcomes()[1]:
+        raise Lost(f"errors: {life.outcomes()[1]}")
+    return dict(life.judge(), released_while_full=meanwhile)
+
+
 def locked_state(rig):
     rig.clean()
     rig.bridge.mark("moving", HELD)
@@ -382,6 +410,7 @@ def locked_registry(rig):
 
 def lasting(rig, short):
     yield "lasting/full disk", full_disk
+    yield "lasting/full disk while held ones go on", full_while_released
     yield "lasting/state file locked", locked_state
     yield "lasting/registry locked", locked_registry
 

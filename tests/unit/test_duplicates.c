@@ -321,6 +321,18 @@ static void test_broken_bytes(void **state)
 	}
 }
 
+static void test_end_tags_alone(void **state)
+{
+	static const char bytes[] = "</message></message><message><body>x</body></message>";
+	const struct stanza m = { .kind = STANZA_MESSAGE, .bytes = bytes, .size = sizeof(bytes) - 1 };
+	struct strbuf out = { .s = NULL };
+	(void)state;
+
+	assert_false(stanza_texts(&m, &out));
+	assert_int_equal(out.len, 0);
+	strbuf_free(&out);
+}
+
 /* --- under way --- */
 
 static void test_waits(void **state)
@@ -659,6 +671,8 @@ static void test_locked_file(void **state)
 	now += 2000;
 	turn(s);
 	assert_int_equal(status_of(s, "unwritten"), 0);
+	assert_string_equal(dbtest_value(s->files->files, "SELECT sum(length(hashes)) / 16 FROM seen"),
+			    "1000");
 	crash(s);
 	assert_known(s, "1499", true);
 	assert_known(s, "500", true);
@@ -820,6 +834,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_same, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_not_looked_for, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_broken_bytes, setup, teardown),
+		cmocka_unit_test(test_end_tags_alone),
 		cmocka_unit_test_setup_teardown(test_waits, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_entering_from_inside, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_same_id_other_text, setup, teardown),

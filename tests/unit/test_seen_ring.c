@@ -119,6 +119,24 @@ static void test_forgotten_places(void **state)
 	seen_ring_destroy(r);
 }
 
+/* What was forgotten before the memory grew is not found after. */
+static void test_forgotten_before_growing(void **state)
+{
+	struct seen_ring *r = seen_ring_create(1000);
+	(void)state;
+
+	add(r, 1, 1);
+	add(r, 2, 0);
+	add(r, 3, 3);
+	assert_true(seen_ring_forget(r, 1));
+	for (uint64_t n = 4; n < 500; n++)
+		add(r, n, n);
+	assert_false(has(r, 1, 1));
+	assert_false(has(r, 2, 0));
+	assert_true(has(r, 3, 3));
+	seen_ring_destroy(r);
+}
+
 /* Against a list that is walked from its end. */
 static void test_game(void **state)
 {
@@ -162,6 +180,7 @@ int main(void)
 		cmocka_unit_test(test_content_counts),
 		cmocka_unit_test(test_same_name),
 		cmocka_unit_test(test_forgotten_places),
+		cmocka_unit_test(test_forgotten_before_growing),
 		cmocka_unit_test(test_game),
 	};
 

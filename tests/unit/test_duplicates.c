@@ -323,7 +323,7 @@ static void test_broken_bytes(void **state)
 
 static void test_end_tags_alone(void **state)
 {
-	static const char bytes[] = "</message></message><message><body>x</body></message>";
+	static const char bytes[] = "</message></message></message><message><body>x</body></message>";
 	const struct stanza m = { .kind = STANZA_MESSAGE, .bytes = bytes, .size = sizeof(bytes) - 1 };
 	struct strbuf out = { .s = NULL };
 	(void)state;

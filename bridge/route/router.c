@@ -451,10 +451,10 @@ static void end_duplicate(void *ctx, bool confirmed)
 	free(p);
 }
 
-/* Where nothing is counted (XEP-0198), a peer has no reason to send again what we have read. */
+/* Where nothing is counted (XEP-0198), a peer has little reason to send again what we have read. */
 static uint32_t source_of(const struct submission *s)
 {
-	return s->receipt.stream != 0 ? (uint32_t)s->receipt.stream : UINT32_MAX;
+	return s->receipt.counted ? (uint32_t)s->receipt.stream : UINT32_MAX;
 }
 
 /* True: it ends here, with the first one. An error says that its sender's message has not arrived after all. */

@@ -268,7 +268,7 @@ def test_standard_client(presence_lab, juliet):
 
 
 def test_forgotten(presence_lab, juliet, tybalt):
-    """Somebody asks to be forgotten: the contacts are told, and no file has the address any more."""
+    """Somebody asks to be forgotten: the contacts are told, and nothing is kept of him."""
     bridge = presence_lab.bridge
     if (TYBALT, JULIET, "to-local") not in ledger(presence_lab):
         juliet.subscribe(TYBALT)

@@ -116,6 +116,7 @@ def test_erase(held):
     assert (erased["messages"], erased["mark"]) == (1, True) and erased["audit"] > 0
     content = content_of_the_files(lab)
     assert secret.encode() not in content and other.encode() in content
+    assert ROMEO.encode() not in content and TYBALT.encode() in content
     assert not [entry for entry in bridge.json("audit", "list") if ROMEO in str(entry)]
     # A partner's user can be named as well.
     assert bridge.json("user", "erase", "juliet@partner.test")["messages"] == 1

@@ -35,6 +35,10 @@ def sample(pid):
     return {"rss": rss, "pss": pss, "heap": heap, "anonymous": anonymous, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
 
 
+def numbers_open(pid):
+    return [int(name) for name in os.listdir(f"/proc/{pid}/fd")]
+
+
 def _address(text):
     host, port = text.split(":")
     return ".".join(str(byte) for byte in reversed(bytes.fromhex(host))) + f":{int(port, 16)}"

@@ -51,20 +51,30 @@ static void answer_session(struct inbound *in, unsigned status, const char *phra
 		session_refuse(s, status, phrase);
 }
 
-static void answer(struct inbound *in, unsigned status, const char *phrase)
+static void answer_with(struct inbound *in, unsigned status, const char *phrase, const char *header)
 {
 	if (is_waiting(in))
 		log_event(LOG_DEBUG, "sip-answered", in->id, "status=%u", status);
 	if (in->session != NULL)
 		answer_session(in, status, phrase);
 	if (in->transaction != NULL)
-		sip_answer(in->transaction, status, phrase, NULL);
+		sip_answer(in->transaction, status, phrase, header);
 	in->transaction = NULL;
 }
 
+static void answer(struct inbound *in, unsigned status, const char *phrase)
+{
+	answer_with(in, status, phrase, NULL);
+}
+
+/*
+ * Too much waits for this partner: later it may be taken. Not by 503, upon which a pool would send nothing for
+ * anybody (RFC 3261 section 21.5.4).
+ */
 static void answer_condition(struct inbound *in, enum condition condition, const char *text)
 {
-	answer(in, map_condition_to_status(condition, in->to_device, false), text);
+	answer_with(in, map_condition_to_status(condition, in->to_device, false), text,
+		    condition == COND_RESOURCE_CONSTRAINT ? "Retry-After: 5" : NULL);
 }
 
 void inbound_forget_session(struct inbound *in)

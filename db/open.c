@@ -202,7 +202,19 @@ static enum err configure(struct db *db)
 	return e;
 }
 
-static enum err settle(struct db *db, enum db_mode mode)
+/* The names of the file and of its log. SQLite syncs them, too, but does not look whether that fails. */
+static enum err sync_names(struct db *db, const char *path)
+{
+	int error = sync_folder(path);
+
+	if (error == 0)
+		return OK;
+	snprintf(db->error, sizeof(db->error), "its folder cannot be synced: %s", strerror(error));
+	db->code = SQLITE_IOERR_DIR_FSYNC;
+	return ERR_IO;
+}
+
+static enum err settle(struct db *db, enum db_mode mode, const char *path)
 {
 	enum err e;
 
@@ -212,6 +224,8 @@ static enum err settle(struct db *db, enum db_mode mode)
 		e = check_pages(db);
 	if (e == OK)
 		e = configure(db);
+	if (e == OK && mode == DB_SOLE)
+		e = sync_names(db, path);
 	if (e == OK && mode == DB_SOLE)
 		e = empty_log(db);
 	return e == OK ? migrate(db) : e;
@@ -242,15 +256,10 @@ static enum err connect_and_settle(struct db *db, const char *path, enum db_mode
 {
 	int access = mode == DB_READER ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
 	enum err e = connect_to(db, path, access);
-	int error;
 
 	if (e == OK)
-		e = mode == DB_READER ? settle_reader(db) : settle(db, mode);
-	if (e != OK)
-		return db_explain_database(db, e, why, path);
-	/* The name of its log, which SQLite has just made: it does not look whether this sync fails. */
-	error = mode == DB_SOLE ? sync_folder(path) : 0;
-	return error != 0 ? db_explain_system(db->kind, error, why, path) : OK;
+		e = mode == DB_READER ? settle_reader(db) : settle(db, mode, path);
+	return e == OK ? OK : db_explain_database(db, e, why, path);
 }
 
 enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *path, struct db **out,

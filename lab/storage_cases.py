@@ -212,10 +212,14 @@ def start_case(inject, with_messages, rig):
         rig.bridge.mark("moving", HELD)
     log = log_of(rig)
     # -D: the daemon is our child, strace is its.
-    before = tracer.words(log, tracer.files_of(rig.state), inject=inject, more=("-D",)) + ["--"]
+    before = tracer.words(log, tracer.files_of(rig.state) + [rig.bridge.folder], inject=inject,
+                          more=("-D", "-y")) + ["--"]
     started = start_or_not(rig.bridge, before)
     if started:
         rig.bridge.kill()
+        with open(log, encoding="utf-8", errors="replace") as lines:
+            if any(line.startswith(SYNCS) and "(INJECTED)" in line and rig.state in line for line in lines):
+                raise Lost("it started on what it could not sync")
     rig.bridge.start()
     life.connect()
     life.send(HELD)

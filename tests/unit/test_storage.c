@@ -58,6 +58,7 @@ struct disktest {
 	bool for_good, mended;
 	size_t turn_count; /* how many of the turns */
 	int stderr_was;
+	char log[128];
 };
 
 static int set_up(void **state)
@@ -68,7 +69,8 @@ static int set_up(void **state)
 	d->t.files = dbtest_folder_in_memory();
 	d->turn_count = MUCH;
 	d->stderr_was = dup(STDERR_FILENO);
-	assert_non_null(freopen("/dev/null", "w", stderr)); /* thousands of failures are in the log */
+	snprintf(d->log, sizeof(d->log), "%s/log", d->t.files->folder);
+	assert_non_null(freopen(d->log, "w", stderr)); /* thousands of failures are in it */
 	*state = d;
 	return 0;
 }
@@ -614,6 +616,21 @@ static void test_undone_by_a_read(void **state)
 
 /* --- the log --- */
 
+static bool was_logged(const struct disktest *d, const char *event)
+{
+	char line[1024];
+	bool found = false;
+	FILE *in;
+
+	fflush(stderr);
+	in = fopen(d->log, "r");
+	assert_non_null(in);
+	while (!found && fgets(line, sizeof(line), in) != NULL)
+		found = strstr(line, event) != NULL;
+	fclose(in);
+	return found;
+}
+
 static sqlite3_int64 log_size(const struct disktest *d)
 {
 	char path[128];
@@ -640,11 +657,13 @@ static void test_log_is_bounded(void **state)
 		state_commit(d->t.state);
 		assert_true(log_size(d) < 2 * CHECKPOINT);
 	}
+	assert_false(was_logged(d, "state-log-grows"));
 	assert_int_equal(sqlite3_open(d->t.files->path, &reader), SQLITE_OK);
 	assert_int_equal(sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM message", NULL, NULL, NULL),
 			 SQLITE_OK);
 	for (i = 0; log_size(d) < LIMIT + CHECKPOINT; i++)
 		take_turn(d, i % 2 == 0 ? MUCH : 3); /* and erased */
+	assert_true(was_logged(d, "state-log-grows"));
 	assert_int_equal(sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
 	for (i = 0; i < 4; i++)
 		take_turn(d, i % 2 == 0 ? MUCH : 3);

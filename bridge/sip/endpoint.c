@@ -26,6 +26,7 @@
 #include <sofia-sip/su_log.h>
 
 #include "bridge/core/log.h"
+#include "bridge/sip/shed.h"
 
 enum {
 	T1_MS = 500,                   /* RFC 3261 section 17.1.1.1 */
@@ -106,6 +107,7 @@ void sip_endpoint_destroy(struct sip_endpoint *ep)
 	endpoint_end_sent(ep);
 	endpoint_end_pings(ep);
 	endpoint_end_acked(ep);
+	sip_shed_free(&ep->shed);
 	nta_agent_destroy(ep->agent);
 	sip_tls_destroy(ep->tls);
 	sip_hops_destroy(ep->hops);

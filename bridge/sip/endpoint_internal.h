@@ -66,6 +66,7 @@ struct sip_endpoint {
 	struct sip_peers *peers;
 	struct sip_hops *hops;
 	struct sip_tls *tls;             /* NULL: no listener has TLS */
+	struct sip_shed *shed;           /* for each listener that takes connections */
 	struct endpoint_relay relay;     /* on_request NULL: there is none */
 	struct endpoint_merge *merge;    /* what was taken, to know it when it comes by another way */
 	struct sip_transaction *waiting; /* received, not yet answered */

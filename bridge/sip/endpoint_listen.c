@@ -14,6 +14,7 @@
 
 #include "bridge/core/hostport.h"
 #include "bridge/core/log.h"
+#include "bridge/sip/shed.h"
 
 enum {
 	IDLE_MS = 600 * 1000,   /* an unused connection */
@@ -131,6 +132,11 @@ static enum err open_listener(struct sip_endpoint *ep, const char *listen, const
 	}
 	*(t == TRANSPORT_TLS ? &ep->has_tls : t == TRANSPORT_TCP ? &ep->has_tcp : &ep->has_udp) = true;
 	guard(ep, listen, t == TRANSPORT_UDP);
+	if (t != TRANSPORT_UDP) {
+		const struct hostport at = listener_address(listen);
+
+		sip_shed_add(&ep->shed, ep->loop, sip_listening_socket(&at));
+	}
 	log_event(LOG_NOTICE, "sip-listening", NULL, "address=%s", log_value(listen));
 	return OK;
 }

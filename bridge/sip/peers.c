@@ -295,18 +295,39 @@ static enum err attach(const struct sock_fprog *filter, const struct sockaddr *l
 	return e;
 }
 
-static enum err guard(const struct sip_peers *p, const struct hostport *listener, bool udp)
+/* NULL: it is no address. */
+static struct addrinfo *address_of(const struct hostport *listener)
 {
 	const struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 					.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV };
 	struct addrinfo *list = NULL;
-	struct program program;
-	struct sock_fprog filter = { .filter = program.code };
 	char port[8];
-	enum err e;
 
 	snprintf(port, sizeof(port), "%u", (unsigned)listener->port);
-	if (getaddrinfo(listener->host, port, &hints, &list) != 0)
+	return getaddrinfo(listener->host, port, &hints, &list) == 0 ? list : NULL;
+}
+
+int sip_listening_socket(const struct hostport *listener)
+{
+	struct addrinfo *list = address_of(listener);
+	int found = -1;
+
+	for (int fd = 0; list != NULL && found < 0 && fd < DESCRIPTORS_MAX; fd++)
+		if (listens_at(fd, list->ai_addr, false))
+			found = fd;
+	if (list != NULL)
+		freeaddrinfo(list);
+	return found;
+}
+
+static enum err guard(const struct sip_peers *p, const struct hostport *listener, bool udp)
+{
+	struct addrinfo *list = address_of(listener);
+	struct program program;
+	struct sock_fprog filter = { .filter = program.code };
+	enum err e;
+
+	if (list == NULL)
 		return ERR_NOT_FOUND;
 	make_program(&program, p, udp);
 	filter.len = program.used;

@@ -29,6 +29,9 @@ bool sip_peers_allow(const struct sip_peers *p, const struct sockaddr *source);
  */
 MUST_CHECK enum err sip_peers_guard(struct sip_peers *p, const struct hostport *listener, bool udp);
 
+/* The socket of ours that takes connections there; -1: none. */
+int sip_listening_socket(const struct hostport *listener);
+
 json_t *sip_peers_status(const struct sip_peers *p); /* an array of addresses; the caller owns it */
 
 #endif

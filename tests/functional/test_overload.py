@@ -259,6 +259,14 @@ def test_sip_flood(new_lab, transport):
     peer.close()
 
 
+def heard_of(connection):
+    """All that comes until the other side ends the connection."""
+    try:
+        return connection.recv(4096)
+    except ConnectionResetError:
+        return b""
+
+
 def test_out_of_descriptors(new_lab):
     """No descriptor is left: what there is goes on, status answers, nothing spins, and afterwards all is as before."""
     lab = raw_lab(new_lab)
@@ -270,11 +278,17 @@ def test_out_of_descriptors(new_lab):
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (room, usual[1]))
     strangers = [socket.create_connection((lab.block.address("external"), 5269), WAIT, source_address=(lab.block.address("stranger"), 0))
                  for _ in range(20)]
-    lab.bridge.process.wait_line("accept-failed")
+    lab.bridge.process.wait_line("accept-failed listener=.*5269")
+    # A pool's connections cannot be taken either: they are closed, not left for the loop to turn around.
+    pools = [socket.create_connection((lab.block.address("sip"), 5060), WAIT, source_address=(lab.block.address("sipp"), 0))
+             for _ in range(5)]
+    for pool in pools:
+        assert not heard_of(pool)
+    assert lab.bridge.process.wait_line("accept-failed listener=sip")
     for _ in range(5):
         assert status(lab)["links"]
         assert lab.deliver(juliet, romeo.address).by == "legacy"
-    for connection in strangers:
+    for connection in strangers + pools:
         connection.close()
     resource.prlimit(pid, resource.RLIMIT_NOFILE, usual)
     # One pause of the listener for each second at most: a loop that spins would have said so thousands of times.

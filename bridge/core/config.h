@@ -75,6 +75,7 @@ struct config {
 		int64_t answer_ms;                      /* a MESSAGE from a pool is answered within this */
 		int64_t queue_messages;                 /* waiting per (from, to) */
 		int64_t queue_total;
+		int64_t udp_remembered;              /* requests by UDP within 32 s; 0: any number */
 		int new_pool_mode, legacy_pool_mode; /* enum pool_mode */
 		int64_t session_ms;                  /* a session ends after this without a message */
 		int64_t invite_ms;                   /* how long a pool's user may take to accept one */

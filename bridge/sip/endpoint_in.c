@@ -287,6 +287,15 @@ static void receive_silent(const struct arrival *a)
 	nta_msg_discard(ep->agent, a->msg);
 }
 
+/* Without a transaction, which would be remembered. */
+static void refuse_unremembered(const struct arrival *a)
+{
+	const struct refusal r = refusal(SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5");
+
+	log_refusal(a->ep, a->view->sip, a->view->source, &r);
+	nta_msg_treply(a->ep->agent, a->msg, (int)r.status, r.phrase, SIPTAG_HEADER_STR(r.header), TAG_END());
+}
+
 static void receive(struct arrival *a)
 {
 	struct sip_endpoint *ep = a->ep;
@@ -366,6 +375,8 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 		refuse_stranger(&arrival);
 	else if (sip->sip_request->rq_method == sip_method_ack || is_benotify(sip))
 		receive_silent(&arrival);
+	else if (arrival.transport == TRANSPORT_UDP && !endpoint_may_remember(ep))
+		refuse_unremembered(&arrival);
 	else
 		receive(&arrival);
 	endpoint_view_end(&view);

@@ -58,6 +58,13 @@ struct endpoint_window {
 	size_t parked_count;
 };
 
+/* Requests that came by UDP, by the second; a little more than 64*T1. */
+enum { REMEMBERED_SECONDS = 34 };
+struct endpoint_remembered {
+	int64_t second;
+	unsigned count[REMEMBERED_SECONDS], total;
+};
+
 struct sip_endpoint {
 	struct loop *loop;
 	const struct config *config;
@@ -65,7 +72,8 @@ struct sip_endpoint {
 	nta_agent_t *agent;
 	struct sip_peers *peers;
 	struct sip_hops *hops;
-	struct sip_tls *tls;             /* NULL: no listener has TLS */
+	struct sip_tls *tls; /* NULL: no listener has TLS */
+	struct endpoint_remembered remembered;
 	struct sip_shed *shed;           /* for each listener that takes connections */
 	struct endpoint_relay relay;     /* on_request NULL: there is none */
 	struct endpoint_merge *merge;    /* what was taken, to know it when it comes by another way */
@@ -86,6 +94,11 @@ struct sip_endpoint {
 	/* Counters for status. */
 	uint64_t received, refused, strangers, expired, requests, upgraded;
 };
+
+/* --- endpoint_remembered.c --- */
+
+/* One more by UDP. False: they are too many. */
+bool endpoint_may_remember(struct sip_endpoint *ep);
 
 /* --- endpoint_listen.c --- */
 

@@ -259,6 +259,23 @@ def test_sip_flood(new_lab, transport):
     peer.close()
 
 
+def test_udp_is_remembered_within_bounds(new_lab):
+    """Of requests by UDP, each of which is remembered for half a minute, as many are taken as may; others get 503 and a time."""
+    lab = raw_lab(new_lab, settings={"sip.udp_remembered": 100})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as pool:
+        pool.bind((lab.block.address("sipp"), 5060))
+        pool.connect((lab.block.address("sip"), 5060))
+        pool.settimeout(WAIT)
+        answers = Counter()
+        for number in range(150):
+            pool.send((f"OPTIONS sip:{lab.block.address('sip')}:5060 SIP/2.0\r\nVia: SIP/2.0/UDP {lab.block.address('sipp')}:5060;"
+                       f"branch=z9hG4bKu{number}\r\nMax-Forwards: 70\r\nFrom: <sip:tybalt@corp.test>;tag=u\r\n"
+                       f"To: <sip:{lab.block.address('sip')}>\r\nCall-ID: u{number}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n").encode())
+            head = pool.recv(65536)
+            answers[int(head[8:11]), b"Retry-After: 5\r\n" in head] += 1
+    assert answers == {(200, False): 100, (503, True): 50}
+
+
 def heard_of(connection):
     """All that comes until the other side ends the connection."""
     try:

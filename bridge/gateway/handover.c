@@ -8,7 +8,8 @@
  * restarts came. A pair that is needed earlier is taken up where it is touched
  * (presence.c).
  *
- * A walk goes in small slices, 500 hand-overs a second at most, 200 under way.
+ * A walk goes in small slices, 500 hand-overs a second at most, 200 under way,
+ * and waits for a partner's server that does not keep up.
  * Users who were named come before the walk over everybody. What the registry
  * rejects is not handed over: it is shown nowhere.
  *
@@ -28,6 +29,8 @@ enum {
 	LOOK_A_TICK = 250, /* rows */
 	SLICE = 25,
 	UNDER_WAY_MAX = 200,
+	/* Stanzas that have not arrived: a partner's server that is slower than we are sets the pace. */
+	DELIVERIES_MAX = 1000,
 	USERS_MAX = 10000, /* more than these: everybody */
 	RETRY_MS = 1000
 };
@@ -207,7 +210,8 @@ struct budget {
 
 static bool has_room(const struct handover *h, const struct budget *budget)
 {
-	return budget->begin > 0 && budget->look > 0 && !budget->failed && h->book->crossings < UNDER_WAY_MAX;
+	return budget->begin > 0 && budget->look > 0 && !budget->failed &&
+	       h->book->crossings < UNDER_WAY_MAX && h->book->delivery->under_way < DELIVERIES_MAX;
 }
 
 static void walk_slice(struct handover *h, struct cursor *c, struct budget *budget)

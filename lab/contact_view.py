@@ -5,17 +5,17 @@ REQUESTS = ("subscribe", "subscribed", "unsubscribe", "unsubscribed")
 
 class View:
     """
-    Of one user, over a part of a contact's history. resources: those that are available at the end; flaps: how often
-    there was nobody after there had been somebody; asked: whatever concerns approval.
+    Of one user, over a part of a contact's history, or what take() is given. resources: those that are available at the
+    end; flaps: how often there was nobody after there had been somebody; asked: whatever concerns approval.
     """
 
-    def __init__(self, history, user, resources=()):
+    def __init__(self, history=(), user=None, resources=()):
         self.resources, self.flaps, self.asked, self.order = set(resources), 0, [], []
         for item in list(history):
             if getattr(item, "kind", None) == "presence" and item.bare == user:
-                self._take(item.sender, item.type)
+                self.take(item.sender, item.type)
 
-    def _take(self, sender, kind):
+    def take(self, sender, kind):
         if kind in REQUESTS:
             self.asked.append(kind)
         if kind not in (None, "unavailable"):

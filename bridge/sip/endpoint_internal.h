@@ -88,6 +88,7 @@ struct sip_endpoint {
 	struct ping *pings;
 	uint32_t cseq; /* of requests outside dialogs */
 	unsigned t1_ms;
+	int64_t abort_at; /* no look for connections to abort before it */
 	bool ending;
 	bool has_udp, has_tcp, has_tls; /* listeners */
 	int64_t stranger_logged;
@@ -261,6 +262,11 @@ msg_t *attempt_copy(const struct endpoint_attempt *a);
 /* Another target and branch follow. */
 void attempt_renew(struct endpoint_attempt *a);
 void attempt_end(struct endpoint_attempt *a);
+
+/* --- endpoint_abort.c --- */
+
+/* Nobody has answered by TCP: what the kernel still holds for that peer is not to reach it later. */
+void attempt_abort_connection(const struct endpoint_attempt *a);
 
 /* --- endpoint_out.c --- */
 

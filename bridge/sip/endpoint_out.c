@@ -262,6 +262,8 @@ static void on_final(struct sip_outgoing *o, const sip_t *sip)
 
 static void on_silence(struct sip_outgoing *o, unsigned status)
 {
+	if (status == 408)
+		attempt_abort_connection(&o->attempt);
 	if (status == 503 && attempt_may_have_arrived(&o->attempt) && !o->repeatable)
 		fail(o, 408, "Connection Lost");
 	else if (status == 503 && o->upgraded)

@@ -216,6 +216,7 @@ static void on_silence(struct relayed *t, int status)
 		answer(t, lost ? 504 : 500, lost ? "Connection Lost" : "Next Hop Unreachable");
 	} else {
 		t->relay->silent++;
+		attempt_abort_connection(&t->attempt);
 		answer(t, SIP_408_REQUEST_TIMEOUT);
 	}
 }

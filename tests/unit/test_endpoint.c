@@ -538,6 +538,52 @@ static void test_no_answer(void **state)
 	sippeer_close(&pool);
 }
 
+/* A listener whose kernel takes in next to nothing. */
+static int listen_narrow(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(5060) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size = 1, on = 1;
+
+	assert_int_equal(inet_pton(AF_INET, POOL, &address.sin_addr), 1);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	return fd;
+}
+
+/* What is behind timer F never comes, however late the peer begins to read: its sender has been told. */
+static void test_silent_connection_is_aborted(void **state)
+{
+	char body[60000], taken[sizeof(body)];
+	struct sip_send m = plain;
+	struct fixture f;
+	int listener, connection;
+	size_t got = 0;
+	ssize_t n;
+	(void)state;
+
+	begin(&f, 10, true);
+	listener = listen_narrow();
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	m.pool = POOL_LEGACY;
+	m.body = body;
+	m.body_size = sizeof(body) - 1;
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	wait_response(&f);
+	assert_int_equal(f.seen.status, 408);
+	connection = accept(listener, NULL, NULL);
+	assert_true(connection >= 0);
+	while ((n = read(connection, taken, sizeof(taken))) > 0)
+		got += (size_t)n;
+	assert_true(n < 0 && errno == ECONNRESET);
+	assert_true(got < sizeof(body) - 1);
+	close(connection);
+	close(listener);
+	end(&f);
+}
+
 static void test_retransmission(void **state)
 {
 	struct sippeer pool;
@@ -1410,6 +1456,7 @@ int main(void)
 		cmocka_unit_test(test_quotes_stay_inside),
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_silent_connection_is_aborted),
 		cmocka_unit_test(test_retransmission),
 		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_broken_connection),

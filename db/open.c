@@ -99,8 +99,11 @@ static enum err switch_to_wal(struct db *db)
 {
 	struct statement *st = statement_open(db, "PRAGMA journal_mode = WAL");
 	bool wal = statement_step(st) && strcmp(statement_text(st, 0), "wal") == 0;
-	enum err e = statement_close(st);
+	enum err e;
 
+	while (statement_step(st)) /* the answer is given before the switch is committed */
+		continue;
+	e = statement_close(st);
 	if (e == OK && !wal) {
 		snprintf(db->error, sizeof(db->error), "cannot be switched to write-ahead logging");
 		e = ERR_IO;

@@ -377,6 +377,14 @@ static void live(struct disktest *d)
 	close_all(d);
 }
 
+static bool has_log(const struct disktest *d)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s-wal", d->t.files->path);
+	return access(path, F_OK) == 0;
+}
+
 /* With the fault in the opening; a file that cannot be opened is said to be so, with its name. */
 static void open_only(struct disktest *d)
 {
@@ -387,6 +395,8 @@ static void open_only(struct disktest *d)
 	e = open_all(d, &why);
 	faultvfs_disarm();
 	d->known.opened = e == OK;
+	if (e == OK && !has_log(d))
+		wrong(d, "it opened without a log");
 	if (e == OK)
 		close_all(d);
 	else if (strstr(why, d->t.files->path) == NULL)

@@ -6,7 +6,8 @@
  * TCP does not acknowledge (no route, a firewall, a dead host), the request still
  * lies in the kernel, which goes on trying for a quarter of an hour and would
  * deliver it when the peer is back; closing the connection does not change that.
- * A connection whose peer has taken everything is left alone.
+ * A connection whose peer has taken everything is left alone. One that has not come
+ * up yet would bring what waits for it, too, and ends as well.
  *
  * COMPAT: sofia-sip 1.12.11 has no way to a connection's descriptor, nor to
  * TCP_USER_TIMEOUT. So it is found by the peer's address among our own, and
@@ -81,9 +82,16 @@ void attempt_abort_connection(const struct endpoint_attempt *a)
 	DIR *descriptors;
 	unsigned count;
 
-	/* Every request of a silent connection comes here: a look a second is enough, and cheap. */
-	if (peer == NULL || peer->ai_addr == NULL || loop_now(a->ep->loop) < a->ep->abort_at)
+	if (peer == NULL || peer->ai_addr == NULL)
 		return;
+	if (!tport_is_connected(a->connection)) {
+		tport_shutdown(a->connection, 2);
+		return;
+	}
+	/* Every request of a silent connection comes here: a look a second is enough, and cheap. */
+	if (a->connection == a->ep->aborted && loop_now(a->ep->loop) < a->ep->abort_at)
+		return;
+	a->ep->aborted = a->connection;
 	a->ep->abort_at = loop_now(a->ep->loop) + 1000;
 	descriptors = opendir("/proc/self/fd");
 	if (descriptors == NULL) {

@@ -88,7 +88,8 @@ struct sip_endpoint {
 	struct ping *pings;
 	uint32_t cseq; /* of requests outside dialogs */
 	unsigned t1_ms;
-	int64_t abort_at; /* no look for connections to abort before it */
+	const tport_t *aborted; /* the one that was looked at last, perhaps gone; to be compared only */
+	int64_t abort_at;       /* no second look at it before */
 	bool ending;
 	bool has_udp, has_tcp, has_tls; /* listeners */
 	int64_t stranger_logged;

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/tcp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -538,8 +539,8 @@ static void test_no_answer(void **state)
 	sippeer_close(&pool);
 }
 
-/* A listener whose kernel takes in next to nothing. */
-static int listen_narrow(void)
+/* A listener whose kernel takes in next to nothing, and no more than backlog + 1 connections. */
+static int listen_narrow(int backlog)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(5060) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), size = 1, on = 1;
@@ -548,7 +549,7 @@ static int listen_narrow(void)
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size)), 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
-	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(listen(fd, backlog), 0);
 	return fd;
 }
 
@@ -564,7 +565,7 @@ static void test_silent_connection_is_aborted(void **state)
 	(void)state;
 
 	begin(&f, 10, true);
-	listener = listen_narrow();
+	listener = listen_narrow(4);
 	memset(body, 'x', sizeof(body) - 1);
 	body[sizeof(body) - 1] = '\0';
 	m.pool = POOL_LEGACY;
@@ -581,6 +582,40 @@ static void test_silent_connection_is_aborted(void **state)
 	assert_true(got < sizeof(body) - 1);
 	close(connection);
 	close(listener);
+	end(&f);
+}
+
+static int connect_to_pool(void)
+{
+	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(5060) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(inet_pton(AF_INET, POOL, &address.sin_addr), 1);
+	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Nor what waits for a connection that comes up after its time. */
+static void test_connection_that_is_late(void **state)
+{
+	struct pollfd more = { .events = POLLIN };
+	struct sip_send m = plain;
+	struct fixture f;
+	int first, taken;
+	(void)state;
+
+	begin(&f, 10, true);
+	more.fd = listen_narrow(0);
+	first = connect_to_pool(); /* from now on the kernel drops what knocks */
+	m.pool = POOL_LEGACY;
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	wait_response(&f);
+	assert_int_equal(f.seen.status, 408);
+	taken = accept(more.fd, NULL, NULL);
+	close(taken);
+	close(first);
+	assert_int_equal(poll(&more, 1, 1500), 0); /* TCP would have knocked again after a second */
+	close(more.fd);
 	end(&f);
 }
 
@@ -1457,6 +1492,7 @@ int main(void)
 		cmocka_unit_test(test_responses),
 		cmocka_unit_test(test_no_answer),
 		cmocka_unit_test(test_silent_connection_is_aborted),
+		cmocka_unit_test(test_connection_that_is_late),
 		cmocka_unit_test(test_retransmission),
 		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_broken_connection),

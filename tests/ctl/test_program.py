@@ -17,7 +17,7 @@ from conftest import PROGRAM
 def test_status_without_a_daemon(reg):
     d = reg.json("status")
     assert d["running"] is False
-    assert d["registry"] == {"path": reg.path, "schema": 1, "domains": 2, "partners": 1,
+    assert d["registry"] == {"path": reg.path, "schema": 2, "domains": 2, "partners": 1,
                              "users": {"legacy": 1, "moving": 1, "migrated": 1}}
     text = reg.text("status")
     assert text.startswith("the daemon is not running\n") and "moving: 1" in text

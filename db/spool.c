@@ -330,6 +330,22 @@ enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void 
 	return walk(s, st, fn, ctx);
 }
 
+enum err spool_count_pair(struct spool *s, const char *pair, int64_t *out)
+{
+	struct statement *st =
+		statement_open(s->db, "SELECT count(*) FROM message WHERE pair = ?1 AND quarantined = 0");
+	int64_t count = 0;
+	enum err e;
+
+	statement_bind_text(st, 1, pair);
+	if (statement_step(st))
+		count = statement_int(st, 0);
+	e = statement_close(st);
+	if (e == OK)
+		*out = count;
+	return e;
+}
+
 enum err spool_get(struct spool *s, int64_t id, spool_each_fn *fn, void *ctx)
 {
 	struct statement *st = statement_open(s->db, COLUMNS "WHERE id = ?1");

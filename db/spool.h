@@ -69,6 +69,8 @@ MUST_CHECK enum err spool_last_position(struct spool *s, int64_t *out);
 /* The first of the pair that is not quarantined; fn is called once, or ERR_NOT_FOUND. */
 MUST_CHECK enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx);
 MUST_CHECK enum err spool_get(struct spool *s, int64_t id, spool_each_fn *fn, void *ctx);
+MUST_CHECK enum err spool_count_pair(struct spool *s, const char *pair,
+				     int64_t *out); /* but for quarantine */
 /* Those whose time is over, at most so many. */
 MUST_CHECK enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_each_fn *fn,
 				       void *ctx);

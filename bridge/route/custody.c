@@ -72,10 +72,42 @@ void lane_check(struct lane *lane)
 {
 	struct custody *c = lane->custody;
 
-	if (c->walking || lane->count > 0 || lane->passes > 0 || lane->busy)
+	if (c->walking || lane->count > 0 || lane->passes > 0 || lane->busy || lane->counting > 0)
 		return;
 	HASH_DEL(c->lanes, lane);
 	free(lane);
+}
+
+/* Where the spool cannot be read: too many is found out when the next one is to be let go. */
+static void count_anew(struct lane *lane)
+{
+	int64_t count;
+
+	if (spool_count_pair(lane->custody->setup.spool, lane->key, &count) != OK) {
+		custody_trouble(lane->custody, 0);
+		return;
+	}
+	while (lane->count > 0)
+		lane_lost(lane);
+	if (count > 0)
+		lane_gained(lane, (size_t)count);
+}
+
+static void on_count(void *ctx, enum err e)
+{
+	struct lane *lane = ctx;
+
+	(void)e; /* what was changed in vain is there still */
+	count_anew(lane);
+	lane->counting--;
+	custody_arm(lane->custody, CUSTODY_TICK_MS);
+	lane_check(lane);
+}
+
+void lane_count(struct lane *lane)
+{
+	lane->counting++;
+	state_on_commit(lane->custody->setup.state, on_count, lane);
 }
 
 /* After a walk. */
@@ -173,7 +205,7 @@ static void on_commit(void *ctx, enum err e)
 				   .text = "the message cannot be kept now" };
 
 	if (e != OK)
-		lane_lost(k->lane);
+		count_anew(k->lane);
 	k->done(k->ctx, k->stanza, &outcome);
 	stanza_unref(k->stanza);
 	free(k);
@@ -227,7 +259,7 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 		refuse(c, item, e, done, done_ctx);
 		return;
 	}
-	if (lane->count == 0)
+	if (lane->count == 0 && !lane->busy)
 		lane->hop = item->hop;
 	/* What waits only for an older one goes when that one is done. */
 	if (pass->returned || item->hop == SPOOL_MOVE)
@@ -296,6 +328,7 @@ void custody_destroy(struct custody *c)
 	}
 	HASH_ITER (hh, c->lanes, lane, next) {
 		HASH_DEL(c->lanes, lane);
+		stanza_unref(lane->stanza);
 		free(lane);
 	}
 	free(c);

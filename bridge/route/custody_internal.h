@@ -21,10 +21,14 @@ struct lane {
 	size_t under_way;         /* of these, with a next hop */
 	enum spool_hop under_hop; /* with which; one at a time */
 	enum spool_hop hop;       /* what its first kept message waits for */
-	bool busy;                /* that one is on its way */
+	bool busy;                /* that one is on its way, or about to be */
+	struct stanza *stanza;    /* that one, until it is on disk that it is let go */
+	enum spool_origin origin; /* likewise */
 	bool finished;            /* that one is to leave the spool: before that, nothing follows it */
+	bool erased;              /* meanwhile that one was */
 	int64_t id;               /* of that one */
 	int64_t attempts;
+	size_t counting;   /* times that count is to be read anew, behind the commit */
 	unsigned failures; /* in a row */
 	int64_t retry_at;
 	struct lane *prev, *next; /* of those that keep something, the one that was let go last at the end */
@@ -37,7 +41,7 @@ struct lane {
 struct told {
 	struct custody *custody;
 	int64_t id;
-	char *pair;   /* NULL: it is in no lane */
+	char *pair;   /* NULL: it counts in no lane */
 	bool removed; /* in this turn's transaction */
 	UT_hash_handle hh;
 };
@@ -61,6 +65,7 @@ struct lane *custody_find(const struct custody *c, const char *key);
 struct lane *custody_lane(struct custody *c, const char *key); /* made where there is none */
 void lane_gained(struct lane *lane, size_t count);
 void lane_lost(struct lane *lane);  /* one of the kept */
+void lane_count(struct lane *lane); /* behind the commit: as many as the spool has then */
 void lane_check(struct lane *lane); /* freed when nothing needs it */
 void custody_sweep(struct custody *c);
 void custody_arm(struct custody *c, int64_t ms);

@@ -6,9 +6,11 @@
  * growing time, or when its user's mark changes. Lanes take turns, so many at a
  * time.
  *
- * A message leaves the spool only behind its outcome: a crash between the two
- * sends it again (the window that docs/reliability.md states), never loses it.
- * One that the process does not survive is put aside after some restarts.
+ * A message goes behind the commit of the turn that says so: what is not on disk
+ * may yet be refused, and one that the process does not survive is to be known
+ * by that, and put aside after some restarts. It leaves the spool only behind its
+ * outcome: a crash between the two sends it again (the window that
+ * docs/reliability.md states), never loses it.
  */
 #include "bridge/route/custody_internal.h"
 
@@ -46,20 +48,33 @@ static void back_off(struct lane *lane)
 			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));
 }
 
-/* The ones behind it go on. */
+static void on_aside(void *ctx, enum err e)
+{
+	struct lane *lane = ctx;
+
+	lane->busy = false;
+	lane->retry_at = e == OK ? 0 : loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+	if (e == OK)
+		lane_lost(lane);
+	custody_arm(lane->custody, e == OK ? 0 : CUSTODY_TICK_MS);
+	lane_check(lane);
+}
+
+/* The ones behind it go on, when that is on disk. */
 static void put_aside(struct lane *lane, const char *why)
 {
 	struct custody *c = lane->custody;
 
 	log_event(LOG_WARNING, "spool-quarantine", NULL, "id=%lld pair=%s why=%s", (long long)lane->id,
 		  log_value(lane->key), log_value(why));
-	if (spool_quarantine(c->setup.spool, lane->id, why) == OK)
-		lane_lost(lane);
-	else
+	if (spool_quarantine(c->setup.spool, lane->id, why) != OK) {
 		custody_trouble(c, lane->id);
+		back_off(lane);
+		return;
+	}
+	lane->busy = true;
+	state_on_commit(c->setup.state, on_aside, lane);
 }
-
-static void leave_spool(struct lane *lane);
 
 /* Only now is it certain that a restart does not send it again; a commit that failed left it there. */
 static void on_left(void *ctx, enum err e)
@@ -72,7 +87,8 @@ static void on_left(void *ctx, enum err e)
 	}
 	lane->busy = false;
 	lane->finished = false;
-	lane_lost(lane);
+	if (!lane->erased)
+		lane_lost(lane);
 	if (lane->count > 0)
 		custody_arm(lane->custody, 0);
 	lane_check(lane);
@@ -83,7 +99,8 @@ static void leave_spool(struct lane *lane)
 	struct custody *c = lane->custody;
 	enum err e = spool_remove(c->setup.spool, lane->id);
 
-	if (e != OK && e != ERR_NOT_FOUND) {
+	lane->erased = e == ERR_NOT_FOUND;
+	if (e != OK && !lane->erased) {
 		custody_trouble(c, lane->id);
 		on_left(lane, e);
 		return;
@@ -113,9 +130,9 @@ static void wait_again(struct lane *lane, enum spool_hop hop, const char *why)
 	c->away[hop] = true;
 	if (spool_defer(c->setup.spool, lane->id, hop, why) != OK)
 		custody_trouble(c, lane->id);
+	back_off(lane);
 	if (lane->attempts + 1 >= ATTEMPTS_MAX)
 		put_aside(lane, why);
-	back_off(lane);
 	custody_arm(c, CUSTODY_TICK_MS);
 	lane_check(lane);
 }
@@ -192,7 +209,44 @@ static const char *poison_of(const struct taking *t, struct jid *from, struct ji
 	return NULL;
 }
 
-static void submit(struct lane *lane, struct taking *t, const struct jid *from, const struct jid *to)
+/* Not now, and nothing was tried. */
+static void stay(struct lane *lane)
+{
+	lane->custody->releasing[lane->hop]--;
+	lane->busy = false;
+	lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+	custody_arm(lane->custody, CUSTODY_TICK_MS);
+	lane_check(lane);
+}
+
+static bool is_there(void *ctx, const struct spool_message *m)
+{
+	(void)ctx;
+	(void)m;
+	return false;
+}
+
+/* A disk that takes nothing now is no reason to keep back what is on it; what never came to be there is refused. */
+static void on_begun(void *ctx, enum err e)
+{
+	struct lane *lane = ctx;
+	struct custody *c = lane->custody;
+	struct stanza *stanza = lane->stanza;
+	struct jid from, to;
+
+	lane->stanza = NULL;
+	if (e != OK)
+		e = spool_get(c->setup.spool, lane->id, is_there, NULL);
+	if (e != OK || jid_parse(stanza->from, &from) != OK || jid_parse(stanza->to, &to) != OK)
+		stay(lane);
+	else
+		c->setup.submit(c->setup.ctx,
+				&(struct custody_item){ stanza, &from, &to, lane->hop, lane->origin },
+				on_release, lane);
+	stanza_unref(stanza);
+}
+
+static void submit(struct lane *lane, struct taking *t, const struct jid *to)
 {
 	struct custody *c = lane->custody;
 
@@ -204,9 +258,10 @@ static void submit(struct lane *lane, struct taking *t, const struct jid *from, 
 	stamp(t, to);
 	lane->busy = true;
 	lane->hop = t->hop;
+	lane->origin = t->origin;
+	lane->stanza = stanza_ref(t->stanza);
 	c->releasing[lane->hop]++;
-	c->setup.submit(c->setup.ctx, &(struct custody_item){ t->stanza, from, to, t->hop, t->origin },
-			on_release, lane);
+	state_on_commit(c->setup.state, on_begun, lane);
 }
 
 static void let_go(struct lane *lane)
@@ -218,8 +273,7 @@ static void let_go(struct lane *lane)
 	struct jid from, to;
 
 	if (e == ERR_NOT_FOUND) { /* erased, or its commit failed */
-		while (lane->count > 0)
-			lane_lost(lane);
+		lane_count(lane);
 		return;
 	}
 	if (e != OK) {
@@ -233,7 +287,7 @@ static void let_go(struct lane *lane)
 	else if (poison != NULL)
 		put_aside(lane, poison);
 	else
-		submit(lane, &t, &from, &to);
+		submit(lane, &t, &to);
 	stanza_unref(t.stanza);
 }
 
@@ -315,6 +369,10 @@ static void remove_told(struct told *t)
 		return;
 	e = spool_remove(c->setup.spool, t->id);
 	t->removed = e == OK || e == ERR_NOT_FOUND;
+	if (e == ERR_NOT_FOUND) { /* erased */
+		free(t->pair);
+		t->pair = NULL;
+	}
 	if (t->removed)
 		state_on_commit(c->setup.state, on_told_removed, t);
 	else
@@ -362,7 +420,7 @@ static bool may_go(const struct lane *lane, int64_t now)
 {
 	const struct custody *c = lane->custody;
 
-	return !lane->busy && lane->under_way == 0 && lane->retry_at <= now &&
+	return !lane->busy && lane->under_way == 0 && lane->counting == 0 && lane->retry_at <= now &&
 	       c->releasing[lane->hop] < RELEASING_MAX;
 }
 
@@ -436,7 +494,7 @@ enum err custody_retry(struct custody *c, int64_t id)
 	if (e != OK)
 		return e;
 	lane = custody_lane(c, f.pair);
-	if (f.quarantined && lane->count == 0)
+	if (f.quarantined && lane->count == 0 && !lane->busy)
 		lane->hop = f.hop;
 	if (f.quarantined)
 		lane_gained(lane, 1);
@@ -464,19 +522,15 @@ enum err custody_bounce(struct custody *c, int64_t id)
 
 enum err custody_erase(struct custody *c, const char *user, int64_t *count)
 {
-	struct lane *lane, *next;
+	struct lane *lane;
 	enum err e = spool_erase(c->setup.spool, user, count);
 
 	if (e != OK)
 		return e;
-	DL_FOREACH_SAFE (c->keeping, lane, next) {
-		if (strcmp(lane->key + lane->from_length + 1, user) != 0 &&
-		    (strlen(user) != lane->from_length || strncmp(lane->key, user, lane->from_length) != 0))
-			continue;
-		while (lane->count > 0)
-			lane_lost(lane);
-		lane_check(lane);
-	}
+	DL_FOREACH (c->keeping, lane)
+		if (strcmp(lane->key + lane->from_length + 1, user) == 0 ||
+		    (strlen(user) == lane->from_length && strncmp(lane->key, user, lane->from_length) == 0))
+			lane_count(lane);
 	return OK;
 }
 

@@ -32,6 +32,7 @@ struct game {
 	struct statetest *files;
 	struct loop *loop;
 	struct spool *spool;
+	struct spool *reader; /* what is on disk; NULL: nobody looks */
 	struct custody *custody;
 	struct config config;
 	enum spool_hop side[USERS]; /* where each user is now; SPOOL_MOVE: he is being moved */
@@ -127,12 +128,21 @@ static void write_to(struct game *g, int contact, int user)
 	}
 }
 
+static bool has_begun(void *ctx, const struct spool_message *m)
+{
+	(void)ctx;
+	assert_int_equal(m->begun, 1);
+	return false;
+}
+
 static void on_submit(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx)
 {
 	struct game *g = ctx;
 	struct flight *f;
 	int user = item->to->local[1] - '0';
 
+	if (g->reader != NULL)
+		assert_int_equal(spool_get(g->reader, 1, has_begun, NULL), OK);
 	if (g->side[user] == SPOOL_MOVE) {
 		done(done_ctx, RELEASE_WAIT, SPOOL_MOVE, "being moved");
 		return;
@@ -178,6 +188,25 @@ static void give_back_all(struct game *g, enum spool_hop hop)
 {
 	while (g->flights[hop] != NULL)
 		end_flight(g, hop, false);
+}
+
+/* It is kept, wherever its user is. */
+static void keep_next(struct game *g, int contact, int user, enum spool_hop hop)
+{
+	struct flight *f = xcalloc(1, sizeof(*f));
+	struct jid from, to;
+
+	f->stanza = message(contact, user, ++g->sent[contact][user]);
+	get_jids(f->stanza, &from, &to);
+	custody_enter(g->custody, &from, &to, &f->pass);
+	keep(g, f, hop);
+}
+
+/* The turn's transaction fails. */
+static void fail_commit(struct game *g)
+{
+	assert_int_equal(state_wrote(g->files->state, ERR_IO), ERR_IO);
+	state_commit(g->files->state);
 }
 
 /* One turn, in which every wait is over. */
@@ -258,6 +287,8 @@ static void finish(struct game *g)
 	}
 	assert_null(g->custody->lanes);
 	assert_null(g->custody->keeping);
+	for (int hop = 0; hop < SPOOL_HOPS; hop++)
+		assert_int_equal(g->custody->releasing[hop], 0);
 }
 
 static void expect_all(const struct game *g)
@@ -501,7 +532,132 @@ static void test_erase(void **state)
 	state_commit(g->files->state);
 	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
 	assert_int_equal(count, 2);
+	state_commit(g->files->state);
 	assert_int_equal(custody_count(g->custody, NULL), 1);
+	finish(g);
+}
+
+/* An erasure while the first is on its way: what comes then is kept, and goes on. */
+static void test_erase_while_on_its_way(void **state)
+{
+	struct game *g = *state;
+	int64_t count;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	turn(g);
+	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
+	state_commit(g->files->state);
+	assert_int_equal(custody_count(g->custody, NULL), 0);
+	keep_next(g, 0, 0, SPOOL_NEW_POOL);
+	state_commit(g->files->state);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	state_commit(g->files->state);
+	assert_int_equal(custody_count(g->custody, NULL), 1);
+	finish(g);
+	expect_all(g);
+}
+
+/* Nothing was erased: it is there still, and goes on. */
+static void test_failed_commit_of_an_erasure(void **state)
+{
+	struct game *g = *state;
+	int64_t count;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
+	custody_wake(g->custody, NULL);
+	custody_tick(g->custody);
+	fail_commit(g);
+	assert_int_equal(custody_count(g->custody, NULL), 1);
+	finish(g);
+	expect_all(g);
+}
+
+/* It could not be put aside: that is tried again, and the one behind it is not forgotten. */
+static void test_failed_commit_of_a_quarantine(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	for (int i = 0; i < 10; i++)
+		assert_int_equal(spool_begin(g->spool, 1), OK);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	custody_wake(g->custody, NULL);
+	custody_tick(g->custody);
+	fail_commit(g);
+	assert_int_equal(custody_count(g->custody, NULL), 2);
+	turn(g);
+	assert_int_equal(custody_count(g->custody, NULL), 1);
+	turn(g);
+	g->last[0][0] = 1;
+	end_flight(g, SPOOL_NEW_POOL, true);
+	state_commit(g->files->state);
+	assert_int_equal(g->last[0][0], 2);
+	assert_int_equal(waiting(g), 1);
+}
+
+/* Kept behind an older one, and let go in the same turn, whose commit fails: its sender is told, so it stays here. */
+static void test_failed_commit_of_one_let_go(void **state)
+{
+	struct game *g = *state;
+
+	write_to(g, 0, 0);
+	g->side[0] = SPOOL_NEW_POOL;
+	write_to(g, 0, 0);
+	end_flight(g, SPOOL_LEGACY_GATEWAY, true);
+	custody_tick(g->custody);
+	fail_commit(g);
+	assert_int_equal(g->refused, 1);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	turn(g);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	turn(g);
+	assert_null(g->custody->lanes);
+}
+
+/* What is on disk goes on, though nothing can be written there now. */
+static void test_failed_commit_of_a_beginning(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	custody_wake(g->custody, NULL);
+	custody_tick(g->custody);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	fail_commit(g);
+	finish(g);
+	expect_all(g);
+}
+
+/* A process that ends over it, however soon, leaves word that it had begun. */
+static void test_begun_is_on_disk_first(void **state)
+{
+	struct game *g = *state;
+	struct state *reader;
+	const char *why;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	assert_int_equal(state_open_reader(g->files->files->path, &reader, &why), OK);
+	g->reader = spool_create(reader, NULL);
+	turn(g);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	spool_destroy(g->reader);
+	g->reader = NULL;
+	state_close(reader);
 	finish(g);
 }
 
@@ -597,6 +753,12 @@ int main(void)
 		GAME_TEST(test_failed_commit_of_a_bounce),
 		GAME_TEST(test_failed_commit_of_a_message),
 		GAME_TEST(test_erase),
+		GAME_TEST(test_erase_while_on_its_way),
+		GAME_TEST(test_failed_commit_of_an_erasure),
+		GAME_TEST(test_failed_commit_of_a_quarantine),
+		GAME_TEST(test_failed_commit_of_one_let_go),
+		GAME_TEST(test_failed_commit_of_a_beginning),
+		GAME_TEST(test_begun_is_on_disk_first),
 		cmocka_unit_test(test_kinds),
 		GAME_TEST(test_chance),
 	};

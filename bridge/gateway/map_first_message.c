@@ -50,7 +50,7 @@ enum err map_first_message_read(const char *const *values, size_t count, struct 
 	struct strbuf body = { .s = NULL };
 	const char *value, *parameters;
 	char name[MIME_NAME_SIZE];
-	struct mime_parameter p;
+	struct mime_parameter p = { .whole = { NULL, 0 } };
 
 	if (count == 0)
 		return ERR_NOT_FOUND;

@@ -26,7 +26,8 @@ struct lane {
 	enum spool_origin origin; /* likewise */
 	bool finished;            /* that one is to leave the spool: before that, nothing follows it */
 	bool erased;              /* meanwhile that one was */
-	int64_t id;               /* of that one */
+	bool noticed; /* its sender is told by a message that is kept in the transaction in which it leaves */
+	int64_t id;   /* of that one */
 	int64_t attempts;
 	size_t counting;   /* times that count is to be read anew, behind the commit */
 	unsigned failures; /* in a row */
@@ -43,6 +44,7 @@ struct told {
 	int64_t id;
 	char *pair;   /* NULL: it counts in no lane */
 	bool removed; /* in this turn's transaction */
+	bool noticed; /* as of a lane */
 	UT_hash_handle hh;
 };
 
@@ -56,7 +58,8 @@ struct custody {
 	bool away[SPOOL_HOPS];        /* the last one that went there came back */
 	int64_t position;             /* of the message that came last */
 	bool stopped, ended;
-	bool walking; /* along the lanes: none is freed */
+	bool walking;      /* along the lanes: none is freed */
+	int64_t expire_at; /* not before */
 	uint64_t kept, released, bounced, refused, dropped;
 };
 

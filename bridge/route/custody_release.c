@@ -76,13 +76,20 @@ static void put_aside(struct lane *lane, const char *why)
 	state_on_commit(c->setup.state, on_aside, lane);
 }
 
-/* Only now is it certain that a restart does not send it again; a commit that failed left it there. */
+/*
+ * Only now is it certain that a restart does not send it again; a commit that failed left it there. Where the word
+ * to its sender is lost with that commit, it is let go once more.
+ */
 static void on_left(void *ctx, enum err e)
 {
 	struct lane *lane = ctx;
 
 	if (e != OK) {
 		lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+		if (lane->noticed)
+			lane->busy = lane->finished = false;
+		custody_arm(lane->custody, CUSTODY_TICK_MS);
+		lane_check(lane);
 		return;
 	}
 	lane->busy = false;
@@ -143,6 +150,10 @@ static void on_release(void *ctx, enum release release, enum spool_hop hop, cons
 	struct custody *c = lane->custody;
 
 	c->releasing[lane->hop]--;
+	if (release == RELEASE_FAILED && c->ended) {
+		lane->busy = false; /* no word reaches its sender any more: it stays, for the next start */
+		return;
+	}
 	if (release == RELEASE_WAIT) {
 		wait_again(lane, hop, why);
 		return;
@@ -152,6 +163,7 @@ static void on_release(void *ctx, enum release release, enum spool_hop hop, cons
 	lane->failures = 0;
 	lane->retry_at = 0;
 	lane->finished = true;
+	lane->noticed = release == RELEASE_FAILED && lane->origin == SPOOL_FROM_POOL;
 	if (release == RELEASE_DONE)
 		wake_hop(c, hop);
 	leave_spool(lane);
@@ -342,22 +354,39 @@ static void tell_sender(struct custody *c, const struct expired *row)
 				&outcome);
 }
 
+static void free_told(struct told *t)
+{
+	HASH_DEL(t->custody->told, t);
+	free(t->pair);
+	free(t);
+}
+
+/* It could not leave. The next tick tries again; where what its sender is told was not kept either, tells him, too. */
+static void keep_told(struct told *t)
+{
+	struct custody *c = t->custody;
+
+	c->expire_at = loop_now(c->setup.loop) + CUSTODY_RETRY_MS;
+	if (t->noticed)
+		free_told(t);
+}
+
 static void on_told_removed(void *ctx, enum err e)
 {
 	struct told *t = ctx;
 	struct lane *lane;
 
 	t->removed = false;
-	if (e != OK)
-		return; /* the next tick tries again */
+	if (e != OK) {
+		keep_told(t);
+		return;
+	}
 	lane = t->pair != NULL ? custody_find(t->custody, t->pair) : NULL;
-	HASH_DEL(t->custody->told, t);
+	free_told(t);
 	if (lane != NULL) {
 		lane_lost(lane);
 		lane_check(lane);
 	}
-	free(t->pair);
-	free(t);
 }
 
 static void remove_told(struct told *t)
@@ -373,10 +402,12 @@ static void remove_told(struct told *t)
 		free(t->pair);
 		t->pair = NULL;
 	}
-	if (t->removed)
+	if (t->removed) {
 		state_on_commit(c->setup.state, on_told_removed, t);
-	else
+	} else {
 		custody_trouble(c, t->id);
+		keep_told(t);
+	}
 }
 
 /* First its sender knows, then it leaves: a crash between the two tells him twice, and loses nothing. */
@@ -388,7 +419,7 @@ static void bounce_taken(struct expiring *x)
 		struct expired *row = &x->rows[i];
 		struct told *t = xcalloc(1, sizeof(*t));
 
-		*t = (struct told){ .custody = c, .id = row->id };
+		*t = (struct told){ .custody = c, .id = row->id, .noticed = row->origin == SPOOL_FROM_POOL };
 		if (row->quarantined)
 			free(row->pair); /* it is in no lane */
 		else
@@ -407,6 +438,8 @@ static void expire(struct custody *c)
 	struct expiring x = { .custody = c };
 	struct told *t, *next;
 
+	if (c->expire_at > loop_now(c->setup.loop))
+		return;
 	HASH_ITER (hh, c->told, t, next)
 		remove_told(t);
 	if (HASH_COUNT(c->told) >= EXPIRED_A_TICK)

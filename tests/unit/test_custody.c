@@ -35,6 +35,7 @@ struct game {
 	struct spool *reader; /* what is on disk; NULL: nobody looks */
 	struct custody *custody;
 	struct config config;
+	enum spool_origin origin;   /* of what is kept */
 	enum spool_hop side[USERS]; /* where each user is now; SPOOL_MOVE: he is being moved */
 	struct flight *flights[SPOOL_HOPS];
 	int sent[CONTACTS][USERS], last[CONTACTS][USERS];
@@ -108,7 +109,7 @@ static void keep(struct game *g, struct flight *f, enum spool_hop hop)
 
 	get_jids(s, &from, &to);
 	f->game = g;
-	custody_keep(&f->pass, &(struct custody_item){ s, &from, &to, hop, SPOOL_FROM_PARTNER }, on_kept, f);
+	custody_keep(&f->pass, &(struct custody_item){ s, &from, &to, hop, g->origin }, on_kept, f);
 	stanza_unref(s);
 }
 
@@ -499,12 +500,92 @@ static void test_failed_commit_of_a_bounce(void **state)
 		assert_int_equal(state_wrote(g->files->state, ERR_IO), ERR_IO);
 		state_commit(g->files->state);
 		assert_int_equal(waiting(g), 1);
+		g->custody->expire_at = 0;
 	}
 	turn(g);
 	assert_int_equal(waiting(g), 0);
 	assert_int_equal(g->bounced, 1);
 	assert_null(g->custody->lanes);
 	assert_null(g->custody->told);
+}
+
+/* How a next hop's end comes to one that was let go; its sender was told if it was to be. */
+static void refuse_flight(struct game *g, enum spool_hop hop)
+{
+	struct flight *f = g->flights[hop];
+
+	assert_non_null(f);
+	DL_DELETE(g->flights[hop], f);
+	f->done(f->ctx, RELEASE_FAILED, hop, "404");
+	stanza_unref(f->stanza);
+	free(f);
+}
+
+/* Nobody can be told when everything ends: it is there at the next start. */
+static void test_failure_at_the_end(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	turn(g);
+	custody_end(g->custody);
+	refuse_flight(g, SPOOL_NEW_POOL);
+	state_commit(g->files->state);
+	assert_int_equal(waiting(g), 1);
+	custody_destroy(g->custody);
+	open_custody(g);
+	finish(g);
+	expect_all(g);
+}
+
+/* A notice between the pools is kept with what it is about: both are lost with the commit, and told again. */
+static void test_failed_commit_of_a_notice(void **state)
+{
+	struct game *g = *state;
+
+	g->origin = SPOOL_FROM_POOL;
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	g->side[0] = SPOOL_NEW_POOL;
+	for (int i = 0; i < 2; i++) {
+		g->custody->keeping->retry_at = 0;
+		custody_tick(g->custody);
+		state_commit(g->files->state);
+		refuse_flight(g, SPOOL_NEW_POOL);
+		if (i == 0)
+			fail_commit(g);
+		else
+			state_commit(g->files->state);
+		assert_int_equal(waiting(g), 2 - i);
+	}
+	g->last[0][0] = 1;
+	finish(g);
+	expect_all(g);
+}
+
+static void test_failed_commit_of_a_notice_of_time(void **state)
+{
+	struct game *g = *state;
+
+	g->origin = SPOOL_FROM_POOL;
+	g->config.spool.keep_ms = 0;
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	custody_tick(g->custody);
+	fail_commit(g);
+	assert_int_equal(g->bounced, 1);
+	assert_null(g->custody->told);
+	g->custody->expire_at = 0;
+	turn(g);
+	assert_int_equal(g->bounced, 2);
+	assert_int_equal(waiting(g), 0);
+	assert_null(g->custody->lanes);
 }
 
 /* What could not be written down was not kept. */
@@ -751,6 +832,9 @@ int main(void)
 		GAME_TEST(test_failed_commit_of_a_removal),
 		GAME_TEST(test_expiry),
 		GAME_TEST(test_failed_commit_of_a_bounce),
+		GAME_TEST(test_failure_at_the_end),
+		GAME_TEST(test_failed_commit_of_a_notice),
+		GAME_TEST(test_failed_commit_of_a_notice_of_time),
 		GAME_TEST(test_failed_commit_of_a_message),
 		GAME_TEST(test_erase),
 		GAME_TEST(test_erase_while_on_its_way),

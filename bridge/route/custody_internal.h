@@ -28,7 +28,6 @@ struct lane {
 	bool erased;              /* meanwhile that one was */
 	bool noticed; /* its sender is told by a message that is kept in the transaction in which it leaves */
 	int64_t id;   /* of that one */
-	int64_t attempts;
 	size_t counting;   /* times that count is to be read anew, behind the commit */
 	unsigned failures; /* in a row */
 	int64_t retry_at;

@@ -27,8 +27,7 @@ enum {
 	RETRY_MAX_MS = 10000,
 	RETRY_MOVE_MS = 60000, /* a change of the mark wakes it */
 	EXPIRED_A_TICK = 100,
-	ATTEMPTS_MAX = 1000, /* of one message, before it is put aside */
-	BEGUN_MAX = 10       /* ends of the process while it was on its way, likewise */
+	BEGUN_MAX = 10 /* ends of the process while one was on its way, before it is put aside */
 };
 
 /* --- letting go --- */
@@ -138,8 +137,6 @@ static void wait_again(struct lane *lane, enum spool_hop hop, const char *why)
 	if (spool_defer(c->setup.spool, lane->id, hop, why) != OK)
 		custody_trouble(c, lane->id);
 	back_off(lane);
-	if (lane->attempts + 1 >= ATTEMPTS_MAX)
-		put_aside(lane, why);
 	custody_arm(c, CUSTODY_TICK_MS);
 	lane_check(lane);
 }
@@ -191,7 +188,6 @@ static bool take_row(void *ctx, const struct spool_message *m)
 	struct taking *t = ctx;
 
 	t->lane->id = m->id;
-	t->lane->attempts = m->attempts;
 	t->hop = m->hop;
 	t->origin = m->origin;
 	t->received_at = m->received_at;

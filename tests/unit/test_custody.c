@@ -588,6 +588,28 @@ static void test_failed_commit_of_a_notice_of_time(void **state)
 	assert_null(g->custody->lanes);
 }
 
+/* However long its next hop is away: it is no poison, and when its time is up its sender is told. */
+static void test_away_for_long(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 0);
+	state_commit(g->files->state);
+	for (int i = 0; i < 1100; i++) {
+		if (i % 2 == 0)
+			g->side[0] = SPOOL_NEW_POOL;
+		turn(g);
+		give_back_all(g, SPOOL_NEW_POOL);
+		state_commit(g->files->state);
+		g->side[0] = SPOOL_MOVE;
+	}
+	assert_int_equal(custody_count(g->custody, NULL), 2);
+	finish(g);
+	expect_all(g);
+}
+
 /* What could not be written down was not kept. */
 static void test_failed_commit_of_a_message(void **state)
 {
@@ -835,6 +857,7 @@ int main(void)
 		GAME_TEST(test_failure_at_the_end),
 		GAME_TEST(test_failed_commit_of_a_notice),
 		GAME_TEST(test_failed_commit_of_a_notice_of_time),
+		GAME_TEST(test_away_for_long),
 		GAME_TEST(test_failed_commit_of_a_message),
 		GAME_TEST(test_erase),
 		GAME_TEST(test_erase_while_on_its_way),

@@ -218,6 +218,19 @@ static void make_room(struct gateway *g)
 	}
 }
 
+/* One who opens more sessions than there may be ends older ones, rather than keeping others out until his time is over. */
+bool conversation_end_oldest(struct gateway *g)
+{
+	struct conversation *c;
+
+	for (c = g->by_use; c != NULL; c = c->newer)
+		if (c->sessions != NULL && is_resting(c)) {
+			session_close_all(c);
+			return true;
+		}
+	return false;
+}
+
 /* --- time --- */
 
 static int64_t idle_end(const struct conversation *c)

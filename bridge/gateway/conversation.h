@@ -102,6 +102,8 @@ struct conversation {
 /* Made when there is none. */
 struct conversation *conversation_get(struct gateway *g, const struct jid *partner, const struct jid *user);
 struct conversation *conversation_find(struct gateway *g, const struct jid *partner, const struct jid *user);
+/* The sessions of the one used longest ago that has any end, if nothing is under way there. False: there is none. */
+bool conversation_end_oldest(struct gateway *g);
 /* It was used now: it lives on from here, and its timer is set by all that it waits for. */
 void conversation_touch(struct conversation *c);
 void conversation_schedule(struct conversation *c);          /* the second half of it */

@@ -192,7 +192,8 @@ void session_take_invite(struct gateway *g, const struct sip_request *r, const s
 	struct conversation *c = NULL;
 	struct session *s = NULL;
 
-	if (status == 0 && HASH_COUNT(g->sessions) >= (unsigned)g->config->sip.conversations)
+	if (status == 0 && HASH_COUNT(g->sessions) >= (unsigned)g->config->sip.conversations &&
+	    !conversation_end_oldest(g))
 		status = 503;
 	if (status == 0) {
 		c = conversation_get(g, to, from);

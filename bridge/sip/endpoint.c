@@ -84,7 +84,7 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 		e = endpoint_open_hops(ep, why);
 	if (e == OK)
 		ep->agent = create_agent(ep);
-	if (e == OK && ep->agent == NULL) {
+	if (e == OK && (ep->agent == NULL || !endpoint_bound_headers())) {
 		*why = "sofia-sip could not be started";
 		e = ERR_IO;
 	}

@@ -16,14 +16,18 @@
 
 #include "bridge/core/log.h"
 
-enum { LIFETIME_T1 = 64 };
+enum {
+	LIFETIME_T1 = 64,
+	BRANCHES_MAX = 16 /* each costs an ACK, a BYE and a dialog, whoever answers so often */
+};
 
 struct acked {
 	struct sip_endpoint *ep;
 	char *key; /* of the INVITE; with the To tag for what is no more than another branch of it */
 	struct sip_dialog *dialog;
 	uint32_t cseq;
-	msg_t *ack; /* NULL: it cannot be written */
+	unsigned branches; /* others that were ended */
+	msg_t *ack;        /* NULL: it cannot be written */
 	struct endpoint_target target;
 	char branch[BRANCH_SIZE];
 	struct loop_timer *timer;
@@ -170,7 +174,7 @@ bool endpoint_take_response(struct sip_endpoint *ep, const sip_t *sip)
 		send_ack(first);
 	else if (branch != NULL)
 		send_ack(branch);
-	else
+	else if (first->branches++ < BRANCHES_MAX)
 		end_branch(first, sip);
 	return true;
 }

@@ -172,6 +172,7 @@ void sip_reply(struct sip_transaction *t, const struct sip_reply *r)
 	nta_incoming_t *irq;
 	unsigned status;
 	msg_t *msg;
+	int pool;
 
 	if (t == NULL || t->ep == NULL) {
 		free(t);
@@ -182,6 +183,7 @@ void sip_reply(struct sip_transaction *t, const struct sip_reply *r)
 	if (r->dialog != NULL)
 		nta_incoming_tag(t->irq, r->dialog->local_tag);
 	msg = build(t, r, status);
+	pool = t->pool;
 	irq = release(t);
 	free(t);
 	if (msg == NULL) {
@@ -190,7 +192,7 @@ void sip_reply(struct sip_transaction *t, const struct sip_reply *r)
 	}
 	nta_incoming_mreply(irq, msg);
 	if (status < 300 && nta_incoming_method(irq) == sip_method_invite)
-		endpoint_await_ack(ep, irq, r);
+		endpoint_await_ack(ep, irq, r, pool);
 	else
 		nta_incoming_destroy(irq);
 }

@@ -104,15 +104,16 @@ static struct refusal check_method(const sip_t *sip)
 static struct refusal check_content(const struct sip_endpoint *ep, const sip_t *sip, int pool)
 {
 	const size_t all = ep->waiting_count + ep->unacked_count;
+	const size_t own = ep->waiting_of[pool + 1] + ep->unacked_of[pool + 1];
 
 	if (sip->sip_content_encoding != NULL)
 		return refusal(415, "Unsupported Content Encoding", "Accept-Encoding: identity");
-	if (all + ep->waiting_of[pool + 1] >= (size_t)ep->config->sip.queue_total)
+	if (all + own >= (size_t)ep->config->sip.queue_total)
 		return refusal(SIP_503_SERVICE_UNAVAILABLE, "Retry-After: 5");
 	return none;
 }
 
-/* The body alone: headers are bounded by what sofia-sip takes in one line and in all. */
+/* The body alone: headers are bounded by endpoint_header.c. */
 static struct refusal check_size(const struct sip_endpoint *ep, const sip_t *sip)
 {
 	if (sip->sip_payload != NULL && sip->sip_payload->pl_len > (usize_t)ep->config->sip.message_bytes)

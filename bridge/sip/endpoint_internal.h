@@ -8,6 +8,7 @@
  *	endpoint_view.c    a received message as plain values
  *	endpoint_in.c      received requests: which are taken
  *	endpoint_method.c  methods
+ *	endpoint_header.c  how long a header may be
  *	endpoint_merge.c   which of them have come before, by another way
  *	endpoint_answer.c  their answers
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
@@ -82,6 +83,7 @@ struct sip_endpoint {
 	size_t waiting_of[POOLS + 1]; /* by enum pool + 1, other peers first */
 	struct unacked *unacked;      /* answered INVITEs whose ACK has not come */
 	size_t unacked_count;
+	size_t unacked_of[POOLS + 1];
 	struct sip_outgoing *sent; /* not yet at their end */
 	struct endpoint_window window[POOLS];
 	struct acked *acked; /* sent INVITEs that a 2xx has answered */
@@ -181,6 +183,11 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 /* Of the gateway; OPTIONS is answered by the endpoint itself. */
 bool endpoint_takes_method(sip_method_t method);
 
+/* --- endpoint_header.c --- */
+
+/* Before anything is received. False: sofia-sip is another one than we know. */
+MUST_CHECK bool endpoint_bound_headers(void);
+
 /* --- endpoint_merge.c --- */
 
 struct endpoint_merge *endpoint_merge_create(void);
@@ -209,7 +216,8 @@ void endpoint_end_received(struct sip_endpoint *ep);
 /* --- endpoint_invite.c --- */
 
 /* Takes irq, to which a 2xx has been sent. */
-void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_reply *reply);
+void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_reply *reply,
+			int pool);
 /* False: it is for no INVITE of ours. */
 bool endpoint_take_ack(struct sip_endpoint *ep, const sip_t *sip);
 void endpoint_end_unacked(struct sip_endpoint *ep);

@@ -22,6 +22,7 @@ enum { T2_MS = 4000, LIFETIME_T1 = 64 };
 struct unacked {
 	struct sip_endpoint *ep;
 	nta_incoming_t *irq;
+	int pool;  /* -1: another peer */
 	char *key; /* of the INVITE, with our tag */
 	struct loop_timer *timer;
 	int64_t interval, deadline;
@@ -40,6 +41,7 @@ static void finish(struct unacked *u, bool acked)
 {
 	HASH_DEL(u->ep->unacked, u);
 	u->ep->unacked_count--;
+	u->ep->unacked_of[u->pool + 1]--;
 	loop_timer_destroy(u->timer);
 	nta_incoming_destroy(u->irq);
 	if (u->on_ack != NULL)
@@ -72,7 +74,7 @@ static void on_timer(void *ctx)
 	loop_timer_set(u->timer, u->interval);
 }
 
-void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_reply *reply)
+void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const struct sip_reply *reply, int pool)
 {
 	struct unacked *u = xcalloc(1, sizeof(*u)), *old = NULL;
 	msg_t *request = nta_incoming_getrequest(irq);
@@ -80,6 +82,7 @@ void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const stru
 
 	u->ep = ep;
 	u->irq = irq;
+	u->pool = pool;
 	u->key = endpoint_invite_key(sip->sip_call_id->i_id, sip->sip_cseq->cs_seq, sip->sip_from->a_tag,
 				     nta_incoming_gettag(irq));
 	msg_destroy(request);
@@ -95,6 +98,7 @@ void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const stru
 		finish(old, false);
 	HASH_ADD_KEYPTR(hh, ep->unacked, u->key, strlen(u->key), u);
 	ep->unacked_count++;
+	ep->unacked_of[pool + 1]++;
 }
 
 bool endpoint_take_ack(struct sip_endpoint *ep, const sip_t *sip)

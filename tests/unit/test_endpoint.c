@@ -1079,6 +1079,84 @@ static void test_too_large(void **state)
 	sippeer_close(&pool);
 }
 
+/* A request with so many lines in its header, all of them short. */
+static void put_lines(struct strbuf *request, const char *transport, int count)
+{
+	strbuf_printf(request,
+		      "MESSAGE sip:juliet@partner.test SIP/2.0\r\nVia: SIP/2.0/%s " POOL
+		      ";branch=z9hG4bKlines%d%s\r\nMax-Forwards: 70\r\nFrom: <sip:tybalt@corp.test>;tag=1\r\n"
+		      "To: <sip:juliet@partner.test>\r\nCall-ID: lines%d%s\r\nCSeq: 1 MESSAGE\r\n",
+		      transport, count, transport, count, transport);
+	for (int i = 0; i < count; i++)
+		strbuf_puts(request, i % 2 == 0 ? "a:b\r\n" : "m:<\r\n");
+	strbuf_puts(request, "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi");
+}
+
+/* A header costs as much as its lines squared, so it is bounded, however it comes. */
+static void test_long_header(void **state)
+{
+	struct strbuf request = { .s = NULL };
+	struct sippeer udp, tcp;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 0, true);
+	f.seen.answer_at_once = true;
+	sippeer_udp(&udp, &f.net, POOL);
+	sippeer_aim(&udp, OURS);
+	put_lines(&request, "UDP", 5000);
+	sippeer_send(&udp, request.s, request.len);
+	expect_status(&udp, "413 Request Entity Too Large");
+	strbuf_reset(&request);
+	put_lines(&request, "TCP", 20000);
+	sippeer_connect(&tcp, &f.net, POOL, OURS);
+	sippeer_send(&tcp, request.s, request.len);
+	expect_status(&tcp, "413 Request Entity Too Large");
+	sippeer_close(&tcp);
+	/* In pieces: each is read before the next one comes. */
+	sippeer_connect(&tcp, &f.net, POOL, OURS);
+	for (size_t at = 0; at < 4000; at += 400) {
+		sippeer_send(&tcp, request.s + at, 400);
+		send_request(&udp, &(struct parts){ .method = "OPTIONS" });
+		expect_status(&udp, "200 OK");
+	}
+	expect_status(&tcp, "413 Request Entity Too Large");
+	assert_int_equal(f.seen.requests, 0);
+	sippeer_close(&tcp);
+	strbuf_free(&request);
+	end(&f);
+	sippeer_close(&udp);
+}
+
+/* One long line, and blanks before a request, which are no part of it. */
+static void test_long_line(void **state)
+{
+	struct strbuf request = { .s = NULL };
+	struct sippeer tcp;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 0, true);
+	f.seen.answer_at_once = true;
+	sippeer_connect(&tcp, &f.net, POOL, OURS);
+	strbuf_printf(&request, "%*s", 40000, "\r\n");
+	for (int size = 30000; size <= 34000; size += 4000) {
+		strbuf_printf(&request,
+			      "MESSAGE sip:juliet@partner.test SIP/2.0\r\nVia: SIP/2.0/TCP " POOL
+			      ";branch=z9hG4bK%d\r\nFrom: <sip:tybalt@corp.test>;tag=1\r\n"
+			      "To: <sip:juliet@partner.test>\r\nCall-ID: line%d\r\nCSeq: 1 MESSAGE\r\n"
+			      "X-Long: %0*d\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi",
+			      size, size, size, 0);
+		sippeer_send(&tcp, request.s, request.len);
+		expect_status(&tcp, size < 32768 ? "200 OK" : "413 Request Entity Too Large");
+		strbuf_reset(&request);
+	}
+	assert_int_equal(f.seen.requests, 1);
+	strbuf_free(&request);
+	end(&f);
+	sippeer_close(&tcp);
+}
+
 /* Many small messages at once are no large one: a pool under load sends them so. */
 static void test_burst(void **state)
 {
@@ -1504,6 +1582,8 @@ int main(void)
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_garbage),
 		cmocka_unit_test(test_too_large),
+		cmocka_unit_test(test_long_header),
+		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_burst),
 		cmocka_unit_test(test_waiting_limit),
 		cmocka_unit_test(test_answers),

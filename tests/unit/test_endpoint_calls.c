@@ -492,6 +492,34 @@ static void test_fork(void **state)
 	}
 }
 
+/* Whoever answers for ever makes us send no more than a few ACKs and BYEs. */
+static void test_fork_without_end(void **state)
+{
+	struct sippeer pool;
+	struct fixture f;
+	char *request, tag[16];
+	unsigned byes = 0;
+	(void)state;
+
+	begin(&f, 0);
+	open_pool(&f, &pool, true);
+	request = set_up(&f, &pool, true, "Contact: <sip:romeo@10.1.1.1>\r\n");
+	expect(&pool, "ACK sip:romeo@10.1.1.1 SIP/2.0\r\n");
+	for (int i = 0; i < 100; i++) {
+		snprintf(tag, sizeof(tag), "other%d", i);
+		respond(&pool, request, "200 OK", tag, "Contact: <sip:romeo@10.2.2.2>\r\n");
+	}
+	/* Behind all of them. */
+	respond(&pool, request, "200 OK", "r1", "Contact: <sip:romeo@10.1.1.1>\r\n");
+	do {
+		byes += strncmp(sippeer_receive(&pool), "BYE ", 4) == 0;
+	} while (strncmp(pool.message.s, "ACK sip:romeo@10.1.1.1 ", 23) != 0);
+	assert_int_equal(byes, 16);
+	free(request);
+	end(&f);
+	sippeer_close(&pool);
+}
+
 static void test_invite_refused(void **state)
 {
 	(void)state;
@@ -972,10 +1000,10 @@ static void test_forget_ack(void **state)
 	}
 }
 
-/* Who sends INVITEs and never an ACK is held off: sip.queue_total. */
+/* Who sends INVITEs and never an ACK is held off: of sip.queue_total a pool has as much as it leaves. */
 static void test_unacked_limit(void **state)
 {
-	struct sippeer pool;
+	struct sippeer pool, edge;
 	struct fixture f;
 	struct parts parts = pool_invite;
 	(void)state;
@@ -984,7 +1012,7 @@ static void test_unacked_limit(void **state)
 	connect_pool(&f, &pool, true);
 	pool.hear_repeats = true;
 	parts.branch = NULL;
-	for (parts.cseq = 1; parts.cseq <= 8; parts.cseq++) {
+	for (parts.cseq = 1; parts.cseq <= 4; parts.cseq++) {
 		request(&pool, &parts);
 		wait_request(&f);
 		accept_invite(&f);
@@ -993,12 +1021,21 @@ static void test_unacked_limit(void **state)
 	do {
 		sippeer_receive(&pool);
 	} while (strncmp(pool.message.s, "SIP/2.0 503", 11) != 0);
-	expect_field(&pool, "CSeq", "9 INVITE");
+	expect_field(&pool, "CSeq", "5 INVITE");
 	expect_field(&pool, "Retry-After", "5");
-	request(&pool, &(struct parts){ .method = "ACK", .branch = NULL, .cseq = 9 });
+	request(&pool, &(struct parts){ .method = "ACK", .branch = NULL, .cseq = 5 });
 	assert_int_equal(f.seen.requests, 0);
+	/* Others are not held off with it. */
+	sippeer_connect(&edge, &f.net, EDGE, OURS);
+	edge.hear_repeats = true;
+	parts.cseq = 6;
+	request(&edge, &parts);
+	wait_request(&f);
+	accept_invite(&f);
+	assert_memory_equal(sippeer_receive(&edge), "SIP/2.0 200", 11);
+	sippeer_close(&edge);
 	end(&f);
-	assert_int_equal(f.seen.acks, 8);
+	assert_int_equal(f.seen.acks, 5);
 	sippeer_close(&pool);
 }
 
@@ -1390,6 +1427,7 @@ int main(void)
 		cmocka_unit_test(test_route_is_followed),
 		cmocka_unit_test(test_route_to_stranger),
 		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_fork_without_end),
 		cmocka_unit_test(test_invite_refused),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_cancel_too_late),

@@ -649,6 +649,28 @@ static void test_sessions_are_bounded(void **state)
 	gatewaytest_end(&t);
 }
 
+/* When there may be no more of them, the oldest end; nobody is kept out by those who came first. */
+static void test_sessions_give_way(void **state)
+{
+	struct peer_dialog first, second, third;
+	struct gatewaytest t;
+	(void)state;
+
+	gatewaytest_prepare(&t, POOL_AUTO);
+	t.config.sip.conversations = 2;
+	gatewaytest_open(&t);
+	gatewaytest_theirs(&t, &first, SDP);
+	gatewaytest_theirs(&t, &second, SDP);
+	gatewaytest_invite(&t, &third, SDP_TYPE, SDP);
+	for (int i = 0; i < 2; i++) {
+		gatewaytest_request(&t, "BYE");
+		gatewaytest_answer(&t, "200 OK", "", NO_BODY);
+	}
+	gatewaytest_accepted(&t, &third);
+	assert_int_equal(gatewaytest_counter(&t, "sessions"), 1);
+	gatewaytest_end(&t);
+}
+
 /* Ms-Conversation-ID belongs to the conversation: our INVITE has theirs. */
 static void test_conversation_id(void **state)
 {
@@ -708,6 +730,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_iq),
 		cmocka_unit_test(test_sessions_are_bounded),
+		cmocka_unit_test(test_sessions_give_way),
 		cmocka_unit_test(test_conversation_id),
 		cmocka_unit_test(test_stop),
 	};

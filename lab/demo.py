@@ -19,7 +19,7 @@ import subprocess
 import sys
 
 from lab.bridge import BUILD, CONTROL, BridgeError, CommandError
-from lab.inbox import NothingCame
+from lab.inbox import WAIT, NothingCame
 from lab.lab import Lab
 from lab.process import ProcessError
 
@@ -60,15 +60,22 @@ class Demo:
             explained = {"route": "-", "reason": "same domain"}  # their own server's business
         self.sent += 1
         try:
-            delivery = self.lab.deliver(self.find(sender), to, text)
+            delivery = self.lab.deliver(self.find(sender), to, text, timeout=patience(explained, to))
         except NothingCame:
-            return line(sender, to, explained, "lost: neither delivered nor answered")
+            return line(sender, to, explained, self.whereabouts(sender, to))
         if delivery.by == "error":
             why = delivery.response.start if delivery.response else delivery.condition
             return line(sender, to, explained, f"answered with an error: {why}")
         self.arrived += 1
         milliseconds = max(round(delivery.seconds * 1000), 1)
         return line(sender, to, explained, f"delivered by {WHO[delivery.by]}", f"{milliseconds} ms")
+
+    def whereabouts(self, sender, to):
+        """What became of a message that nobody got and nobody answered."""
+        for waits in self.lab.bridge.json("spool", "list", "--user", bare(to)):
+            if waits["from"] == bare(sender):
+                return f"kept on disk, waits for: {waits['waits_for']}"
+        return "lost: neither delivered nor answered"
 
     # ---- the story
 
@@ -149,6 +156,15 @@ class Demo:
         say(f"   ls {self.lab.folder}/*.log")
         say("To stop it:")
         say("   ./quickstart --stop")
+
+
+def patience(explained, to):
+    """Seconds; a message for a user who is being moved is not expected to arrive."""
+    return 2 if explained["route"] == "hold" and explained["local"] == bare(to) else WAIT
+
+
+def bare(address):
+    return address.partition("/")[0].lower()
 
 
 def domain(address):

@@ -192,7 +192,7 @@ static const char *words_of(const struct question *q, const char *direction)
 		return new_pool ? "gateway: through poolbridge's gateway, to the new pool"
 				: "gateway: through poolbridge's gateway, to the legacy pool";
 	case ROUTE_HOLD:
-		return inbound ? "hold: the user is being moved; the sender is asked to try again later"
+		return inbound ? "hold: the user is being moved; kept on disk until the move ends"
 			       : "hold: the user is being moved; what they send goes to the partner";
 	case ROUTE_REJECT:
 		return "reject: answered with an error";

@@ -63,7 +63,7 @@ def test_the_words_fit_the_direction(reg):
     assert words("bob@corp.test", "x@partner.test").endswith("the new pool's SIP goes to the legacy pool")
     assert words("x@partner.test", "al@corp.test").endswith("to the new pool")
     assert words("al@corp.test", "x@partner.test").endswith("to the partner")
-    assert words("x@partner.test", "eve@corp.test").endswith("the sender is asked to try again later")
+    assert words("x@partner.test", "eve@corp.test").endswith("kept on disk until the move ends")
     assert words("eve@corp.test", "x@partner.test").endswith("goes to the partner")
 
 

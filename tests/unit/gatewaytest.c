@@ -49,6 +49,7 @@ void gatewaytest_prepare(struct gatewaytest *t, enum pool_mode mode)
 {
 	memset(t, 0, sizeof(*t));
 	t->router.verdict = (struct verdict){ .route = ROUTE_GATEWAY, .pool = POOL_NEW };
+	nettest_claim(OURS);
 	nettest_begin(&t->net);
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "udp:" OURS ":5060";
 	t->config.sip.listen.item[t->config.sip.listen.count++] = "tcp:" OURS ":5060";

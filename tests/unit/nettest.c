@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -37,6 +39,23 @@ static void on_turn(void *ctx)
 	t->turns++;
 	if (t->until(t->ctx) || loop_now(t->loop) > t->deadline)
 		loop_stop(t->loop);
+}
+
+/* A name that the kernel gives to one at a time, and takes back from the dead. */
+void nettest_claim(const char *address)
+{
+	static bool claimed;
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int fd;
+
+	if (claimed)
+		return;
+	claimed = true;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "poolbridge unit tests at %s", address);
+	while (bind(fd, (struct sockaddr *)&name, sizeof(name)) < 0)
+		nanosleep(&pause, NULL);
 }
 
 void nettest_begin(struct nettest *t)

@@ -19,6 +19,9 @@ struct nettest {
 	void *ctx;
 };
 
+/* The address is this program's until it ends: another one that is run beside it waits here. */
+void nettest_claim(const char *address);
+
 void nettest_begin(struct nettest *t);
 void nettest_end(struct nettest *t);
 

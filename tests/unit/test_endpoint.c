@@ -92,6 +92,7 @@ static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bo
 	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "udp:" OURS ":5060";
 	if (with_tcp)

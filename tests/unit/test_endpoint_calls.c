@@ -129,6 +129,7 @@ static void begin(struct fixture *f, unsigned t1_ms)
 	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	f->config.sip.listen = (struct config_list){ { "udp:" OURS ":5060", "tcp:" OURS ":5060" }, 2 };
 	f->config.sip.allow = (struct config_list){ { POOL, EDGE }, 2 };

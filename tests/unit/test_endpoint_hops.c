@@ -59,6 +59,7 @@ static void on_response(void *ctx, const struct sip_response *response)
 static void begin(struct fixture *f, const char *first, const char *second)
 {
 	memset(f, 0, sizeof(*f));
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	f->config.sip.listen = (struct config_list){ { "udp:" OURS ":5060", "tcp:" OURS ":5060" }, 2 };
 	f->config.sip.new_pool = (struct config_list){ { first, second }, second != NULL ? 2 : 1 };

@@ -101,6 +101,7 @@ static void begin_with(struct fixture *f, const char *new_pool)
 	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "udp:" OURS ":5060";
 	f->config.sip.listen.item[f->config.sip.listen.count++] = "tcp:" OURS ":5060";

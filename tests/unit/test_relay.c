@@ -106,6 +106,7 @@ static void begin(struct fixture *f, const struct wiring *w)
 
 	memset(f, 0, sizeof(*f));
 	f->wiring = w;
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	configure(f, w);
 	setup.loop = f->net.loop;

@@ -83,6 +83,7 @@ static void begin(struct fixture *f, const char *hop)
 
 	memset(f, 0, sizeof(*f));
 	f->peer.fd = f->peer.listener = -1;
+	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	f->config.sip.listen = (struct config_list){ { "tls:" OURS ":5061" }, 1 };
 	f->config.sip.new_pool = (struct config_list){ { hop }, 1 };

@@ -57,6 +57,7 @@ static void on_commit(void *ctx)
 void watchtest_prepare(struct watchtest *t)
 {
 	memset(t, 0, sizeof(*t));
+	nettest_claim(OURS);
 	nettest_begin(&t->net);
 	loop_phase_add(t->net.loop, LOOP_COMMIT, on_commit, t);
 	t->state.files = dbtest_folder();

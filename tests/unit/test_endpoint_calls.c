@@ -498,7 +498,7 @@ static void test_fork_without_end(void **state)
 {
 	struct sippeer pool;
 	struct fixture f;
-	char *request, tag[16];
+	char *request, tag[32];
 	unsigned byes = 0;
 	(void)state;
 

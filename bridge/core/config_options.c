@@ -135,7 +135,7 @@ static const struct config_option options[] = {
 	  "The longest rest of a next hop, also when it asks for a longer one (Retry-After).",
 	  AT(sip.backoff_max_ms) },
 	{ "sip.message_bytes", CONFIG_INT, "65536", 1300, 1048576, NULL,
-	  "The largest SIP message that is taken.",
+	  "The largest body of a SIP message that is taken; its header may have 500 lines and 32 KiB.",
 	  AT(sip.message_bytes) },
 	{ "sip.answer_time", CONFIG_SECONDS, "8", 0.1, 31, NULL,
 	  "A SIP MESSAGE from a pool is answered within this time.",

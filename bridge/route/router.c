@@ -74,6 +74,8 @@ struct router *router_create(struct s2s *s2s, struct db *db)
 
 void router_destroy(struct router *r)
 {
+	if (r == NULL)
+		return;
 	colleagues_destroy(r->colleagues);
 	free(r);
 }
@@ -418,7 +420,8 @@ static void cannot_keep(struct passage *p, struct stanza *stanza)
 /* False: it is to go on now. */
 static bool waits(struct router *r, const struct submission *s, const struct verdict *v, struct passage *p)
 {
-	if (!r->custody || s->origin != ORIGIN_PARTNER || stands_apart(s->stanza) || v->route == ROUTE_REJECT)
+	if (!r->custody || s->origin != ORIGIN_PARTNER || v->route == ROUTE_REJECT ||
+	    (stands_apart(s->stanza) && !custody_is_handshake(s->stanza)))
 		return false;
 	p->hop = v->route == ROUTE_HOLD ? SPOOL_MOVE : hop_of(v);
 	custody_enter(r->custody, s->from, s->to, &p->pass);
@@ -530,7 +533,10 @@ void router_release(void *ctx, const struct custody_item *item, release_fn *done
 	}
 	if (v.route != ROUTE_REJECT && v.route != ROUTE_HOLD)
 		p->hop = hop_of(&v);
-	carry_out(r, &s, &v, p);
+	if (show_presence(r, &s, &v))
+		passage_done(p, item->stanza, &(struct outcome){ .confirmed = true });
+	else
+		carry_out(r, &s, &v, p);
 }
 
 void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome)

@@ -43,7 +43,7 @@ typedef void router_egress_fn(void *ctx, struct stanza *stanza, const struct ver
 			      void *done_ctx);
 
 struct router *router_create(struct s2s *s2s, struct db *db);
-void router_destroy(struct router *r);
+void router_destroy(struct router *r); /* NULL is allowed */
 /* Shown the presence that passes to and from the legacy gateway; borrowed. */
 void router_set_tap(struct router *r, struct ledger_tap *tap);
 /*

@@ -138,4 +138,5 @@ def test_a_second_daemon_is_kept_out(lab):
                           env=SANITIZERS)
     assert done.returncode == 1
     assert "registry.db.state: another poolbridge is running on it: stop that one first" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr  # a sanitizer ends with status 1 as well
     assert lab.bridge.json("status")["running"] is True

@@ -134,6 +134,13 @@ void custody_trouble(const struct custody *c, int64_t id)
 
 /* --- arriving --- */
 
+bool custody_is_handshake(const struct stanza *stanza)
+{
+	return stanza->kind == STANZA_PRESENCE &&
+	       (stanza_has_type(stanza, "subscribe") || stanza_has_type(stanza, "subscribed") ||
+		stanza_has_type(stanza, "unsubscribe") || stanza_has_type(stanza, "unsubscribed"));
+}
+
 enum custody_kind custody_kind_of(const struct stanza *stanza)
 {
 	static const char *const fleeting[] = { "jabber:server", "http://jabber.org/protocol/chatstates",
@@ -141,6 +148,8 @@ enum custody_kind custody_kind_of(const struct stanza *stanza)
 	struct stanza_tree *tree;
 	bool is_typing;
 
+	if (custody_is_handshake(stanza))
+		return CUSTODY_KEEP;
 	if (stanza->kind != STANZA_MESSAGE || stanza_has_type(stanza, "error") ||
 	    stanza_has_type(stanza, "headline") || stanza_has_type(stanza, "groupchat") ||
 	    stanza_tree_build(stanza, &tree) != OK)

@@ -71,6 +71,8 @@ enum custody_kind {
 	CUSTODY_NONE  /* errors, headlines, group chat: they fail */
 };
 enum custody_kind custody_kind_of(const struct stanza *stanza);
+/* Presence that asks or answers, rather than shows a state (RFC 6121 section 3): kept, too, for nobody says it again. */
+bool custody_is_handshake(const struct stanza *stanza);
 /* It arrives; to be left again. */
 void custody_enter(struct custody *c, const struct jid *from, const struct jid *to,
 		   struct custody_pass *pass);

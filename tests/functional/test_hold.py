@@ -118,3 +118,23 @@ def test_typing_is_not_kept(lab, juliet, romeo):
     lab.bridge.mark("legacy", "romeo@corp.test")
     assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
     assert not juliet.inbox.all(lambda item: item.type == "error")
+
+
+def test_a_request_is_not_lost(new_lab):
+    """A contact who asks, or answers, while the user is being moved: he need not do so again."""
+    lab = new_lab()
+    juliet, romeo = lab.partner_user("juliet@partner.test"), lab.legacy_user("romeo@corp.test")
+    romeo.subscribe(juliet.address)
+    juliet.wait_presence(romeo.address, "subscribe")
+    lab.bridge.mark("moving", romeo.address)
+    juliet.approve(romeo.address)
+    juliet.subscribe(romeo.address)
+    wait_spooled(lab, 2)
+    lab.bridge.kill()
+    lab.bridge.start()
+    assert spooled(lab) == 2
+    lab.bridge.mark("legacy", romeo.address)
+    romeo.wait_presence(juliet.address, "subscribed")
+    romeo.wait_presence(juliet.address, "subscribe")
+    wait_spooled(lab, 0)
+    assert not juliet.inbox.all(lambda item: item.type == "error")

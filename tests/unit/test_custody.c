@@ -764,6 +764,26 @@ static void test_begun_is_on_disk_first(void **state)
 	finish(g);
 }
 
+/* Who asks or answers does so once; a state is followed by the next one. */
+static void test_handshakes_are_kept(void **state)
+{
+	static const char *const kept[] = { "subscribe", "subscribed", "unsubscribe", "unsubscribed" };
+	static const char *const others[] = { NULL, "unavailable", "probe", "error" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+		struct stanza *s =
+			stanza_make(STANZA_PRESENCE, "a@b.test", "c@d.test", NULL, kept[i], NULL, NULL);
+		struct stanza *other =
+			stanza_make(STANZA_PRESENCE, "a@b.test", "c@d.test", NULL, others[i], NULL, NULL);
+
+		assert_int_equal(custody_kind_of(s), CUSTODY_KEEP);
+		assert_int_equal(custody_kind_of(other), CUSTODY_NONE);
+		stanza_unref(s);
+		stanza_unref(other);
+	}
+}
+
 struct kind_row {
 	const char *type, *inner;
 	enum custody_kind kind;
@@ -867,6 +887,7 @@ int main(void)
 		GAME_TEST(test_failed_commit_of_a_beginning),
 		GAME_TEST(test_begun_is_on_disk_first),
 		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_handshakes_are_kept),
 		GAME_TEST(test_chance),
 	};
 

@@ -180,12 +180,27 @@ struct connection *end_connect(const struct sockaddr_in *to, const struct sockad
 	return c;
 }
 
+/* Who had the address before may still be ending, with all its children: half a minute for that. */
+static bool bind_and_listen(int fd)
+{
+	const struct timespec pause = { .tv_nsec = 100000000 };
+
+	for (int tries = 0; tries < 300; tries++) {
+		if (bind(fd, (const struct sockaddr *)&end.address, sizeof(end.address)) == 0)
+			return listen(fd, 128) == 0;
+		if (errno != EADDRINUSE)
+			return false;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
 static void start_listening(void)
 {
 	struct epoll_event e = { .events = EPOLLIN };
 	int fd = new_socket();
 
-	if (bind(fd, (const struct sockaddr *)&end.address, sizeof(end.address)) != 0 || listen(fd, 128) != 0)
+	if (!bind_and_listen(fd))
 		end_fail("listen");
 	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
 		end_fail("epoll_ctl");

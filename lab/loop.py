@@ -5,6 +5,7 @@ result here.
 """
 
 import asyncio
+import contextlib
 import threading
 
 WAIT = 30.0
@@ -12,7 +13,7 @@ WAIT = 30.0
 
 class Loop:
     def __init__(self):
-        self._loop = asyncio.new_event_loop()
+        self._loop, self._users = asyncio.new_event_loop(), []
         self._thread = threading.Thread(target=self._run, name="lab-loop", daemon=True)
         self._thread.start()
 
@@ -27,7 +28,14 @@ class Loop:
         """Run it without waiting; .result() of what is returned waits."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
+    def owns(self, user):
+        """To be closed with the loop at the latest: what nobody closes keeps its address."""
+        self._users.append(user)
+
     def close(self):
+        for user in self._users:
+            with contextlib.suppress(Exception):
+                user.close()
         self.call(self._cancel_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(WAIT)

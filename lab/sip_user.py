@@ -44,6 +44,7 @@ class SipUser:
         self._waiting, self._answers = {}, {}
         self._closers, self._udp, self._stream = [], None, None
         self._sequence = 0
+        loop.owns(self)
         loop.call(self._open())
         if register:
             self.register()

@@ -106,8 +106,11 @@ def test_check_leaves_links_alone(lab):
 def test_streams(lab):
     """Each link with what an administrator asks about it."""
     juliet, romeo = person(lab, "juliet@good.test"), person(lab, "romeo@corp.test", lab.legacy_user)
+    mark = lab.bridge.process.mark()
     assert lab.deliver(romeo, juliet.address).by == "partner"
     assert lab.deliver(juliet, romeo.address).by == "legacy"
+    for sender in romeo, juliet:
+        lab.bridge.process.wait_line(f"delivered from={sender.address}", after=mark)
     mark = lab.bridge.process.mark()
     number = romeo.send("juliet@down.test", "while it waits")
     lab.bridge.process.wait_line("link-down .*remote=down.test", after=mark)

@@ -223,6 +223,7 @@ def test_user_has_no_access_any_more(presence_lab, juliet, tybalt):
     bridge.sql("UPDATE user SET xmpp_access = 0 WHERE address = ?", TYBALT)
     bridge.start()
     juliet.wait_presence(TYBALT, "unavailable", timeout=60)
+    bridge.process.wait_line(f"delivered from={TYBALT}[^ ]* to={JULIET}")
     assert ledger(presence_lab)[TYBALT, JULIET, "to-local"] == "active"
     bridge.reset_registry()
     juliet.wait_status(TYBALT, timeout=60)

@@ -187,7 +187,7 @@ static bool bind_and_listen(int fd)
 
 	for (int tries = 0; tries < 300; tries++) {
 		if (bind(fd, (const struct sockaddr *)&end.address, sizeof(end.address)) == 0)
-			return listen(fd, 128) == 0;
+			return listen(fd, SOMAXCONN) == 0;
 		if (errno != EADDRINUSE)
 			return false;
 		nanosleep(&pause, NULL);
@@ -448,7 +448,7 @@ static void obey(const struct end_setup *setup, const char *line)
 		go_away(REFUSING, seconds);
 	} else if (sscanf(line, "blackhole %lf", &seconds) == 1) {
 		go_away(BLACK_HOLE, seconds);
-	} else {
+	} else if (!setup->command || !setup->command(line)) {
 		end.over = true;
 	}
 }
@@ -543,9 +543,10 @@ void end_run(const struct end_setup *setup)
 	signal(SIGPIPE, SIG_IGN);
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	end.epoll = epoll_create1(EPOLL_CLOEXEC);
-	end.log = open(setup->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	end.log =
+		open(setup->log ? setup->log : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 	if (end.epoll < 0 || end.log < 0)
-		end_fail(setup->log);
+		end_fail("log");
 	if (end.accepted)
 		start_listening();
 	puts("ready");

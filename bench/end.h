@@ -79,13 +79,15 @@ void end_close(struct connection *c);
 /* --- the generator and the loop --- */
 
 struct end_setup {
-	const char *log; /* appended to */
+	const char *log; /* appended to; NULL: nothing is noted */
 	double rate;     /* messages a second; 0: only receives */
 	/* Make and send one, the next; false: not now. */
 	bool (*send)(void);
 	void (*turn)(void); /* each turn, a few milliseconds apart at most */
 	/* For the line that the command "status" is answered with: JSON members that begin with a comma. */
 	void (*status)(struct strbuf *out);
+	/* A command that is none of the below; NULL: there are no others. False: unknown, which ends the program. */
+	bool (*command)(const char *line);
 };
 
 /*

@@ -1,0 +1,130 @@
+"""What bench/run ends with: a table of goals on the terminal, and tables and charts in docs/performance.md.
+
+In the page a case's tables stand between "<!-- case NAME -->" and "<!-- end -->", the summary of all goals between
+"<!-- goals -->" and "<!-- end -->", and what was measured on between "<!-- conditions -->" and "<!-- end -->".
+Everything else there is written by hand.
+"""
+
+import os
+import re
+import subprocess
+import time
+
+PAGE = os.path.join("docs", "performance.md")
+FIRST = ("poolbridge",)  # columns that come first; the others in the order in which they were measured
+VERSIONS = {"Prosody": "prosody", "ejabberd": "ejabberd", "jabberd2": "jabberd2", "Kamailio": "kamailio",
+            "OpenSSL": "openssl", "expat": "libexpat1"}
+
+
+def table(header, rows):
+    return "\n".join(["| " + " | ".join(row) + " |" for row in [header, ["---"] * len(header), *rows]])
+
+
+def number(value):
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.15g}"
+
+
+def cell(figure):
+    if figure is None:
+        return "-"
+    if figure.low == figure.high:
+        return number(figure.value)
+    return f"{number(figure.value)} ({number(figure.low)} to {number(figure.high)})"
+
+
+def ratio_text(value):
+    return "-" if value is None else f"{value:.3g} times" if value >= 1 else f"1/{1 / value:.3g}"
+
+
+# --- tables of a case
+
+def figure_tables(session, case):
+    """Benches that were measured with the same subjects share a table: a row each, a column a subject."""
+    benches = {}
+    for (bench, subject), figure in session.figures.items():
+        if figure.case == case:
+            benches.setdefault(bench, {})[subject] = figure
+    groups = {}
+    for bench, figures in benches.items():
+        groups.setdefault(frozenset(figures), []).append(bench)
+    return [_figure_table(benches, group) for group in groups.values()]
+
+
+def _figure_table(benches, group):
+    subjects = sorted(benches[group[0]], key=lambda subject: subject not in FIRST)
+    rows = []
+    for bench in group:
+        one = benches[bench][subjects[0]]
+        rows.append([f"`{bench}`", f"{one.unit} per {one.per}"] + [cell(benches[bench][s]) for s in subjects])
+    return table(["bench", "unit", *subjects], rows)
+
+
+def goal_row(goal):
+    bound = ratio_text(goal.bound) if goal.is_ratio else number(goal.bound)
+    value = ratio_text(goal.value) if goal.is_ratio else "-" if goal.value is None else number(goal.value)
+    return [goal.text, f"at {'most' if goal.is_upper else 'least'} {bound}", value, goal.verdict()]
+
+
+def goal_table(goals):
+    return table(["figure", "goal", "measured", ""], [goal_row(goal) for goal in goals])
+
+
+def case_text(session, case):
+    goals = [goal for goal in session.goals if goal.case == case]
+    notes = [f"Note: {text}." for of, text in session.notes if of == case]
+    return "\n\n".join(figure_tables(session, case) + ([goal_table(goals)] if goals else []) + notes)
+
+
+# --- the page
+
+def conditions(session):
+    with open(os.path.join(session.build, "Makefile"), encoding="utf-8") as lines:
+        flags = next((line.partition("=")[2].strip() for line in lines if line.startswith("CFLAGS =")), "")
+    found = {name: installed(package) for name, package in VERSIONS.items()}
+    peers = ", ".join(f"{name} {version}" for name, version in found.items() if version)
+    return (f"Measured on {time.strftime('%Y-%m-%d')} on a machine of {os.cpu_count()} cores, which the subjects, the "
+            f"generators and the sinks shared; poolbridge built with `{flags}`; median (lowest to highest) of "
+            f"{session.runs} runs. Beside it: {peers}.")
+
+
+def installed(package):
+    """The version as its authors count it; None: not there."""
+    done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True, check=False)
+    return re.sub(r"^\d+:|[-+~].*$", "", done.stdout) if done.returncode == 0 else None
+
+
+def put(page, marker, text):
+    """Between its markers; a page without them is left as it is."""
+    pattern = re.compile(rf"(<!-- {re.escape(marker)} -->\n).*?(<!-- end -->)", re.DOTALL)
+    return pattern.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", page)
+
+
+def write(session, top, cases, is_whole):
+    """is_whole: all cases were run, so the summary is written, too."""
+    path = os.path.join(top, PAGE)
+    with open(path, encoding="utf-8") as file:
+        page = file.read()
+    for case in cases:
+        page = put(page, f"case {case}", case_text(session, case))
+    if is_whole:
+        page = put(page, "conditions", conditions(session))
+        page = put(page, "goals", goal_table(session.goals))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(page)
+    for name, text in session.charts.items():
+        with open(os.path.join(top, "docs", f"performance-{name}.svg"), "w", encoding="utf-8") as file:
+            file.write(text)
+
+
+# --- the terminal
+
+def closing(session):
+    """The goals in columns, then what went wrong."""
+    rows = [goal_row(goal) for goal in session.goals]
+    widths = [max(map(len, column)) for column in zip(*rows)] if rows else []
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    met = sum(goal.is_met() for goal in session.goals)
+    lines.append(f"{met} of {len(session.goals)} goals met")
+    for bench, subject, counts in session.faulty:
+        lines.append(f"FAULTS {bench} {subject}: " + ", ".join(f"{n} {name}" for name, n in counts.items() if n))
+    return "\n".join(lines)

@@ -1,0 +1,564 @@
+/*
+ * crowd.c - thousands of streams that play: partners' servers, and the legacy gateway behind the same address.
+ *
+ * Streams stay idle where they are told to stop: connected, with a header, secured, trusted. Over trusted ones
+ * messages go in a closed loop: so many under way, the next one when one has come out again at a stream that
+ * the bridge has opened here. Whoever opens one is taken at his word, is offered XEP-0198, and hears that
+ * every dialback key is valid.
+ *
+ * It is no server: no checking of anything but the order of its own messages. A peer that it does not understand
+ * is a failed run.
+ */
+#include "config.h"
+
+#include <expat.h>
+#include <getopt.h>
+#include <openssl/ssl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "bench/end.h"
+
+static const char usage[] =
+	"Usage: crowd --listen ADDRESS --connect ADDRESS[:PORT] [options]\n"
+	"\n"
+	"Opens streams from numbered domains and sends messages over them in a closed loop. Commands on\n"
+	"standard input: open N, send N WINDOW USERS STREAMS (over the first so many), status, quit.\n"
+	"Each but the last is answered by a line of JSON, open and send when it is done.\n"
+	"\n"
+	"  --listen ADDRESS     for streams to it, port 5269: dialback's questions, and the messages\n"
+	"  --connect ADDRESS    where its own streams go, from the address that it listens on\n"
+	"  --from D             its domains, with a # for the number (default p#.test)\n"
+	"  --domains N          stream n is of domain n modulo N (default 1)\n"
+	"  --to D               the remote domain (default corp.test)\n"
+	"  --said WHAT          where a stream rests: nothing, header, element (one that never ends), "
+	"secure\n"
+	"                       (STARTTLS and a second header) or trusted (default)\n"
+	"  --unproved N         so many of what came in are not acknowledged while messages are sent\n";
+
+enum { NAME_SIZE = 64, OPENING_MAX = 64, TEXT_SIZE = 200, OUT_MAX = 1000000, PROVED_AT_ONCE = 256 };
+
+enum said { SAID_NOTHING, SAID_HEADER, SAID_ELEMENT, SAID_SECURE, SAID_TRUSTED };
+
+static const char *const said_names[] = { "nothing", "header", "element", "secure", "trusted" };
+
+struct stream {
+	struct connection *connection;
+	XML_Parser parser;
+	char domain[NAME_SIZE], remote[NAME_SIZE];
+	unsigned depth;
+	bool rests, restarting;
+	uint32_t handled, proved; /* of what came in */
+	bool asked;               /* for h, and not answered yet */
+	/* The element that is being read. */
+	char name[NAME_SIZE];
+	char *from, *to, *type, *id;
+	size_t index;               /* of our own, in streams */
+	struct stream *prev, *next; /* of those that were opened to us */
+};
+
+static struct {
+	struct sockaddr_in listen, connect;
+	const char *from, *to;
+	unsigned domains;
+	enum said said;
+	uint32_t unproved;
+} options = { .from = "p#.test", .to = "corp.test", .domains = 1, .said = SAID_TRUSTED };
+
+static struct {
+	SSL_CTX *tls;
+	char *filling;           /* an element that never ends */
+	struct stream **streams; /* our own; NULL: it has ended */
+	struct stream *accepted;
+	size_t count, wanted, resting, ended;
+	int64_t since;
+	bool opening;
+} self;
+
+/* One round of messages. */
+static struct {
+	bool on;
+	unsigned long count, window, users, carriers;
+	unsigned long sent, got, errors, doubled, disorder;
+	unsigned long *next, *expected; /* numbers of each carrier's messages */
+	unsigned long user;
+	int64_t since;
+} sending;
+
+/* --- writing --- */
+
+static void write_header(struct stream *s)
+{
+	strbuf_printf(
+		&s->connection->out,
+		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
+		s->domain, s->remote);
+	if (s->connection->inbound)
+		strbuf_printf(&s->connection->out, " id='c%u-%lld'", s->connection->id, (long long)end_now());
+	strbuf_puts(&s->connection->out, ">");
+}
+
+static void write_message(struct stream *s, unsigned long carrier)
+{
+	static const char text[] = "so may the outward shows be least themselves ";
+
+	/* Users in an order in which the one after is not the next one on a page. */
+	sending.user = (sending.user + 7919) % sending.users;
+	strbuf_printf(&s->connection->out,
+		      "<message from='juliet@%s' to='u%lu@%s' type='chat' "
+		      "id='m%lu-%lu'><body>%s%s%s</body></message>",
+		      s->domain, sending.user, s->remote, carrier, sending.next[carrier]++, text, text, text);
+}
+
+static void prove(struct stream *s, uint32_t h)
+{
+	s->proved = h;
+	s->asked = false;
+	strbuf_printf(&s->connection->out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", h);
+}
+
+static void prove_if_asked(struct stream *s)
+{
+	uint32_t behind = sending.on ? options.unproved : 0;
+
+	if (!s->asked)
+		return;
+	if (behind == 0)
+		prove(s, s->handled);
+	else if (s->handled - s->proved >= behind + PROVED_AT_ONCE)
+		prove(s, s->handled - behind);
+}
+
+/* --- opening --- */
+
+static void say_opened(void)
+{
+	printf("{\"streams\": %zu, \"ended\": %zu, \"seconds\": %.3f}\n", self.resting, self.ended,
+	       (double)(end_now() - self.since) / 1e6);
+	fflush(stdout);
+	self.opening = false;
+}
+
+static void rest(struct stream *s)
+{
+	s->rests = true;
+	self.resting++;
+}
+
+static void take_features(struct stream *s)
+{
+	struct strbuf *out = &s->connection->out;
+
+	if (options.said == SAID_HEADER) {
+		rest(s);
+	} else if (options.said == SAID_ELEMENT) {
+		strbuf_puts(out, self.filling);
+		rest(s);
+	} else if (options.said == SAID_SECURE && s->connection->ssl) {
+		rest(s);
+	} else if (options.said == SAID_SECURE) {
+		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
+	} else {
+		strbuf_printf(out, "<db:result from='%s' to='%s'>0123456789abcdef</db:result>", s->domain,
+			      s->remote);
+	}
+}
+
+/* --- what comes in --- */
+
+static void take_message(const struct stream *s)
+{
+	unsigned long carrier, number;
+
+	if (!s->id || sscanf(s->id, "m%lu-%lu", &carrier, &number) != 2 || carrier >= sending.carriers) {
+		fprintf(stderr, "crowd: a message of somebody else\n");
+		exit(1);
+	}
+	if (s->type && strcmp(s->type, "error") == 0) {
+		sending.errors++;
+		return;
+	}
+	sending.got++;
+	sending.doubled += number < sending.expected[carrier];
+	sending.disorder += number > sending.expected[carrier];
+	if (number >= sending.expected[carrier])
+		sending.expected[carrier] = number + 1;
+}
+
+static void take_dialback(struct stream *s)
+{
+	if (!s->connection->inbound) {
+		if (s->type && strcmp(s->type, "valid") == 0 && !s->rests)
+			rest(s);
+		return;
+	}
+	strbuf_printf(&s->connection->out, "<db:%s from='%s' to='%s'", s->name, s->to ? s->to : s->domain,
+		      s->from ? s->from : s->remote);
+	if (s->id)
+		strbuf_printf(&s->connection->out, " id='%s'", s->id);
+	strbuf_puts(&s->connection->out, " type='valid'/>");
+}
+
+static void take_element(struct stream *s)
+{
+	if (strcmp(s->name, "message") == 0) {
+		s->handled++;
+		take_message(s);
+		prove_if_asked(s);
+	} else if (strcmp(s->name, "r") == 0) {
+		s->asked = true;
+		prove_if_asked(s);
+	} else if (strcmp(s->name, "enable") == 0) {
+		strbuf_puts(&s->connection->out, "<enabled xmlns='urn:xmpp:sm:3'/>");
+	} else if (strcmp(s->name, "result") == 0 || strcmp(s->name, "verify") == 0) {
+		take_dialback(s);
+	} else if (strcmp(s->name, "features") == 0) {
+		take_features(s);
+	} else if (strcmp(s->name, "proceed") == 0) {
+		s->restarting = true;
+		XML_StopParser(s->parser, XML_FALSE);
+	} else {
+		fprintf(stderr, "crowd: <%s> on a stream with %s\n", s->name, s->remote);
+		end_close(s->connection);
+	}
+}
+
+static const char *attribute(const char **attributes, const char *name)
+{
+	for (; attributes[0]; attributes += 2)
+		if (strcmp(attributes[0], name) == 0)
+			return attributes[1];
+	return NULL;
+}
+
+static void keep(char **where, const char *value)
+{
+	free(*where);
+	*where = value ? xstrdup(value) : NULL;
+}
+
+/* Whoever he is, and whomever of us he wants. */
+static void take_header(struct stream *s, const char **attributes)
+{
+	const char *from = attribute(attributes, "from"), *to = attribute(attributes, "to");
+
+	if (!str_copy(s->remote, sizeof(s->remote), from ? from : options.to) ||
+	    !str_copy(s->domain, sizeof(s->domain), to ? to : ""))
+		end_usage("crowd: such a long domain\n", 1);
+	write_header(s);
+	strbuf_puts(&s->connection->out,
+		    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+		    "<sm xmlns='urn:xmpp:sm:3'/></stream:features>");
+}
+
+static void on_start(void *ctx, const char *name, const char **attributes)
+{
+	struct stream *s = ctx;
+	const char *bar = strrchr(name, '|');
+
+	s->depth++;
+	if (s->depth == 1 && s->connection->inbound)
+		take_header(s, attributes);
+	if (s->depth != 2)
+		return;
+	str_copy(s->name, sizeof(s->name), bar ? bar + 1 : name);
+	keep(&s->from, attribute(attributes, "from"));
+	keep(&s->to, attribute(attributes, "to"));
+	keep(&s->type, attribute(attributes, "type"));
+	keep(&s->id, attribute(attributes, "id"));
+}
+
+static void on_end(void *ctx, const char *name)
+{
+	struct stream *s = ctx;
+
+	(void)name;
+	s->depth--;
+	if (s->depth == 0)
+		end_close(s->connection);
+	else if (s->depth == 1)
+		take_element(s);
+}
+
+/* --- connections --- */
+
+static void begin(struct stream *s)
+{
+	XML_ParserReset(s->parser, NULL);
+	XML_SetUserData(s->parser, s);
+	XML_SetElementHandler(s->parser, on_start, on_end);
+#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
+	XML_SetReparseDeferralEnabled(s->parser, XML_FALSE);
+#endif
+	s->depth = 0;
+	s->restarting = false;
+	if (!s->connection->inbound)
+		write_header(s);
+}
+
+static void on_ready(struct connection *c)
+{
+	if (options.said == SAID_NOTHING)
+		rest(c->owner);
+	else
+		begin(c->owner);
+}
+
+static size_t on_input(struct connection *c, const char *data, size_t size)
+{
+	struct stream *s = c->owner;
+
+	if (XML_Parse(s->parser, data, (int)size, 0) == XML_STATUS_ERROR && !s->restarting && !c->dead) {
+		fprintf(stderr, "crowd: %s\n", XML_ErrorString(XML_GetErrorCode(s->parser)));
+		end_close(c);
+	}
+	if (s->restarting)
+		end_start_tls(c, self.tls);
+	return size;
+}
+
+static void on_ended(struct connection *c)
+{
+	struct stream *s = c->owner;
+
+	if (c->inbound) {
+		DL_DELETE(self.accepted, s);
+	} else {
+		self.streams[s->index] = NULL;
+		self.ended++;
+		self.resting -= s->rests;
+	}
+	XML_ParserFree(s->parser);
+	free(s->from);
+	free(s->to);
+	free(s->type);
+	free(s->id);
+	free(s);
+}
+
+static const struct connection_ops ops = { on_ready, on_input, on_ended };
+
+static struct stream *new_stream(void)
+{
+	struct stream *s = xcalloc(1, sizeof(*s));
+
+	s->parser = XML_ParserCreateNS(NULL, '|');
+	if (!s->parser)
+		end_fail("expat");
+	return s;
+}
+
+static void on_accepted(struct connection *c)
+{
+	struct stream *s = new_stream();
+
+	c->ops = &ops;
+	c->owner = s;
+	s->connection = c;
+	DL_APPEND(self.accepted, s);
+	begin(s);
+}
+
+/* "p#.test": the number takes the place of the #. */
+static void name_domain(struct stream *s, size_t number)
+{
+	const char *mark = strchr(options.from, '#');
+	int before = (int)strcspn(options.from, "#");
+
+	if (mark)
+		snprintf(s->domain, sizeof(s->domain), "%.*s%zu%s", before, options.from,
+			 number % options.domains, mark + 1);
+	else
+		str_copy(s->domain, sizeof(s->domain), options.from);
+	str_copy(s->remote, sizeof(s->remote), options.to);
+}
+
+static void open_one(void)
+{
+	struct sockaddr_in from = options.listen;
+	struct stream *s = new_stream();
+
+	from.sin_port = 0;
+	name_domain(s, self.count);
+	s->index = self.count++;
+	self.streams[s->index] = s;
+	s->connection = end_connect(&options.connect, &from, &ops, s);
+}
+
+/* --- the turn --- */
+
+static void say_sent(void)
+{
+	printf("{\"sent\": %lu, \"got\": %lu, \"errors\": %lu, \"doubled\": %lu, \"disorder\": %lu, "
+	       "\"seconds\": %.6f}\n",
+	       sending.sent, sending.got, sending.errors, sending.doubled, sending.disorder,
+	       (double)(end_now() - sending.since) / 1e6);
+	fflush(stdout);
+}
+
+static void send_more(void)
+{
+	while (sending.sent < sending.count && sending.sent - sending.got - sending.errors < sending.window) {
+		unsigned long carrier = sending.sent % sending.carriers;
+		struct stream *s = self.streams[carrier];
+
+		if (!s || !s->rests)
+			end_usage("crowd: a stream that was to carry messages is not there\n", 1);
+		if (s->connection->out.len > OUT_MAX)
+			return;
+		write_message(s, carrier);
+		sending.sent++;
+	}
+}
+
+static void on_turn(void)
+{
+	struct stream *s;
+
+	while (self.opening && self.count < self.wanted &&
+	       self.count - self.resting - self.ended < OPENING_MAX)
+		open_one();
+	if (self.opening && self.resting + self.ended == self.wanted)
+		say_opened();
+	if (!sending.on)
+		return;
+	send_more();
+	if (sending.got + sending.errors < sending.count)
+		return;
+	sending.on = false;
+	DL_FOREACH (self.accepted, s)
+		prove_if_asked(s);
+	say_sent();
+}
+
+static void begin_sending(unsigned long carriers)
+{
+	if (carriers > self.count)
+		end_usage("crowd: more streams are to carry messages than are there\n", 1);
+	if (carriers > sending.carriers) {
+		sending.next = xrealloc(sending.next, carriers * sizeof(*sending.next));
+		sending.expected = xrealloc(sending.expected, carriers * sizeof(*sending.expected));
+		for (unsigned long i = sending.carriers; i < carriers; i++)
+			sending.next[i] = sending.expected[i] = 0;
+	}
+	sending.carriers = carriers;
+	sending.sent = sending.got = sending.errors = sending.doubled = sending.disorder = 0;
+	sending.since = end_now();
+	sending.on = true;
+}
+
+static bool on_command(const char *line)
+{
+	unsigned long carriers;
+	size_t more;
+
+	if (sscanf(line, "open %zu", &more) == 1) {
+		self.wanted += more;
+		self.streams = xrealloc(self.streams, self.wanted * sizeof(struct stream *));
+		self.since = end_now();
+		self.opening = true;
+		return true;
+	}
+	if (sscanf(line, "send %lu %lu %lu %lu", &sending.count, &sending.window, &sending.users,
+		   &carriers) != 4 ||
+	    sending.users == 0 || carriers == 0)
+		return false;
+	begin_sending(carriers);
+	return true;
+}
+
+static void on_status(struct strbuf *out)
+{
+	strbuf_printf(out, ", \"streams\": %zu, \"ended\": %zu", self.resting, self.ended);
+}
+
+/* --- the command line --- */
+
+static enum said said_from(const char *text)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(said_names); i++)
+		if (strcmp(text, said_names[i]) == 0)
+			return (enum said)i;
+	end_usage(usage, 2);
+}
+
+static void take_option(int option, const char *value)
+{
+	switch (option) {
+	case 'l':
+		options.listen = end_address(value, 5269);
+		break;
+	case 'c':
+		options.connect = end_address(value, 5269);
+		break;
+	case 'f':
+		options.from = value;
+		break;
+	case 'd':
+		options.domains = (unsigned)strtoul(value, NULL, 10);
+		break;
+	case 't':
+		options.to = value;
+		break;
+	case 's':
+		options.said = said_from(value);
+		break;
+	case 'u':
+		options.unproved = (uint32_t)strtoul(value, NULL, 10);
+		break;
+	default:
+		end_usage(usage, option == 'h' ? 0 : 2);
+	}
+}
+
+static void read_options(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "listen", 1, NULL, 'l' },   { "connect", 1, NULL, 'c' }, { "from", 1, NULL, 'f' },
+		{ "domains", 1, NULL, 'd' },  { "to", 1, NULL, 't' },      { "said", 1, NULL, 's' },
+		{ "unproved", 1, NULL, 'u' }, { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
+		take_option(option, optarg);
+	if (!options.listen.sin_port || !options.connect.sin_port || optind < argc || options.domains == 0)
+		end_usage(usage, 2);
+}
+
+/* Just below what is allowed before authentication. */
+static char *endless_element(void)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_puts(&b, "<x>");
+	for (int i = 0; i < 90; i++)
+		strbuf_puts(&b, "<y a='1'/>");
+	for (int i = 0; i < 8000; i++)
+		strbuf_puts(&b, "t");
+	return b.s;
+}
+
+int main(int argc, char **argv)
+{
+	struct end_setup setup = { .turn = on_turn, .status = on_status, .command = on_command };
+
+	read_options(argc, argv);
+	self.tls = SSL_CTX_new(TLS_client_method());
+	if (!self.tls)
+		end_fail("TLS");
+	SSL_CTX_set_mode(self.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+					   SSL_MODE_RELEASE_BUFFERS);
+	self.filling = endless_element();
+	end_listen(&options.listen, on_accepted);
+	end_run(&setup);
+	SSL_CTX_free(self.tls);
+	free(self.filling);
+	free(self.streams);
+	free(sending.next);
+	free(sending.expected);
+	return 0;
+}

@@ -339,7 +339,7 @@ static void on_ended(struct connection *c)
 	free(s);
 }
 
-static const struct connection_ops ops = { on_ready, on_input, on_ended };
+static const struct connection_ops ops = { .ready = on_ready, .input = on_input, .ended = on_ended };
 
 static struct stream *new_stream(void)
 {

@@ -1,5 +1,6 @@
-"""Line charts as SVG, of a few kilobytes, without any library: panels above each other, with one axis of time."""
+"""Charts as SVG, of a few kilobytes, without any library: panels of lines above each other, with one axis, and bars."""
 
+import math
 from xml.sax.saxutils import escape
 
 WIDTH, PANEL, LEFT, RIGHT, TOP, GAP = 860, 150, 64, 150, 40, 34
@@ -8,8 +9,8 @@ POINTS = 240  # more would not be seen
 
 
 def nice(top):
-    """The least of 1, 2, 5, 10, 20, ... that is no less."""
-    step = 1.0
+    """The least of 1, 2, 5, 10, 20, ... that is no less; of 0.01, 0.02, ... below 1."""
+    step = min(1.0, 10.0 ** math.floor(math.log10(top)))
     while True:
         for factor in (1, 2, 5):
             if factor * step >= top:
@@ -26,33 +27,68 @@ def thinned(values):
     return values[::step]
 
 
-def panel(title, times, lines, y, end):
-    """lines: {name: values}."""
-    top = nice(max((max(values) for values in lines.values()), default=0) or 1)
+def panel(title, lines, y, place):
+    """lines: {name: [(x, value)]}; place: from x to a part of the width."""
+    top = nice(max((value for points in lines.values() for _, value in points), default=0) or 1)
     width, out = WIDTH - LEFT - RIGHT, [f'<text x="{LEFT}" y="{y - 8}" class="t">{escape(title)}</text>']
     for part in range(5):
         at = y + PANEL - PANEL * part / 4
         out.append(f'<path class="g" d="M{LEFT} {at:g}h{width}"/>'
                    f'<text x="{LEFT - 6}" y="{at + 4:g}" text-anchor="end">{label(top * part / 4)}</text>')
-    for number, (name, values) in enumerate(lines.items()):
-        points = " ".join(f"{LEFT + width * time / end:.1f},{y + PANEL - PANEL * value / top:.1f}"
-                          for time, value in zip(thinned(times), thinned(values)))
+    for number, (name, line) in enumerate(lines.items()):
+        points = " ".join(f"{LEFT + width * place(x):.1f},{y + PANEL - PANEL * value / top:.1f}" for x, value in thinned(line))
         colour = COLOURS[number % len(COLOURS)]
         out.append(f'<polyline points="{points}" stroke="{colour}"/>'
                    f'<text x="{WIDTH - RIGHT + 10}" y="{y + 14 + 18 * number}" fill="{colour}">{escape(name)}</text>')
     return out
 
 
+def page(title, height, parts):
+    return "\n".join([
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">',
+        "<style>polyline{fill:none;stroke-width:1.3}.g{stroke:#ddd}.t{font-weight:bold}</style>",
+        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
+        f'<text x="{LEFT}" y="16" font-size="14">{escape(title)}</text>', *parts, "</svg>"]) + "\n"
+
+
+def stacked(title, panels, place, marks, axis):
+    """panels: [(title, {name: [(x, value)]})]; marks: {part of the width: text}; axis: the name of what x is."""
+    height, parts = TOP + len(panels) * (PANEL + GAP) + 14, []
+    for number, (name, lines) in enumerate(panels):
+        parts += panel(name, lines, TOP + 8 + number * (PANEL + GAP), place)
+    for part, text in marks.items():
+        parts.append(f'<text x="{LEFT + (WIDTH - LEFT - RIGHT) * part:.0f}" y="{height - 12}" text-anchor="middle">{text}</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT + 22}" y="{height - 12}">{escape(axis)}</text>')
+    return page(title, height, parts)
+
+
 def svg(title, times, panels):
     """times in minutes; panels: [(title, {name: values})]."""
-    height, end = TOP + len(panels) * (PANEL + GAP) + 14, max(times[-1], 1e-9)
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="12">',
-           "<style>polyline{fill:none;stroke-width:1.3}.g{stroke:#ddd}.t{font-weight:bold}</style>",
-           f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>', f'<text x="{LEFT}" y="16" font-size="14">{escape(title)}</text>']
-    for number, (name, lines) in enumerate(panels):
-        out += panel(name, times, lines, TOP + 8 + number * (PANEL + GAP), end)
-    for part in range(7):
-        out.append(f'<text x="{LEFT + (WIDTH - LEFT - RIGHT) * part / 6:.0f}" y="{height - 12}" text-anchor="middle">'
-                   f"{label(round(end * part / 6, 1))}</text>")
-    out.append(f'<text x="{WIDTH - RIGHT + 10}" y="{height - 12}">minutes</text></svg>')
-    return "\n".join(out) + "\n"
+    end = max(times[-1], 1e-9)
+    joined = [(name, {line: list(zip(times, values)) for line, values in lines.items()}) for name, lines in panels]
+    return stacked(title, joined, lambda time: time / end, {n / 6: label(round(end * n / 6, 1)) for n in range(7)}, "minutes")
+
+
+def growth(title, axis, panels):
+    """panels: [(title, {name: [(x, value)]})], x by powers of ten; axis: the name of what grows."""
+    sizes = [x for _, lines in panels for line in lines.values() for x, _ in line]
+    low, high = math.floor(math.log10(min(sizes))), math.ceil(math.log10(max(sizes)))
+    span = max(high - low, 1)
+    marks = {n / span: f"{10 ** (low + n):,}" for n in range(span + 1)}
+    return stacked(title, panels, lambda x: (math.log10(x) - low) / span, marks, axis)
+
+
+def bars(title, unit, groups):
+    """groups: [(title, {name: value})], each with a scale of its own; the value stands behind its bar."""
+    names, y, parts = sorted({name for _, values in groups for name in values}), TOP, []
+    left, width = LEFT + 80, WIDTH - LEFT - RIGHT - 80
+    for group, values in groups:
+        parts.append(f'<text x="{LEFT}" y="{y + 4}" class="t">{escape(group)}</text>')
+        for name, value in values.items():
+            y += 20
+            long = max(width * value / max(values.values()), 1)
+            parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>'
+                         f'<rect x="{left}" y="{y - 7}" width="{long:.1f}" height="14" fill="{COLOURS[names.index(name) % 5]}"/>'
+                         f'<text x="{left + long + 6:.1f}" y="{y + 4}">{value:,g} {escape(unit)}</text>')
+        y += 36
+    return page(title, y - 10, parts)

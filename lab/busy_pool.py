@@ -70,6 +70,7 @@ class BusyPool:
         self.count, self._dialogs, self._watched, self._out = Counter(), {}, {}, None
         self._host = lab.block.address("pool")
         self._listeners = [socket.create_server((lab.block.address(role), 5060)) for role in ("pool", "legacy-pool")]
+        lab.at_close(self.close)
         for listener in self._listeners:
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
@@ -107,7 +108,8 @@ class BusyPool:
         with self._lock:
             if self._out is not None:
                 self._out.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                self._out.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):
+                    self._out.shutdown(socket.SHUT_RDWR)
                 self._out = None
 
     # ---- what is written
@@ -258,6 +260,7 @@ class BusyPool:
 
     def close(self):
         for listener in self._listeners:
-            listener.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
             listener.close()
         self.reconnect()

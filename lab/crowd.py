@@ -5,6 +5,7 @@ between uN and cN. Neither side is a real server, so that what is measured is
 poolbridge.
 """
 
+import contextlib
 import os
 import re
 import socket
@@ -65,6 +66,7 @@ class CrowdPool:
         self.made, self.refreshed, self._by_call_id, self._waiting = 0, set(), {}, set()
         self._out, self._numbers = None, 0
         self._listener = socket.create_server((self._address, 5060))
+        lab.at_close(self.close)
         threading.Thread(target=self._accept, daemon=True).start()
 
     # ---- connections
@@ -187,6 +189,9 @@ class CrowdPool:
             self._out.sendall(request.encode())
 
     def close(self):
+        # close() alone leaves a listener alive in the thread's accept(), until that has swallowed one more connection.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         if self._out:
             self._out.close()

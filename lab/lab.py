@@ -265,6 +265,10 @@ class Lab:
 
     # ---- the end
 
+    def at_close(self, function):
+        """Called when poolbridge has ended: whoever is played in this process gives its addresses back there."""
+        self._ends.callback(function)
+
     def logs(self, count=60):
         """The last lines of every log, for a failure's report."""
         parts = []

@@ -83,6 +83,7 @@ class RawPeer:
         self.lab, self.domain = lab, domain
         self._streams, self._open = queue.Queue(), []
         self.offer(sm)
+        lab.at_close(self.close)
         self.listen()
 
     def offer(self, sm):

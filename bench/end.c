@@ -27,14 +27,21 @@
 #include <unistd.h>
 #include <utlist.h>
 
-enum { TURN_MS = 5, READ_SIZE = 65536, EVENTS = 64, CREDIT_MAX = 200, CUT_READ = 137 };
+#include "bench/end_note.h"
+
+enum {
+	TURN_MS = 5,
+	READ_SIZE = 65536,
+	DATAGRAMS_SIZE = 8 << 20,
+	EVENTS = 64,
+	CREDIT_MAX = 200,
+	CUT_READ = 137
+};
 
 enum away { HERE, REFUSING, BLACK_HOLE };
 
 static struct {
 	int epoll;
-	int log;
-	struct strbuf notes;
 	struct connection *connections;
 	unsigned ids;
 	int listener; /* -1: none */
@@ -45,7 +52,6 @@ static struct {
 	bool cutting, making, over;
 	double credit;
 	int64_t made_at;
-	uint64_t counts[128];
 	char command[256];
 	size_t command_size;
 } end = { .listener = -1 };
@@ -73,45 +79,6 @@ int64_t end_now(void)
 bool end_is_away(void)
 {
 	return end.away != HERE;
-}
-
-/* --- messages and notes --- */
-
-void numbered_text(const struct numbered *m, struct strbuf *out)
-{
-	strbuf_printf(out, "%c-%u-%lu", m->flow, m->pair, m->number);
-}
-
-bool numbered_parse(const char *text, struct numbered *out)
-{
-	struct numbered m;
-	int used = 0;
-
-	if (sscanf(text, "%c-%u-%lu%n", &m.flow, &m.pair, &m.number, &used) != 3 || used == 0)
-		return false;
-	*out = m;
-	return true;
-}
-
-void end_note(enum note note, const struct numbered *m, unsigned id)
-{
-	end.counts[note]++;
-	strbuf_printf(&end.notes, "%lld %c %c %u %lu %u\n", (long long)end_now(), (char)note, m->flow,
-		      m->pair, m->number, id);
-}
-
-static void write_notes(void)
-{
-	size_t done = 0;
-
-	while (done < end.notes.len) {
-		ssize_t n = write(end.log, end.notes.s + done, end.notes.len - done);
-
-		if (n < 0)
-			end_fail("log");
-		done += (size_t)n;
-	}
-	strbuf_reset(&end.notes);
 }
 
 /* --- connections --- */
@@ -177,6 +144,24 @@ struct connection *end_connect(const struct sockaddr_in *to, const struct sockad
 	c->dead = refused;
 	c->ops = ops;
 	c->owner = owner;
+	return c;
+}
+
+struct connection *end_datagrams(const struct sockaddr_in *at, const struct sockaddr_in *to,
+				 const struct connection_ops *ops)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), size = DATAGRAMS_SIZE;
+	struct connection *c;
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
+	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) != 0)
+		end_fail("datagrams");
+	/* More than the system's limit where that is allowed: what is dropped here is not the peer's loss. */
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	c = add(fd, true);
+	c->ops = ops;
+	c->datagrams = true;
 	return c;
 }
 
@@ -273,7 +258,7 @@ static ssize_t put(struct connection *c, const char *data, size_t size)
 {
 	if (c->ssl)
 		return tls_result(c, SSL_write(c->ssl, data, size > READ_SIZE ? READ_SIZE : (int)size));
-	return send(c->fd, data, size, MSG_NOSIGNAL);
+	return send(c->fd, data, c->datagrams ? c->ops->next(data, size) : size, MSG_NOSIGNAL);
 }
 
 static void shake_hands(struct connection *c)
@@ -310,7 +295,7 @@ static void take(struct connection *c)
 
 	do {
 		n = get(c, data, end.cutting ? CUT_READ : sizeof(data));
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		if (n < 0 && (errno == EAGAIN || errno == EINTR || (c->datagrams && errno == ECONNREFUSED)))
 			return;
 		if (n <= 0) {
 			c->dead = true;
@@ -321,7 +306,7 @@ static void take(struct connection *c)
 		strbuf_consume(&c->in, used);
 		if (end.cutting)
 			reset(c);
-	} while (!c->dead && !c->handshaking && c->ssl);
+	} while (!c->dead && !c->handshaking && (c->ssl || c->datagrams));
 }
 
 static void on_event(struct connection *c, unsigned events)
@@ -348,18 +333,17 @@ static void on_event(struct connection *c, unsigned events)
 static void give(struct connection *c)
 {
 	bool wanted = c->wants_write;
-	size_t size = end.cutting ? c->out.len / 2 : c->out.len;
+	size_t size = end.cutting ? c->out.len / 2 : c->out.len, done = 0;
 	ssize_t n = 0;
 
-	while (size > 0 && !c->connecting && (n = put(c, c->out.s, size)) > 0) {
-		strbuf_consume(&c->out, (size_t)n);
-		size -= (size_t)n;
-	}
+	while (done < size && !c->connecting && (n = put(c, c->out.s + done, size - done)) > 0)
+		done += (size_t)n;
+	strbuf_consume(&c->out, done);
 	if (end.cutting) {
 		reset(c);
 		return;
 	}
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
+	if (n < 0 && errno != EAGAIN && errno != EINTR && !(c->datagrams && errno == ECONNREFUSED))
 		c->dead = true;
 	c->wants_write = c->out.len > 0;
 	if (c->wants_write != wanted && !c->dead)
@@ -426,9 +410,8 @@ static void say_status(const struct end_setup *setup)
 	setup->status(&line);
 	printf("{\"sent\": %llu, \"acknowledged\": %llu, \"errors\": %llu, \"unknown\": %llu, \"got\": "
 	       "%llu%s}\n",
-	       (unsigned long long)end.counts[NOTE_SENT], (unsigned long long)end.counts[NOTE_ACKED],
-	       (unsigned long long)end.counts[NOTE_ERROR], (unsigned long long)end.counts[NOTE_UNKNOWN],
-	       (unsigned long long)end.counts[NOTE_GOT], line.s);
+	       notes_count(NOTE_SENT), notes_count(NOTE_ACKED), notes_count(NOTE_ERROR),
+	       notes_count(NOTE_UNKNOWN), notes_count(NOTE_GOT), line.s);
 	fflush(stdout);
 	strbuf_free(&line);
 }
@@ -525,7 +508,7 @@ static void finish_turn(void)
 {
 	struct connection *c, *next;
 
-	write_notes();
+	notes_write();
 	DL_FOREACH_SAFE (end.connections, c, next) {
 		if (!c->dead && end.away != BLACK_HOLE && (end.cutting || c->out.len > 0))
 			give(c);
@@ -535,7 +518,7 @@ static void finish_turn(void)
 			bury(c);
 	}
 	end.cutting = false;
-	write_notes(); /* what the dead have left behind */
+	notes_write(); /* what the dead have left behind */
 }
 
 void end_run(const struct end_setup *setup)
@@ -543,10 +526,9 @@ void end_run(const struct end_setup *setup)
 	signal(SIGPIPE, SIG_IGN);
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
 	end.epoll = epoll_create1(EPOLL_CLOEXEC);
-	end.log =
-		open(setup->log ? setup->log : "/dev/null", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (end.epoll < 0 || end.log < 0)
-		end_fail("log");
+	if (end.epoll < 0)
+		end_fail("epoll");
+	notes_open(setup->log);
 	if (end.accepted)
 		start_listening();
 	puts("ready");
@@ -562,8 +544,7 @@ void end_run(const struct end_setup *setup)
 	}
 	while (end.connections)
 		bury(end.connections);
-	write_notes();
-	strbuf_free(&end.notes);
-	close(end.log);
+	notes_write();
+	notes_close();
 	close(end.epoll);
 }

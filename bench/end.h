@@ -39,6 +39,13 @@ enum note {
 /* id: of the connection. */
 void end_note(enum note note, const struct numbered *m, unsigned id);
 
+/*
+ * How many messages the end that receives has got: a file that it shares with the one that sends, which so
+ * knows what is under way when nobody else tells it. One end counts, the other one asks.
+ */
+void end_tally_open(const char *path);
+uint64_t end_tally(void);
+
 /* --- connections --- */
 
 struct connection;
@@ -49,6 +56,8 @@ struct connection_ops {
 	/* Returns how many bytes were used up. */
 	size_t (*input)(struct connection *c, const char *data, size_t size);
 	void (*ended)(struct connection *c); /* frees what owner points to; the connection goes by itself */
+	/* Of datagrams: how many bytes of out the next one has. */
+	size_t (*next)(const char *data, size_t size);
 };
 
 struct connection {
@@ -59,7 +68,7 @@ struct connection {
 	struct strbuf out; /* what is to leave at the end of the turn */
 	/* of end.c */
 	int fd;
-	bool connecting, dead, wants_write;
+	bool connecting, dead, wants_write, datagrams;
 	struct ssl_st *ssl;
 	struct ssl_ctx_st *tls_next; /* begins when all has left */
 	bool handshaking;
@@ -72,8 +81,13 @@ struct sockaddr_in end_address(const char *text, unsigned short port);
 void end_listen(const struct sockaddr_in *address, void (*accepted)(struct connection *c));
 struct connection *end_connect(const struct sockaddr_in *to, const struct sockaddr_in *from,
 			       const struct connection_ops *ops, void *owner);
+/* By UDP, to one address alone. It is always ready; nothing is sent again, and no command breaks it. */
+struct connection *end_datagrams(const struct sockaddr_in *at, const struct sockaddr_in *to,
+				 const struct connection_ops *ops);
 /* After what is in out has left; ops->ready follows. */
 void end_start_tls(struct connection *c, struct ssl_ctx_st *context);
+/* files: "CERTIFICATE,KEY", PEM; they end the program when they are none. */
+void end_tls_contexts(const char *files, struct ssl_ctx_st **server, struct ssl_ctx_st **client);
 void end_close(struct connection *c);
 
 /* --- the generator and the loop --- */

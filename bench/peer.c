@@ -56,6 +56,7 @@ static struct {
 	size_t head, count;
 	uint32_t covered; /* by h, on this stream */
 	uint32_t written; /* on this stream, of what waits */
+	uint64_t sent;
 	char *filling;
 } self;
 
@@ -84,13 +85,21 @@ static bool can_send(void)
 	return self.out && self.out->stage == STAGE_TRUSTED && self.out->sm == peer_options.sm;
 }
 
+static bool is_full(void)
+{
+	const uint64_t under_way = peer_options.tally ? self.sent - end_tally() : self.count;
+
+	return under_way >= peer_options.window || self.out->connection->out.len > 1000000;
+}
+
 static bool send_next(void)
 {
 	struct numbered m = { .flow = peer_options.flow, .pair = self.next_pair };
 
-	if (!can_send() || self.count >= peer_options.window || self.out->connection->out.len > 1000000)
+	if (!can_send() || is_full())
 		return false;
 	m.number = self.numbers[m.pair]++;
+	self.sent++;
 	self.next_pair = (self.next_pair + 1) % peer_options.pairs;
 	end_note(NOTE_SENT, &m, self.out->connection->id);
 	write_message(self.out, &m);
@@ -169,6 +178,15 @@ static void write_component_header(struct stream *s)
 		      "<stream:stream xmlns='jabber:component:accept' "
 		      "xmlns:stream='http://etherx.jabber.org/streams' to='%s'>",
 		      peer_options.domain);
+}
+
+/* The server's side of it. */
+static void write_host_header(struct stream *s)
+{
+	strbuf_printf(&s->connection->out,
+		      "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' "
+		      "xmlns:stream='http://etherx.jabber.org/streams' from='%s' id='s%u'>",
+		      peer_options.remote, s->connection->id);
 }
 
 static void write_handshake(struct stream *s, const char *id)
@@ -304,6 +322,10 @@ static void take_control(struct stream *s, const char *h)
 		s->restarting = true;
 	} else if (strcmp(s->name, "proceed") == 0) {
 		s->restarting = true;
+	} else if (strcmp(s->name, "handshake") == 0 && peer_options.host) {
+		strbuf_puts(out, "<handshake/>");
+		s->stage = STAGE_TRUSTED;
+		self.out = s;
 	} else if (strcmp(s->name, "handshake") == 0) {
 		trust(s);
 	} else if (strcmp(s->name, "auth") == 0) {
@@ -350,7 +372,9 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 
 	name = local_name(name);
 	s->depth++;
-	if (s->depth == 1 && s->connection->inbound) {
+	if (s->depth == 1 && peer_options.host) {
+		write_host_header(s);
+	} else if (s->depth == 1 && s->connection->inbound) {
 		write_header(s);
 		write_features(s);
 		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
@@ -466,7 +490,7 @@ static void on_ended(struct connection *c)
 	free(s);
 }
 
-static const struct connection_ops ops = { on_ready, on_input, on_ended };
+static const struct connection_ops ops = { .ready = on_ready, .input = on_input, .ended = on_ended };
 
 static struct stream *new_stream(void)
 {
@@ -519,6 +543,8 @@ int main(int argc, char **argv)
 	peer_read_options(argc, argv);
 	setup.log = peer_options.log;
 	setup.rate = peer_options.rate;
+	if (peer_options.tally)
+		end_tally_open(peer_options.tally);
 	self.numbers = xcalloc(peer_options.pairs, sizeof(*self.numbers));
 	for (unsigned i = 0; i < peer_options.pairs; i++)
 		self.numbers[i] = peer_options.first;

@@ -32,30 +32,14 @@ static const char usage[] =
 	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
 	"  --no-sm              without XEP-0198: pings prove what was read, and what it has written it "
 	"believes arrived\n"
+	"  --tally FILE         shared with the other end: a message is under way until that has it (with "
+	"--no-sm)\n"
+	"  --host               the remote domain is a component, which connects to it (XEP-0114)\n"
 	"  --component SECRET   not a server, but the component D of the server at --connect (XEP-0114)\n";
 
 struct peer_options peer_options = {
 	.from = "p", .to = "u", .flow = 'a', .pairs = 100, .first = 1, .window = 3000, .size = 100, .sm = true
 };
-
-static void make_tls(const char *files)
-{
-	const char *comma = strchr(files, ',');
-	char *certificate = xstrndup(files, comma ? (size_t)(comma - files) : 0);
-
-	peer_options.server_tls = SSL_CTX_new(TLS_server_method());
-	peer_options.client_tls = SSL_CTX_new(TLS_client_method());
-	for (int i = 0; i < 2; i++) {
-		SSL_CTX *context = i ? peer_options.client_tls : peer_options.server_tls;
-
-		if (!context || !comma || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
-		    SSL_CTX_use_PrivateKey_file(context, comma + 1, SSL_FILETYPE_PEM) != 1)
-			end_usage("peer: --tls needs CERT,KEY\n", 2);
-		SSL_CTX_set_mode(context,
-				 SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	}
-	free(certificate);
-}
 
 static void take_option(int option, const char *value)
 {
@@ -100,12 +84,19 @@ static void take_option(int option, const char *value)
 		peer_options.size = (unsigned)strtoul(value, NULL, 10);
 		break;
 	case 'T':
-		make_tls(value);
+		end_tls_contexts(value, &peer_options.server_tls, &peer_options.client_tls);
 		break;
 	case 'E':
 		peer_options.external = true;
 		break;
 	case 'N':
+		peer_options.sm = false;
+		break;
+	case 'y':
+		peer_options.tally = value;
+		break;
+	case 'H':
+		peer_options.host = true;
 		peer_options.sm = false;
 		break;
 	case 'C':
@@ -126,7 +117,7 @@ void peer_read_options(int argc, char **argv)
 		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },     { "window", 1, NULL, 'w' },
 		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },       { "external", 0, NULL, 'E' },
 		{ "no-sm", 0, NULL, 'N' },   { "component", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+		{ "tally", 1, NULL, 'y' },   { "host", 0, NULL, 'H' },      { NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -134,7 +125,7 @@ void peer_read_options(int argc, char **argv)
 		take_option(option, optarg);
 	if (!peer_options.domain || !peer_options.remote || !peer_options.log ||
 	    !peer_options.listen.sin_port || optind < argc || peer_options.pairs == 0 ||
-	    peer_options.window == 0 || peer_options.size > 10000)
+	    peer_options.window == 0 || peer_options.size > 10000 || (peer_options.tally && peer_options.sm))
 		end_usage(usage, 2);
 }
 

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 
 struct peer_options {
-	const char *domain, *remote, *log, *from, *to;
+	const char *domain, *remote, *log, *from, *to, *tally;
 	struct sockaddr_in listen, connect; /* port 0: not given */
 	char flow;
 	unsigned pairs, size;
 	unsigned long first, window;
 	double rate;
-	bool sm, external;
+	bool sm, external, host;
 	const char *secret;               /* of the component; NULL: a server */
 	SSL_CTX *server_tls, *client_tls; /* NULL: without */
 };

@@ -1,162 +1,257 @@
 /*
- * sippeer.c - a SIP pool that plays: numbered MESSAGEs over TCP, both ways.
+ * sippeer.c - a SIP pool that plays: numbered MESSAGEs, both ways.
  *
  * Its users write at a rate over one connection of its own, each pair one message at a time
  * (RFC 3428 section 8): the next one when the last has its final response. It takes
- * requests on connections that it is opened; 200 goes out only behind the log.
+ * requests on connections that it is opened, and sessions too; 200 goes out only behind the log.
  *
  * A message whose connection broke, or that nobody answered for half a minute, is unknown and never
- * sent again: so SIP has it. No registrations, no dialogs, no UDP.
+ * sent again: so SIP has it, by TCP. No registrations of others, no BYE of its own, and by UDP it sends nothing
+ * again either.
  */
 #include "config.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "bench/end.h"
+#include "bench/sippeer_options.h"
+#include "bench/sipwire.h"
 
-static const char usage[] =
-	"Usage: sippeer --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
-	"\n"
-	"A SIP pool over TCP whose users send numbered MESSAGEs at a rate, and receive such. Commands on\n"
-	"standard input: start, stop, status, cut, refuse SECONDS, blackhole SECONDS, quit.\n"
-	"\n"
-	"  --listen ADDRESS     for connections to it, port 5060\n"
-	"  --connect ADDRESS    where its own go, from the address that it listens on\n"
-	"  --register           its users register there, by the address that it listens on\n"
-	"  --deaf               it does not listen there: another process does\n"
-	"  --log FILE           what was sent, acknowledged, answered and received\n"
-	"  --flow LETTER        of the messages that it sends (default c)\n"
-	"  --from U@D, --to U@D users: the pair's number is put before the @ (default u@corp.test, "
-	"p@partner.test)\n"
-	"  --pairs N            how many (default 100)\n"
-	"  --rate N             messages a second (default 0: it only receives)\n"
-	"  --first N            number of each pair's first message (default 1)\n"
-	"  --size N             bytes of text in each (default 100)\n";
-
-enum { RETRY_US = 100000, PATIENCE_US = 32000000 };
+enum { RETRY_US = 100000, PATIENCE_US = 32000000, BACKLOG = 1000000, LETTER = 's' };
 
 struct pair {
 	unsigned long number; /* of the last one */
 	bool waiting;
 	int64_t since;
+	/* Of the session in which its messages go; target NULL: none yet. */
+	char *target, *tag;
+	unsigned cseq;
+	/* What was got for this pair last, as it came by UDP. */
+	unsigned long got;
+	uint64_t got_branch;
 };
-
-static struct {
-	struct sockaddr_in listen, connect;
-	const char *log;
-	char flow;
-	char *from, *to;
-	const char *from_domain, *to_domain;
-	unsigned pairs, size;
-	unsigned long first;
-	double rate;
-	bool deaf, registers;
-} options = { .flow = 'c', .pairs = 100, .size = 100, .first = 1 };
 
 static struct {
 	struct connection *out;
 	bool connected;
 	int64_t retry_at;
 	struct pair *pairs;
-	unsigned next_pair, waiting;
-	unsigned registering; /* so many answers are to come */
-	const char *address;
+	unsigned *idle, idle_first, idle_count; /* pairs that wait for nothing: a ring */
+	unsigned registering;                   /* so many answers are to come */
+	unsigned refused;                       /* sessions */
 	char *filling;
 } self;
 
-/* --- one request or response --- */
+static const struct sippeer_options *const options = &sippeer_options;
 
-/* The value of a header by its long or its compact name; false: none. */
-static bool header(const char *head, const char *name, const char *compact, const char **value, int *size)
+static unsigned waiting(void)
 {
-	for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r'; line = strstr(line, "\r\n")) {
-		const char *colon, *eol;
-		size_t n;
-
-		line += 2;
-		colon = strchr(line, ':');
-		eol = strstr(line, "\r\n");
-		if (!colon || !eol || colon > eol)
-			continue;
-		for (n = (size_t)(colon - line); n > 0 && line[n - 1] == ' '; n--)
-			;
-		if ((n != strlen(name) || strncasecmp(line, name, n) != 0) &&
-		    (n != strlen(compact) || strncasecmp(line, compact, n) != 0))
-			continue;
-		for (colon++; *colon == ' '; colon++)
-			;
-		*value = colon;
-		*size = (int)(eol - colon);
-		return true;
-	}
-	return false;
+	return options->pairs - self.idle_count;
 }
 
-static void copy_headers(struct strbuf *out, const char *head)
-{
-	static const char *const copied[][2] = { { "From", "f" }, { "Call-ID", "i" }, { "CSeq", "CSeq" } };
-	const char *value, *line = head;
-	int size;
+/* --- what was asked of it --- */
 
-	/* Every Via, in order. */
-	while ((line = strstr(line, "\r\n")) != NULL && line[2] != '\r') {
-		line += 2;
-		if (strncasecmp(line, "Via:", 4) == 0 || strncasecmp(line, "v:", 2) == 0)
-			strbuf_printf(out, "%.*s\r\n", (int)strcspn(line, "\r"), line);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(copied); i++)
-		if (header(head, copied[i][0], copied[i][1], &value, &size))
-			strbuf_printf(out, "%s: %.*s\r\n", copied[i][0], size, value);
-	if (header(head, "To", "t", &value, &size))
-		strbuf_printf(out, "To: %.*s%s\r\n", size, value,
-			      memmem(value, (size_t)size, "tag=", 4) ? "" : ";tag=p");
+static const char sdp[] = "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=session\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
+			  "m=message 5060 sip null\r\na=accept-types:text/plain\r\n";
+
+static void write_contact(struct strbuf *out)
+{
+	strbuf_printf(out, "Contact: <sip:pool@%s:%u;transport=%s>\r\n", options->address,
+		      ntohs(options->listen.sin_port), options->transport);
 }
 
-static void take_request(struct connection *c, const char *head, const char *body)
+static void write_sdp(struct strbuf *out)
 {
-	bool wanted = strncmp(head, "MESSAGE ", 8) == 0 || strncmp(head, "OPTIONS ", 8) == 0;
-	struct numbered m;
+	write_contact(out);
+	strbuf_printf(out, "Content-Type: application/sdp\r\nContent-Length: %zu\r\n\r\n%s", strlen(sdp),
+		      sdp);
+}
 
-	if (strncmp(head, "ACK ", 4) == 0)
+static void answer(struct connection *c, const struct sipwire *m)
+{
+	struct strbuf rest = { 0 };
+
+	if (sipwire_is(m, "INVITE ")) {
+		write_sdp(&rest);
+		sipwire_answer(&c->out, m, "200 OK", "p", rest.s);
+		strbuf_free(&rest);
+	} else if (sipwire_is(m, "MESSAGE ") || sipwire_is(m, "OPTIONS ") || sipwire_is(m, "BYE ")) {
+		sipwire_answer(&c->out, m, "200 OK", "p", "Content-Length: 0\r\n\r\n");
+	} else {
+		sipwire_answer(&c->out, m, "405 Method Not Allowed", "p", "Content-Length: 0\r\n\r\n");
+	}
+}
+
+/* FNV-1a of the topmost Via: by UDP the same request comes again when our answer is late. */
+static bool is_repeated(const struct connection *c, const struct sipwire *m, const struct numbered *n)
+{
+	uint64_t hash = 14695981039346656037u;
+	struct pair *p = n->pair < options->pairs ? &self.pairs[n->pair] : NULL;
+	bool repeated;
+
+	if (!c->datagrams || !p || m->copies == 0)
+		return false;
+	for (size_t i = 0; i < m->copied[0].n; i++)
+		hash = (hash ^ (unsigned char)m->copied[0].s[i]) * 1099511628211u;
+	repeated = p->got == n->number && p->got_branch == hash;
+	p->got = n->number;
+	p->got_branch = hash;
+	return repeated;
+}
+
+static void take_request(struct connection *c, const struct sipwire *m)
+{
+	struct numbered n;
+
+	if (sipwire_is(m, "ACK "))
 		return;
-	if (head[0] == 'M' && numbered_parse(body, &m))
-		end_note(NOTE_GOT, &m, c->id);
-	strbuf_puts(&c->out, wanted ? "SIP/2.0 200 OK\r\n" : "SIP/2.0 405 Method Not Allowed\r\n");
-	copy_headers(&c->out, head);
-	strbuf_puts(&c->out, "Content-Length: 0\r\n\r\n");
+	if (sipwire_is(m, "MESSAGE ") && numbered_parse(m->body.s, &n) && !is_repeated(c, m, &n))
+		end_note(NOTE_GOT, &n, c->id);
+	answer(c, m);
 }
 
-static void settle(const struct numbered *m, enum note note, unsigned id)
-{
-	struct pair *p = m->pair < options.pairs ? &self.pairs[m->pair] : NULL;
+/* --- what it asks --- */
 
-	if (m->flow != options.flow || !p || !p->waiting || p->number != m->number)
+static void begin_request(struct strbuf *out, const struct pair *p, const char *method, const char *branch)
+{
+	const unsigned i = (unsigned)(p - self.pairs);
+
+	if (p->target)
+		strbuf_printf(out, "%s %s SIP/2.0\r\n", method, p->target);
+	else
+		strbuf_printf(out, "%s sip:%s%u@%s SIP/2.0\r\n", method, options->to, i, options->to_domain);
+	strbuf_printf(out, "Via: SIP/2.0/%s %s:%u;branch=z9hG4bK%s\r\nMax-Forwards: 70\r\n",
+		      options->transport, options->address, ntohs(options->listen.sin_port), branch);
+	strbuf_printf(out, "To: <sip:%s%u@%s>%s%s\r\n", options->to, i, options->to_domain,
+		      p->tag ? ";tag=" : "", p->tag ? p->tag : "");
+}
+
+/* id: of the message, or of the session. */
+static void name_request(struct strbuf *out, const struct pair *p, const char *method, const char *id,
+			 unsigned cseq)
+{
+	strbuf_printf(out, "From: <sip:%s%u@%s>;tag=%s\r\nCall-ID: %s@%s\r\nCSeq: %u %s\r\n", options->from,
+		      (unsigned)(p - self.pairs), options->from_domain, id, id, options->address, cseq,
+		      method);
+}
+
+static char *session_id(const struct pair *p)
+{
+	return xasprintf("%c-%u-%lu", LETTER, (unsigned)(p - self.pairs), options->first);
+}
+
+static void write_invite(struct pair *p)
+{
+	struct strbuf *out = &self.out->out;
+	char *id = session_id(p);
+
+	begin_request(out, p, "INVITE", id);
+	name_request(out, p, "INVITE", id, p->cseq = 1);
+	write_sdp(out);
+	free(id);
+}
+
+static void write_ack(struct pair *p)
+{
+	char *id = session_id(p), *branch = xasprintf("ack-%s", id);
+
+	begin_request(&self.out->out, p, "ACK", branch);
+	name_request(&self.out->out, p, "ACK", id, 1);
+	strbuf_puts(&self.out->out, "Content-Length: 0\r\n\r\n");
+	free(branch);
+	free(id);
+}
+
+static void write_message(struct pair *p, const struct numbered *m)
+{
+	struct strbuf *out = &self.out->out, id = { 0 };
+	char *session = options->sessions ? session_id(p) : NULL;
+
+	numbered_text(m, &id);
+	begin_request(out, p, "MESSAGE", id.s);
+	name_request(out, p, "MESSAGE", session ? session : id.s, session ? ++p->cseq : 1);
+	strbuf_printf(out, "Content-Type: text/plain\r\nContent-Length: %zu\r\n\r\n%s%s",
+		      id.len + strlen(self.filling), id.s, self.filling);
+	free(session);
+	strbuf_free(&id);
+}
+
+/* --- answers --- */
+
+static void make_idle(unsigned pair)
+{
+	self.pairs[pair].waiting = false;
+	self.idle[(self.idle_first + self.idle_count++) % options->pairs] = pair;
+}
+
+static void settle(unsigned pair, unsigned long number, enum note note, unsigned id)
+{
+	struct pair *p = pair < options->pairs ? &self.pairs[pair] : NULL;
+
+	if (!p || !p->waiting || p->number != number)
 		return;
-	p->waiting = false;
-	self.waiting--;
-	end_note(note, m, id);
+	make_idle(pair);
+	end_note(note, &(struct numbered){ options->flow, pair, number }, id);
 }
 
-static void take_response(struct connection *c, const char *head)
+/* From "<sip:bridge@ADDRESS>;..." and "<sip:...>;tag=TAG". */
+static void open_session(struct pair *p, const struct sipwire *m)
 {
-	unsigned status = (unsigned)strtoul(head + 8, NULL, 10);
-	const char *value;
-	struct numbered m;
-	int size;
+	const char *open = memchr(m->contact.s, '<', m->contact.n), *close;
+	const char *tag = memmem(m->to.s, m->to.n, "tag=", 4);
 
-	if (status >= 200 && self.registering > 0 && header(head, "CSeq", "CSeq", &value, &size) &&
-	    memmem(value, (size_t)size, "REGISTER", 8)) {
-		if (status >= 300)
-			end_usage("sippeer: the pool refuses to register\n", 1);
-		self.registering--;
-	} else if (status >= 200 && header(head, "Call-ID", "i", &value, &size) &&
-		   numbered_parse(value, &m)) {
-		settle(&m, status < 300 ? NOTE_ACKED : NOTE_ERROR, c->id);
-	}
+	close = open ? memchr(open, '>', m->contact.n - (size_t)(open - m->contact.s)) : NULL;
+	if (!close || !tag)
+		return;
+	tag += 4;
+	p->target = xstrndup(open + 1, (size_t)(close - open - 1));
+	p->tag = xstrndup(tag, (size_t)(m->to.s + m->to.n - tag));
+}
+
+static void take_invited(unsigned pair, const struct sipwire *m, unsigned status)
+{
+	struct pair *p = pair < options->pairs ? &self.pairs[pair] : NULL;
+
+	if (!p || p->target)
+		return;
+	if (status < 300)
+		open_session(p, m);
+	if (p->target)
+		write_ack(p);
+	else
+		self.refused++;
+	make_idle(pair);
+}
+
+static bool is_to(const struct sipwire *m, const char *method)
+{
+	return memmem(m->cseq.s, m->cseq.n, method, strlen(method)) != NULL;
+}
+
+static void take_registered(unsigned status)
+{
+	if (status >= 300)
+		end_usage("sippeer: the pool refuses to register\n", 1);
+	self.registering--;
+}
+
+static void take_response(struct connection *c, const struct sipwire *m, unsigned status)
+{
+	struct numbered n;
+
+	if (status < 200)
+		return;
+	if (self.registering > 0 && is_to(m, "REGISTER"))
+		take_registered(status);
+	else if (m->call_id.n == 0 || !numbered_parse(m->call_id.s, &n))
+		return;
+	else if (n.flow == LETTER && options->sessions && is_to(m, "INVITE"))
+		take_invited(n.pair, m, status);
+	else if (n.flow == (options->sessions ? LETTER : options->flow) && n.pair < options->pairs)
+		settle(n.pair, options->sessions ? self.pairs[n.pair].number : n.number,
+		       status < 300 ? NOTE_ACKED : NOTE_ERROR, c->id);
 }
 
 /* --- connections --- */
@@ -164,60 +259,60 @@ static void take_response(struct connection *c, const char *head)
 static size_t on_input(struct connection *c, const char *data, size_t size)
 {
 	size_t used = 0;
+	struct sipwire m;
 
-	(void)size;
-	for (;;) {
-		const char *start = data + used + strspn(data + used, "\r\n"),
-			   *end = strstr(start, "\r\n\r\n"), *value;
-		unsigned long length = 0;
-		int value_size;
-		char *message;
+	while (used < size && sipwire_read(data + used, size - used, &m)) {
+		unsigned status = sipwire_status(&m);
 
-		if (!end)
-			return used;
-		if (header(start, "Content-Length", "l", &value, &value_size))
-			length = strtoul(value, NULL, 10);
-		if ((size_t)(end + 4 - data) + length > size)
-			return used;
-		message = xstrndup(start, (size_t)(end + 4 - start) + length);
-		if (strncmp(message, "SIP/2.0 ", 8) == 0)
-			take_response(c, message);
+		if (status > 0)
+			take_response(c, &m, status);
 		else
-			take_request(c, message, message + (end + 4 - start));
-		free(message);
-		used = (size_t)(end + 4 - data) + length;
+			take_request(c, &m);
+		used += m.size;
 	}
+	return used;
+}
+
+static size_t on_next(const char *data, size_t size)
+{
+	struct sipwire m;
+
+	return sipwire_read(data, size, &m) ? m.size : size;
 }
 
 static void forget_waiting(unsigned id, int64_t before)
 {
-	for (unsigned i = 0; i < options.pairs; i++)
+	for (unsigned i = 0; i < options->pairs; i++)
 		if (self.pairs[i].waiting && self.pairs[i].since < before)
-			settle(&(struct numbered){ options.flow, i, self.pairs[i].number }, NOTE_UNKNOWN, id);
+			settle(i, self.pairs[i].number, NOTE_UNKNOWN, id);
 }
 
 static void register_users(struct connection *c)
 {
-	for (unsigned i = 0; i < options.pairs; i++) {
+	for (unsigned i = 0; i < options->pairs; i++) {
 		strbuf_printf(&c->out,
 			      "REGISTER sip:%s SIP/2.0\r\nVia: SIP/2.0/TCP %s:5060;branch=z9hG4bKr%u-%u\r\n"
 			      "Max-Forwards: 70\r\nFrom: <sip:%s%u@%s>;tag=r%u\r\nTo: <sip:%s%u@%s>\r\n",
-			      options.from_domain, self.address, c->id, i, options.from, i,
-			      options.from_domain, i, options.from, i, options.from_domain);
+			      options->from_domain, options->address, c->id, i, options->from, i,
+			      options->from_domain, i, options->from, i, options->from_domain);
 		strbuf_printf(&c->out,
 			      "Call-ID: register-%u@%s\r\nCSeq: %u REGISTER\r\nExpires: 7200\r\n"
 			      "Contact: <sip:%s%u@%s:5060;transport=tcp>\r\nContent-Length: 0\r\n\r\n",
-			      i, self.address, c->id, options.from, i, self.address);
+			      i, options->address, c->id, options->from, i, options->address);
 	}
-	self.registering = options.pairs;
+	self.registering = options->pairs;
 }
 
 static void on_ready(struct connection *c)
 {
+	if (options->client_tls && !c->ssl) {
+		end_start_tls(c, options->client_tls);
+		return;
+	}
 	if (c != self.out)
 		return;
 	self.connected = true;
-	if (options.registers)
+	if (options->registers)
 		register_users(c);
 }
 
@@ -231,172 +326,109 @@ static void on_ended(struct connection *c)
 	forget_waiting(c->id, INT64_MAX);
 }
 
-static const struct connection_ops ops = { on_ready, on_input, on_ended };
+static const struct connection_ops ops = {
+	.ready = on_ready, .input = on_input, .ended = on_ended, .next = on_next
+};
 
 static void on_accepted(struct connection *c)
 {
 	c->ops = &ops;
+	if (options->server_tls)
+		end_start_tls(c, options->server_tls);
 }
 
-/* --- sending --- */
-
-static void write_request(const struct numbered *m)
-{
-	struct strbuf *out = &self.out->out, id = { 0 };
-
-	numbered_text(m, &id);
-	strbuf_printf(out, "MESSAGE sip:%s%u@%s SIP/2.0\r\nVia: SIP/2.0/TCP %s:5060;branch=z9hG4bK%s\r\n",
-		      options.to, m->pair, options.to_domain, self.address, id.s);
-	strbuf_printf(out, "Max-Forwards: 70\r\nFrom: <sip:%s%u@%s>;tag=%s\r\nTo: <sip:%s%u@%s>\r\n",
-		      options.from, m->pair, options.from_domain, id.s, options.to, m->pair,
-		      options.to_domain);
-	strbuf_printf(out, "Call-ID: %s@%s\r\nCSeq: 1 MESSAGE\r\nContent-Type: text/plain\r\n", id.s,
-		      self.address);
-	strbuf_printf(out, "Content-Length: %zu\r\n\r\n%s%s", id.len + strlen(self.filling), id.s,
-		      self.filling);
-	strbuf_free(&id);
-}
+/* --- the turn --- */
 
 static bool send_next(void)
 {
-	struct pair *p;
+	const unsigned pair = self.idle[self.idle_first];
+	struct pair *p = &self.pairs[pair];
 	struct numbered m;
 
-	if (!self.connected || self.registering > 0 || self.waiting == options.pairs ||
-	    self.out->out.len > 1000000)
+	if (!self.connected || self.registering > 0 || self.idle_count == 0 || self.refused > 0 ||
+	    self.out->out.len > BACKLOG)
 		return false;
-	while (self.pairs[self.next_pair].waiting)
-		self.next_pair = (self.next_pair + 1) % options.pairs;
-	p = &self.pairs[self.next_pair];
+	self.idle_first = (self.idle_first + 1) % options->pairs;
+	self.idle_count--;
 	p->waiting = true;
 	p->since = end_now();
-	p->number++;
-	self.waiting++;
-	m = (struct numbered){ options.flow, self.next_pair, p->number };
+	if (options->sessions && !p->target) {
+		write_invite(p);
+		return true;
+	}
+	m = (struct numbered){ options->flow, pair, ++p->number };
 	end_note(NOTE_SENT, &m, self.out->id);
-	write_request(&m);
-	self.next_pair = (self.next_pair + 1) % options.pairs;
+	write_message(p, &m);
 	return true;
+}
+
+static void open_out(void)
+{
+	struct sockaddr_in from = options->listen;
+
+	if (options->udp) {
+		self.out = end_datagrams(&options->listen, &options->connect, &ops);
+		self.connected = true;
+		return;
+	}
+	from.sin_port = 0;
+	self.out = end_connect(&options->connect, &from, &ops, NULL);
 }
 
 static void on_turn(void)
 {
 	int64_t now = end_now();
 
-	if (!self.out && options.connect.sin_port && now >= self.retry_at) {
-		struct sockaddr_in from = options.listen;
-
-		from.sin_port = 0;
-		self.out = end_connect(&options.connect, &from, &ops, NULL);
-	}
-	if (self.waiting > 0)
+	if (!self.out && options->connect.sin_port && now >= self.retry_at)
+		open_out();
+	if (waiting() > 0)
 		forget_waiting(0, now - PATIENCE_US);
 }
 
 static void on_status(struct strbuf *out)
 {
-	strbuf_printf(out, ", \"waiting\": %u, \"connected\": %s", self.waiting,
-		      self.connected && self.registering == 0 ? "true" : "false");
+	strbuf_printf(out, ", \"waiting\": %u, \"connected\": %s, \"refused\": %u", waiting(),
+		      self.connected && self.registering == 0 ? "true" : "false", self.refused);
 }
 
-/* --- the command line --- */
-
-/* "u@corp.test": u goes before the pair's number. */
-static void take_users(const char *value, char **name, const char **domain)
+static void begin(void)
 {
-	const char *at = strchr(value, '@');
-
-	if (!at)
-		end_usage(usage, 2);
-	free(*name);
-	*name = xstrndup(value, (size_t)(at - value));
-	*domain = at + 1;
-}
-
-static void take_option(int option, const char *value)
-{
-	switch (option) {
-	case 'l':
-		options.listen = end_address(value, 5060);
-		self.address = value;
-		break;
-	case 'c':
-		options.connect = end_address(value, 5060);
-		break;
-	case 'o':
-		options.log = value;
-		break;
-	case 'f':
-		options.flow = value[0];
-		break;
-	case 'u':
-		take_users(value, &options.from, &options.from_domain);
-		break;
-	case 't':
-		take_users(value, &options.to, &options.to_domain);
-		break;
-	case 'p':
-		options.pairs = (unsigned)strtoul(value, NULL, 10);
-		break;
-	case 'r':
-		options.rate = strtod(value, NULL);
-		break;
-	case 'n':
-		options.first = strtoul(value, NULL, 10);
-		break;
-	case 's':
-		options.size = (unsigned)strtoul(value, NULL, 10);
-		break;
-	case 'R':
-		options.registers = true;
-		break;
-	case 'D':
-		options.deaf = true;
-		break;
-	default:
-		end_usage(usage, option == 'h' ? 0 : 2);
+	self.pairs = xcalloc(options->pairs, sizeof(*self.pairs));
+	self.idle = xcalloc(options->pairs, sizeof(*self.idle));
+	for (unsigned i = 0; i < options->pairs; i++) {
+		self.pairs[i].number = options->first - 1;
+		make_idle(i);
 	}
+	self.filling = xcalloc(1, options->size + 2);
+	memset(self.filling, '.', options->size);
+	self.filling[0] = ' ';
 }
 
-static void read_options(int argc, char **argv)
+static void end(void)
 {
-	static const struct option known[] = {
-		{ "listen", 1, NULL, 'l' }, { "connect", 1, NULL, 'c' }, { "log", 1, NULL, 'o' },
-		{ "flow", 1, NULL, 'f' },   { "from", 1, NULL, 'u' },    { "to", 1, NULL, 't' },
-		{ "pairs", 1, NULL, 'p' },  { "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },
-		{ "size", 1, NULL, 's' },   { "deaf", 0, NULL, 'D' },    { "register", 0, NULL, 'R' },
-		{ "help", 0, NULL, 'h' },   { NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	take_users("u@corp.test", &options.from, &options.from_domain);
-	take_users("p@partner.test", &options.to, &options.to_domain);
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
-		take_option(option, optarg);
-	if (!options.log || !options.listen.sin_port || optind < argc || options.pairs == 0 ||
-	    options.size > 10000)
-		end_usage(usage, 2);
+	for (unsigned i = 0; i < options->pairs; i++) {
+		free(self.pairs[i].target);
+		free(self.pairs[i].tag);
+	}
+	free(self.pairs);
+	free(self.idle);
+	free(self.filling);
+	sippeer_free_options();
 }
 
 int main(int argc, char **argv)
 {
 	struct end_setup setup = { .send = send_next, .turn = on_turn, .status = on_status };
 
-	read_options(argc, argv);
-	setup.log = options.log;
-	setup.rate = options.rate;
-	self.pairs = xcalloc(options.pairs, sizeof(*self.pairs));
-	for (unsigned i = 0; i < options.pairs; i++)
-		self.pairs[i].number = options.first - 1;
-	self.filling = xcalloc(1, options.size + 2);
-	memset(self.filling, '.', options.size);
-	self.filling[0] = ' ';
-	if (!options.deaf)
-		end_listen(&options.listen, on_accepted);
+	sippeer_read_options(argc, argv);
+	setup.log = options->log;
+	setup.rate = options->rate;
+	begin();
+	if (options->tally)
+		end_tally_open(options->tally);
+	if (!options->deaf && !options->udp)
+		end_listen(&options->listen, on_accepted);
 	end_run(&setup);
-	free(self.pairs);
-	free(self.filling);
-	free(options.from);
-	free(options.to);
+	end();
 	return 0;
 }

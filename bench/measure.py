@@ -39,16 +39,22 @@ class Goal:
 
 
 class Session:
-    """quick: few runs of small counts, for a look; runs: how often each figure is taken; build: the build folder."""
+    """
+    quick: few runs of small counts, for a look; runs: how often each figure is taken; build: the build folder;
+    subjects: those that are wanted, None for all.
+    """
 
-    def __init__(self, quick, runs, build):
-        self.quick, self.runs, self.build = quick, runs, build
+    def __init__(self, quick, runs, build, subjects=None):
+        self.quick, self.runs, self.build, self._subjects = quick, runs, build, subjects
         self.case = None
         self.figures, self.goals, self.charts, self.notes, self.faulty = {}, [], {}, [], []
 
     def program(self, *path):
         """Of the build folder: session.program("bench", "peer")."""
         return os.path.join(self.build, *path)
+
+    def wants(self, subject):
+        return self._subjects is None or subject.lower() in self._subjects
 
     def alternate(self, trials):
         """

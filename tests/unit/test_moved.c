@@ -47,6 +47,20 @@ static const char *open_thread(struct gatewaytest *t, const char *inner, bool at
 	return invite;
 }
 
+/* Likewise, and the user types, which she sees; *d is the session's dialog. */
+static void open_and_type(struct gatewaytest *t, struct peer_dialog *d)
+{
+	GIVE(t, .id = "first", .inner = THREAD("th-1"));
+	gatewaytest_request(t, "INVITE");
+	gatewaytest_dialog(t, d);
+	gatewaytest_answer(t, "200 OK", ACCEPTED READ_IT, SDP);
+	gatewaytest_request(t, "ACK");
+	gatewaytest_confirmed(t, "first");
+	gatewaytest_in_dialog(t, d, "INFO", INFO_TYPE, TYPING);
+	gatewaytest_response(t, "200 OK", "INFO");
+	gatewaytest_hears(t, "<composing ");
+}
+
 /* --- what ends, and what goes on --- */
 
 /* From the gateway to the legacy gateway, and back: another session, the same conversation. */
@@ -121,15 +135,7 @@ static void test_signed_out(void **state)
 		(void)state;
 
 		gatewaytest_begin(&t, POOL_AUTO);
-		GIVE(&t, .id = "first", .inner = THREAD("th-1"));
-		gatewaytest_request(&t, "INVITE");
-		gatewaytest_dialog(&t, &d);
-		gatewaytest_answer(&t, "200 OK", ACCEPTED READ_IT, SDP);
-		gatewaytest_request(&t, "ACK");
-		gatewaytest_confirmed(&t, "first");
-		gatewaytest_in_dialog(&t, &d, "INFO", INFO_TYPE, TYPING);
-		gatewaytest_response(&t, "200 OK", "INFO");
-		gatewaytest_hears(&t, "<composing ");
+		open_and_type(&t, &d);
 		t.router.verdict.route = moving ? ROUTE_HOLD : ROUTE_GATEWAY;
 		gatewaytest_in_dialog(&t, &d, "BYE", "", NO_BODY);
 		gatewaytest_response(&t, "200 OK", "BYE");
@@ -373,15 +379,7 @@ static void test_typing_shown(void **state)
 	(void)state;
 
 	gatewaytest_begin(&t, POOL_AUTO);
-	GIVE(&t, .id = "first", .inner = THREAD("th-1"));
-	gatewaytest_request(&t, "INVITE");
-	gatewaytest_dialog(&t, &d);
-	gatewaytest_answer(&t, "200 OK", ACCEPTED READ_IT, SDP);
-	gatewaytest_request(&t, "ACK");
-	gatewaytest_confirmed(&t, "first");
-	gatewaytest_in_dialog(&t, &d, "INFO", INFO_TYPE, TYPING);
-	gatewaytest_response(&t, "200 OK", "INFO");
-	gatewaytest_hears(&t, "<composing ");
+	open_and_type(&t, &d);
 	assert_false(t.router.submitted[0].takes_back);
 	gatewaytest_moved(&t, ROUTE_HOLD, POOL_LEGACY);
 	gatewaytest_quiet(&t);

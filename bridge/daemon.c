@@ -338,9 +338,11 @@ static enum err open_registry(struct daemon *d, const char **why)
 	enum { WAIT_MS = 100 };
 	enum err e = db_open(d->config->registry, &d->db, why);
 
-	if (e == OK)
-		db_set_wait(d->db, WAIT_MS);
-	return e;
+	if (e != OK)
+		return e;
+	db_set_wait(d->db, WAIT_MS);
+	registry_keep_rows(d->db);
+	return OK;
 }
 
 static enum err create_all(struct daemon *d, const char **why)

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "db/registry_view_internal.h"
 #include "db/statement.h"
 
 void db_close(struct db *db)
 {
 	if (!db)
 		return;
+	view_free(db);
 	statement_free_all(db);
 	sqlite3_close(db->handle);
 	if (db->lock >= 0)
@@ -35,7 +37,10 @@ const char *db_error(const struct db *db)
 enum err db_begin(struct db *db, const char *actor)
 {
 	struct statement *st;
-	enum err e = db_execute(db, "BEGIN IMMEDIATE; DELETE FROM actor");
+	enum err e;
+
+	view_release(db);
+	e = db_execute(db, "BEGIN IMMEDIATE; DELETE FROM actor");
 
 	if (e == OK) {
 		st = statement_open(db, "INSERT INTO actor (name) VALUES (?1)");

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "db/registry_view_internal.h"
 #include "db/row.h"
 
 #define DOMAIN_COLUMNS "name, phase, unlisted, " ROW_IS_TRUE("xmpp_access")
@@ -78,13 +79,16 @@ static enum err read_partner(struct db *db, struct statement *st, struct partner
 
 enum err registry_find_domain(struct db *db, const char *name, struct domain *out)
 {
-	struct statement *st = statement_open(db, "SELECT " DOMAIN_COLUMNS " FROM domain WHERE name = ?1");
+	struct statement *st;
 	enum err e = ERR_NOT_FOUND;
 
+	if (view_find(db, VIEW_DOMAINS, name, out, sizeof(*out), &e))
+		return e;
+	st = statement_open(db, "SELECT " DOMAIN_COLUMNS " FROM domain WHERE name = ?1");
 	statement_bind_text(st, 1, name);
 	if (statement_step(st))
 		e = read_domain(db, st, out);
-	return statement_close_with(st, e);
+	return view_keep(db, VIEW_DOMAINS, name, out, sizeof(*out), statement_close_with(st, e));
 }
 
 static enum err find_partner(struct db *db, const char *sql, const char *key, struct partner *out)
@@ -100,11 +104,16 @@ static enum err find_partner(struct db *db, const char *sql, const char *key, st
 
 enum err registry_find_partner(struct db *db, const char *domain, struct partner *out)
 {
-	return find_partner(db,
-			    "SELECT " PARTNER_COLUMNS " FROM partner WHERE name = coalesce("
-			    "(SELECT name FROM partner WHERE name = ?1),"
-			    "(SELECT partner FROM partner_alias WHERE alias = ?1), '*')",
-			    domain, out);
+	enum err e = ERR_NOT_FOUND;
+
+	if (view_find(db, VIEW_PARTNERS, domain, out, sizeof(*out), &e))
+		return e;
+	e = find_partner(db,
+			 "SELECT " PARTNER_COLUMNS " FROM partner WHERE name = coalesce("
+			 "(SELECT name FROM partner WHERE name = ?1),"
+			 "(SELECT partner FROM partner_alias WHERE alias = ?1), '*')",
+			 domain, out);
+	return view_keep(db, VIEW_PARTNERS, domain, out, sizeof(*out), e);
 }
 
 enum err registry_get_partner(struct db *db, const char *name, struct partner *out)

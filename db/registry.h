@@ -76,6 +76,17 @@ MUST_CHECK enum err registry_find_partner(struct db *db, const char *domain, str
 MUST_CHECK enum err registry_get_partner(struct db *db, const char *name, struct partner *out);
 MUST_CHECK enum err registry_find_user(struct db *db, const char *address, struct user *out);
 
+/*
+ * From now on this connection keeps rows that the find_* above have read, and those that were not
+ * there, until anybody changes anything. The file is asked for that at each of them (PRAGMA
+ * data_version), so that a change is in force for the next one. Between view_begin and view_end it is asked
+ * once, by the first, and all see one state of it: for the messages of one read from a network, which were
+ * all there before it. Views do not nest, and db_begin() ends what one sees. Without keep_rows they do nothing.
+ */
+void registry_keep_rows(struct db *db);
+void registry_view_begin(struct db *db);
+void registry_view_end(struct db *db);
+
 MUST_CHECK enum err registry_add_domain(struct db *db, const struct domain *d);
 MUST_CHECK enum err registry_set_domain(struct db *db, const struct domain *d);
 /* ERR_CONFLICT while users of the domain are listed. */

@@ -10,6 +10,7 @@
 
 #include <string.h>
 
+#include "db/registry_view_internal.h"
 #include "db/row.h"
 
 #define USER_COLUMNS "address, domain, mark, " ROW_IS_TRUE("xmpp_access")
@@ -30,7 +31,14 @@ static enum err read_user(struct db *db, struct statement *st, struct user *out)
 	return OK;
 }
 
-enum err registry_find_user(struct db *db, const char *address, struct user *out)
+static const char *domain_of(const char *address)
+{
+	const char *at = strchr(address, '@');
+
+	return at ? at + 1 : NULL;
+}
+
+static enum err read_one(struct db *db, const char *address, struct user *out)
 {
 	struct statement *st = statement_open(db, "SELECT " USER_COLUMNS " FROM user WHERE address = ?1");
 	enum err e = ERR_NOT_FOUND;
@@ -41,11 +49,30 @@ enum err registry_find_user(struct db *db, const char *address, struct user *out
 	return statement_close_with(st, e);
 }
 
-static const char *domain_of(const char *address)
-{
-	const char *at = strchr(address, '@');
+/* What a row says besides its key: its domain is the part of the address behind the @. */
+struct kept_user {
+	enum mark mark;
+	bool xmpp_access;
+};
 
-	return at ? at + 1 : NULL;
+enum err registry_find_user(struct db *db, const char *address, struct user *out)
+{
+	struct kept_user kept = { 0 };
+	enum err e = ERR_NOT_FOUND;
+
+	if (view_find(db, VIEW_USERS, address, &kept, sizeof(kept), &e)) {
+		if (e != OK)
+			return e;
+		str_copy(out->address, sizeof(out->address), address);
+		str_copy(out->domain, sizeof(out->domain), domain_of(address));
+		out->mark = kept.mark;
+		out->xmpp_access = kept.xmpp_access;
+		return OK;
+	}
+	e = read_one(db, address, out);
+	if (e == OK)
+		kept = (struct kept_user){ out->mark, out->xmpp_access };
+	return view_keep(db, VIEW_USERS, address, &kept, sizeof(kept), e);
 }
 
 /* Why an insert was refused: most often the domain is not there. */

@@ -20,12 +20,14 @@
 
 struct statement;
 struct db_kind;
+struct registry_view;
 
 struct db {
 	const struct db_kind *kind;
 	sqlite3 *handle;
 	int lock;                     /* a descriptor that keeps other writers out; -1: they are welcome */
 	struct statement *statements; /* prepared once, kept */
+	struct registry_view *view;   /* NULL: every row is read anew */
 	int version;
 	int code; /* of the last failure, as SQLite counts, and its words */
 	char error[1024];

@@ -1,8 +1,9 @@
 /*
- * lookup.c - three indexed reads that turn (local user, partner domain) into the
+ * lookup.c - three look-ups that turn (local user, partner domain) into the
  * facts of a decision.
  *
- * It keeps nothing between calls: what the registry says now is what counts. A
+ * It keeps nothing between calls: what the registry says now is what counts, and
+ * whether rows that were read before still say it is the registry's business. A
  * registry that cannot be read is an error to the caller, never a default.
  */
 #include "bridge/route/lookup.h"

@@ -417,7 +417,10 @@ static size_t on_input(void *ctx, const char *bytes, size_t n)
 	size_t used;
 
 	st->active_at = s2s_now(st->s2s);
+	/* All of it was here before the registry is asked. */
+	registry_view_begin(st->s2s->setup.db);
 	used = feed(st, bytes, n);
+	registry_view_end(st->s2s->setup.db);
 	if (st->state != S2S_CLOSING && st->start_tls) {
 		st->start_tls = false;
 		secure(st);

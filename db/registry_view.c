@@ -1,0 +1,150 @@
+/*
+ * registry_view.c - when the rows that were read are still what the registry says.
+ *
+ * A stamp stands for one state of the file. It changes when another connection has
+ * committed (PRAGMA data_version) and when this one has changed anything
+ * (sqlite3_total_changes64(), which counts what is rolled back as well). In a
+ * transaction that writes nothing is kept and nothing is known: it reads what may
+ * never be committed.
+ *
+ * A view is a transaction that reads: it begins with its first look-up, and sees one
+ * state of the file, so that what has to be read costs no locks. Who wants to write
+ * ends it (db_begin()).
+ *
+ * Where the file cannot say whether it has changed, everything is read anew, and
+ * that reports the error.
+ */
+#include "db/registry_view_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "db/registry.h"
+#include "db/row_cache_internal.h"
+#include "db/statement.h"
+
+struct registry_view {
+	struct row_cache *tables[VIEW_TABLES];
+	uint64_t stamp;
+	int64_t version, changes; /* what the stamp stands for */
+	bool within;              /* between begin and end, */
+	bool reading;             /* and its transaction has begun */
+	bool valid;               /* the stamp is that of now */
+};
+
+void registry_keep_rows(struct db *db)
+{
+	/* Strangers' domains are partners, too: by the row "*". */
+	static const size_t places[VIEW_TABLES] = {
+		[VIEW_DOMAINS] = 256, [VIEW_PARTNERS] = 1024, [VIEW_USERS] = 65536
+	};
+
+	if (db->view != NULL)
+		return;
+	db->view = xcalloc(1, sizeof(*db->view));
+	for (size_t i = 0; i < VIEW_TABLES; i++)
+		db->view->tables[i] = row_cache_create(places[i]);
+}
+
+void view_free(struct db *db)
+{
+	if (db->view == NULL)
+		return;
+	for (size_t i = 0; i < VIEW_TABLES; i++)
+		row_cache_destroy(db->view->tables[i]);
+	free(db->view);
+	db->view = NULL;
+}
+
+static void run(struct db *db, const char *sql)
+{
+	struct statement *st = statement_open(db, sql);
+
+	/* What is wrong with the file, whoever reads it is told. */
+	if (statement_run(st, NULL) != OK && !sqlite3_get_autocommit(db->handle))
+		db_rollback(db);
+}
+
+void view_release(struct db *db)
+{
+	if (db->view == NULL || !db->view->reading)
+		return;
+	db->view->reading = false;
+	run(db, "COMMIT");
+}
+
+void registry_view_begin(struct db *db)
+{
+	if (db->view != NULL)
+		db->view->within = true;
+}
+
+void registry_view_end(struct db *db)
+{
+	view_release(db);
+	if (db->view != NULL)
+		db->view->within = false;
+}
+
+/* The file is asked, by the first look-up of a view or by each of those outside of one. */
+static bool ask(struct db *db)
+{
+	struct registry_view *v = db->view;
+	int64_t version;
+
+	if (!sqlite3_get_autocommit(db->handle))
+		return false;
+	if (v->within) {
+		run(db, "BEGIN");
+		v->reading = !sqlite3_get_autocommit(db->handle);
+	}
+	if (db_data_version(db, &version) != OK) {
+		view_release(db);
+		return false;
+	}
+	if (version != v->version || v->stamp == 0)
+		v->stamp++;
+	v->version = version;
+	return true;
+}
+
+static bool is_valid(struct db *db)
+{
+	struct registry_view *v = db->view;
+	const int64_t changes = sqlite3_total_changes64(db->handle);
+
+	if (!v->reading && !ask(db))
+		return false;
+	if (changes != v->changes)
+		v->stamp++;
+	v->changes = changes;
+	return true;
+}
+
+bool view_find(struct db *db, enum view_table table, const char *key, void *out, size_t size, enum err *e)
+{
+	struct registry_view *v = db->view;
+	const void *row;
+	size_t kept;
+
+	if (v == NULL)
+		return false;
+	v->valid = is_valid(db);
+	row = v->valid ? row_cache_find(v->tables[table], v->stamp, key, &kept) : NULL;
+	if (row == NULL)
+		return false;
+	*e = kept == size ? OK : ERR_NOT_FOUND;
+	if (*e == OK)
+		memcpy(out, row, size);
+	return true;
+}
+
+enum err view_keep(struct db *db, enum view_table table, const char *key, const void *row, size_t size,
+		   enum err e)
+{
+	const struct registry_view *v = db->view;
+
+	if (v != NULL && v->valid && (e == OK || e == ERR_NOT_FOUND))
+		row_cache_put(v->tables[table], v->stamp, key, row, e == OK ? size : 0);
+	return e;
+}

@@ -1,0 +1,184 @@
+/*
+ * test_registry_view.c - rows that are kept say what the registry says: from the next look-up on, or,
+ * within a view, from the next view on.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "db/registry.h"
+#include "tests/unit/dbtest.h"
+
+static int begin(void **state)
+{
+	struct dbtest *t;
+
+	if (dbtest_setup(state) != 0)
+		return -1;
+	t = *state;
+	registry_keep_rows(t->db);
+	assert_null(dbtest_sql(t, "INSERT INTO domain (name) VALUES ('corp.test')"));
+	assert_null(dbtest_sql(t, "INSERT INTO partner (name) VALUES ('partner.test')"));
+	assert_null(dbtest_sql(t, "INSERT INTO user (address, domain, mark) "
+				  "VALUES ('bob@corp.test', 'corp.test', 'legacy')"));
+	return 0;
+}
+
+static enum mark mark_of(const struct dbtest *t, const char *address)
+{
+	struct user u;
+
+	assert_int_equal(registry_find_user(t->db, address, &u), OK);
+	assert_string_equal(u.address, address);
+	assert_string_equal(u.domain, "corp.test");
+	return u.mark;
+}
+
+static void test_users(void **state)
+{
+	const struct dbtest *t = *state;
+	struct user u;
+
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+		assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+		assert_null(dbtest_sql(t, "UPDATE user SET mark = 'migrated'"));
+		assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MIGRATED);
+		assert_null(dbtest_sql(t, "UPDATE user SET xmpp_access = 0"));
+		assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), OK);
+		assert_false(u.xmpp_access);
+		assert_null(dbtest_sql(t, "DELETE FROM user"));
+		assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), ERR_NOT_FOUND);
+		assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), ERR_NOT_FOUND);
+		assert_null(dbtest_sql(t, "INSERT INTO user (address, domain, mark) "
+					  "VALUES ('bob@corp.test', 'corp.test', 'legacy')"));
+	}
+}
+
+/* By name, by alias, by the row for all others: whichever it was, the next look-up knows better. */
+static void test_partners(void **state)
+{
+	const struct dbtest *t = *state;
+	struct partner p;
+
+	assert_int_equal(registry_find_partner(t->db, "other.test", &p), ERR_NOT_FOUND);
+	assert_null(dbtest_sql(t, "INSERT INTO partner (name, gateway) VALUES ('*', 'blocked')"));
+	assert_int_equal(registry_find_partner(t->db, "other.test", &p), OK);
+	assert_string_equal(p.name, "*");
+	assert_int_equal(p.gateway, GATEWAY_BLOCKED);
+	assert_null(dbtest_sql(t, "INSERT INTO partner_alias VALUES ('other.test', 'partner.test')"));
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(registry_find_partner(t->db, "other.test", &p), OK);
+		assert_string_equal(p.name, "partner.test");
+	}
+	assert_null(dbtest_sql(t, "UPDATE partner SET gateway = 'bridge' WHERE name = 'partner.test'"));
+	assert_int_equal(registry_find_partner(t->db, "other.test", &p), OK);
+	assert_int_equal(p.gateway, GATEWAY_BRIDGE);
+}
+
+static void test_domains(void **state)
+{
+	const struct dbtest *t = *state;
+	struct domain d;
+
+	assert_int_equal(registry_find_domain(t->db, "corp.test", &d), OK);
+	assert_int_equal(d.phase, PHASE_COEXIST);
+	assert_int_equal(registry_find_domain(t->db, "branch.test", &d), ERR_NOT_FOUND);
+	assert_null(dbtest_sql(t, "UPDATE domain SET phase = 'migrated'"));
+	assert_null(dbtest_sql(t, "INSERT INTO domain (name) VALUES ('branch.test')"));
+	assert_int_equal(registry_find_domain(t->db, "corp.test", &d), OK);
+	assert_int_equal(d.phase, PHASE_MIGRATED);
+	assert_int_equal(registry_find_domain(t->db, "branch.test", &d), OK);
+}
+
+/* What came with one read was there before the change. */
+static void test_view(void **state)
+{
+	const struct dbtest *t = *state;
+
+	registry_view_begin(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'moving'"));
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	registry_view_end(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MOVING);
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'migrated'"));
+	registry_view_begin(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MIGRATED);
+	registry_view_end(t->db);
+}
+
+static void test_own_changes(void **state)
+{
+	const struct dbtest *t = *state;
+
+	registry_view_begin(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	assert_int_equal(db_begin(t->db, "me"), OK);
+	assert_int_equal(registry_mark_user(t->db, "bob@corp.test", MARK_MOVING, NULL), OK);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MOVING);
+	db_rollback(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	assert_int_equal(db_begin(t->db, "me"), OK);
+	assert_int_equal(registry_mark_user(t->db, "bob@corp.test", MARK_MIGRATED, NULL), OK);
+	assert_int_equal(db_commit(t->db), OK);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MIGRATED);
+	registry_view_end(t->db);
+}
+
+/* More names than there are places. */
+static void test_many(void **state)
+{
+	const struct dbtest *t = *state;
+	struct partner p;
+	char name[32];
+
+	assert_null(dbtest_sql(t, "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < "
+				  "4999) INSERT INTO partner (name, description) "
+				  "SELECT 'p' || i || '.test', 'number ' || i FROM n"));
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 5000; i++) {
+			char description[32];
+
+			snprintf(name, sizeof(name), "p%u.test", i);
+			snprintf(description, sizeof(description), "number %u", i);
+			assert_int_equal(registry_find_partner(t->db, name, &p), OK);
+			assert_string_equal(p.name, name);
+			assert_string_equal(p.description, description);
+		}
+	}
+}
+
+static void test_unreadable(void **state)
+{
+	const struct dbtest *t = *state;
+	struct user u;
+
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	assert_null(dbtest_sql(t, "DROP TABLE user"));
+	for (int i = 0; i < 2; i++) {
+		enum err e = registry_find_user(t->db, "bob@corp.test", &u);
+
+		assert_int_not_equal(e, OK);
+		assert_int_not_equal(e, ERR_NOT_FOUND);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_users, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_partners, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_domains, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_view, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_own_changes, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_many, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_unreadable, begin, dbtest_teardown),
+	};
+
+	return cmocka_run_group_tests_name("registry view", tests, NULL, NULL);
+}

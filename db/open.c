@@ -200,6 +200,7 @@ static enum err configure(struct db *db)
 			"PRAGMA synchronous = FULL;"
 			"PRAGMA foreign_keys = ON;"
 			"PRAGMA secure_delete = ON;"
+			"PRAGMA temp_store = MEMORY;" /* with triggers every change of a row keeps a journal of its own */
 			"PRAGMA cache_size = -131072;" /* KiB, at most: a load of a million users spills to disk with less */
 			"PRAGMA journal_size_limit = 67108864;");
 	return e;

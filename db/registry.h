@@ -101,6 +101,15 @@ MUST_CHECK enum err registry_remove_alias(struct db *db, const char *partner, co
 
 /* Insert or update; ERR_NOT_FOUND when the domain is not in the registry. *changed may be NULL. */
 MUST_CHECK enum err registry_mark_user(struct db *db, const char *address, enum mark mark, bool *changed);
+/*
+ * Many, of whom only those that are listed are marked, in a fraction of the time. addresses: a JSON array of
+ * strings, best in order. *changed: how many had another mark before.
+ */
+MUST_CHECK enum err registry_mark_listed(struct db *db, const char *addresses, enum mark mark,
+					 int64_t *changed);
+/* Those of such an array that are not listed, in order. */
+MUST_CHECK enum err registry_each_unlisted(struct db *db, const char *addresses,
+					   void (*fn)(void *ctx, const char *address), void *ctx);
 MUST_CHECK enum err registry_set_user_access(struct db *db, const char *address, bool access);
 MUST_CHECK enum err registry_remove_user(struct db *db, const char *address);
 

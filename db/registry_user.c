@@ -85,12 +85,26 @@ static enum err told_apart(struct db *db, const char *address)
 	return ERR_REFUSED;
 }
 
-enum err registry_mark_user(struct db *db, const char *address, enum mark mark, bool *changed)
+/* False: he is not listed, or has that mark already. Insert triggers read more, and a wave of users is listed. */
+static enum err mark_listed(struct db *db, const char *address, enum mark mark, bool *changed)
+{
+	struct statement *st =
+		statement_open(db, "UPDATE user SET mark = ?2 WHERE address = ?1 AND mark <> ?2");
+	int64_t changes = 0;
+	enum err e;
+
+	statement_bind_text(st, 1, address);
+	statement_bind_text(st, 2, mark_name(mark));
+	e = statement_run(st, &changes);
+	*changed = changes > 0;
+	return e;
+}
+
+static enum err list_and_mark(struct db *db, const char *address, enum mark mark, bool *changed)
 {
 	struct statement *st =
 		statement_open(db, "INSERT INTO user (address, domain, mark) VALUES (?1, ?2, ?3) "
-				   "ON CONFLICT (address) DO UPDATE SET mark = excluded.mark "
-				   "WHERE mark <> excluded.mark");
+				   "ON CONFLICT (address) DO NOTHING");
 	int64_t changes = 0;
 	enum err e;
 
@@ -98,11 +112,44 @@ enum err registry_mark_user(struct db *db, const char *address, enum mark mark, 
 	statement_bind_text(st, 2, domain_of(address));
 	statement_bind_text(st, 3, mark_name(mark));
 	e = statement_run(st, &changes);
-	if (e == ERR_REFUSED)
-		e = told_apart(db, address);
+	*changed = changes > 0;
+	return e == ERR_REFUSED ? told_apart(db, address) : e;
+}
+
+enum err registry_mark_user(struct db *db, const char *address, enum mark mark, bool *changed)
+{
+	bool done = false;
+	enum err e = mark_listed(db, address, mark, &done);
+
+	if (e == OK && !done)
+		e = list_and_mark(db, address, mark, &done);
 	if (e == OK && changed)
-		*changed = changes > 0;
+		*changed = done;
 	return e;
+}
+
+enum err registry_mark_listed(struct db *db, const char *addresses, enum mark mark, int64_t *changed)
+{
+	struct statement *st =
+		statement_open(db, "UPDATE user SET mark = ?2 "
+				   "WHERE address IN (SELECT value FROM json_each(?1)) AND mark <> ?2");
+
+	statement_bind_text(st, 1, addresses);
+	statement_bind_text(st, 2, mark_name(mark));
+	return statement_run(st, changed);
+}
+
+enum err registry_each_unlisted(struct db *db, const char *addresses,
+				void (*fn)(void *ctx, const char *address), void *ctx)
+{
+	struct statement *st = statement_open(
+		db, "SELECT value FROM json_each(?1) AS wanted "
+		    "WHERE NOT EXISTS (SELECT 1 FROM user WHERE address = wanted.value) ORDER BY value");
+
+	statement_bind_text(st, 1, addresses);
+	while (statement_step(st))
+		fn(ctx, statement_text(st, 0));
+	return statement_close(st);
 }
 
 enum err registry_set_user_access(struct db *db, const char *address, bool access)

@@ -5,12 +5,13 @@
  * file, and do all of them in one transaction or none: every address that is wrong
  * is reported with its line before the command gives up. The file is read to its
  * end first, so that a slow pipe does not keep the registry locked. CSV is
- * user_file.c's.
+ * user_file.c's, and marking many at once user_wave.c's.
  */
 #include "bridge/ctl/commands.h"
 #include "bridge/ctl/csv.h"
 #include "bridge/ctl/output.h"
 #include "bridge/ctl/user_file.h"
+#include "bridge/ctl/user_wave.h"
 #include "db/move.h"
 
 #include <stdio.h>
@@ -46,28 +47,53 @@ struct work {
 	struct ctl *ctl;
 	/* What is done with each address; *changed is false when it was so already. */
 	enum err (*change)(struct work *w, const char *address, bool *changed);
+	const char *path;      /* of --from, as errors name it */
+	struct user_wave wave; /* without change: they are collected here */
 	enum mark mark;
 	bool access;
 	json_int_t changed, unchanged;
 };
 
-/* False: the registry itself fails, so the rest is not worth trying. */
-static bool do_address(struct work *w, const char *where, const char *text)
-{
-	char address[JID_BARE_SIZE];
-	bool changed = false;
-	enum err e;
+enum { WHERE_SIZE = 300 };
 
-	if (!name_address(w->ctl, where, text, address))
-		return true;
-	e = w->change(w, address, &changed);
+/* "FILE:3: ", or "" for the command line. */
+static const char *where_is(const struct work *w, unsigned line, char out[WHERE_SIZE])
+{
+	if (line == 0)
+		return "";
+	snprintf(out, WHERE_SIZE, "%s:%u: ", w->path, line);
+	return out;
+}
+
+/* False: the registry itself fails, so the rest is not worth trying. */
+static bool note_result(struct work *w, unsigned line, const char *address, enum err e, bool changed)
+{
+	char where[WHERE_SIZE];
+
 	if (e != OK) {
-		user_fail(w->ctl, where, address, e);
+		user_fail(w->ctl, where_is(w, line, where), address, e);
 		return e == ERR_NOT_FOUND || e == ERR_REFUSED;
 	}
 	w->changed += changed;
 	w->unchanged += !changed;
 	return true;
+}
+
+/* False as well. */
+static bool do_address(struct work *w, unsigned line, const char *text)
+{
+	char address[JID_BARE_SIZE], where[WHERE_SIZE];
+	bool changed = false;
+	enum err e;
+
+	if (!name_address(w->ctl, where_is(w, line, where), text, address))
+		return true;
+	if (!w->change) {
+		user_wave_add(&w->wave, address, line);
+		return true;
+	}
+	e = w->change(w, address, &changed);
+	return note_result(w, line, address, e, changed);
 }
 
 static char *trim(char *text)
@@ -81,22 +107,46 @@ static char *trim(char *text)
 	return text;
 }
 
-static void do_lines(struct work *w, const char *path, char *text)
+static void do_lines(struct work *w, char *text)
 {
-	char where[300], *line, *at = text;
+	char *line, *at = text;
 	unsigned number = 0, addresses = 0;
 	bool going = true;
 
 	while (going && (line = text_next_line(&at)) != NULL) {
-		snprintf(where, sizeof(where), "%s:%u: ", path, ++number);
+		number++;
 		line = trim(line);
 		if (!line[0] || line[0] == '#')
 			continue;
 		addresses++;
-		going = do_address(w, where, line);
+		going = do_address(w, number, line);
 	}
 	if (addresses == 0)
-		ctl_warn(w->ctl, "%s: there is no address in it", path);
+		ctl_warn(w->ctl, "%s: there is no address in it", w->path);
+}
+
+/* Those that were collected; who is not listed yet, one by one. */
+static void mark_wave(struct work *w)
+{
+	int64_t changed;
+	enum err e = user_wave_mark(&w->wave, w->ctl->db, w->mark, &changed);
+	bool listed_now, going = true;
+
+	if (e != OK) {
+		ctl_fail_db(w->ctl, e);
+		return;
+	}
+	w->changed = changed;
+	w->unchanged = (json_int_t)w->wave.count - changed;
+	for (size_t i = 0; going && i < w->wave.count; i++) {
+		const struct wave_entry *entry = &w->wave.entries[i];
+
+		if (!entry->unlisted)
+			continue;
+		w->unchanged--;
+		e = registry_mark_user(w->ctl->db, entry->address, w->mark, &listed_now);
+		going = note_result(w, entry->line, entry->address, e, e == OK && listed_now);
+	}
 }
 
 /* The words from this one on, or the lines of --from; returns the exit status. */
@@ -114,13 +164,16 @@ static int do_all(struct work *w, size_t first_word)
 		return ctl_usage(ctl, "addresses and --from exclude each other");
 	if (from && text_read(from, &text, &why) != OK)
 		return ctl_fail(ctl, "%s", why);
+	w->path = from && strcmp(from, "-") == 0 ? "standard input" : from;
 	status = ctl_begin(ctl);
 	if (status == 0) {
 		if (from)
-			do_lines(w, strcmp(from, "-") == 0 ? "standard input" : from, text.s);
+			do_lines(w, text.s);
 		for (size_t i = first_word; i < inv->word_count; i++)
-			if (!do_address(w, "", inv->words[i]))
+			if (!do_address(w, 0, inv->words[i]))
 				break;
+		if (!w->change)
+			mark_wave(w);
 		status = json_array_size(ctl->errors) > 0 ? 1 : 0;
 		if (status != 0 && (from || inv->word_count > first_word + 1))
 			ctl_fail(ctl, "nothing was changed");
@@ -130,19 +183,15 @@ static int do_all(struct work *w, size_t first_word)
 	return status;
 }
 
-static enum err mark_one(struct work *w, const char *address, bool *changed)
-{
-	return registry_mark_user(w->ctl->db, address, w->mark, changed);
-}
-
 int cmd_user_mark(struct ctl *ctl)
 {
-	struct work w = { .ctl = ctl, .change = mark_one };
+	struct work w = { .ctl = ctl };
 	int status;
 
 	if (mark_parse(ctl->inv->words[0], &w.mark) != OK)
 		abort(); /* the parser knows the words */
 	status = do_all(&w, 1);
+	user_wave_free(&w.wave);
 	if (status != 0)
 		return status;
 	ctl_say(ctl, "%lld marked %s, %lld were so already\n", (long long)w.changed, mark_name(w.mark),

@@ -40,6 +40,23 @@ def test_mark_from_a_file(reg, encoding):
         assert reg.json("user", "mark", "migrated", "--from=-", stdin=f)["unchanged"] == 4
 
 
+def test_a_wave_of_thousands(reg):
+    """Listed and new ones, some of them twice, in no order."""
+    names = [f"w{n * 7919 % 2500:04d}@corp.test" for n in range(2500)]
+    half = reg.write("half.txt", "\n".join(names[:1250]))
+    wave = reg.write("wave.txt", "\n".join(names + names[1200:1300] + ["bob@corp.test"]))
+    assert reg.json("user", "mark", "legacy", "--from", half) == {"mark": "legacy", "changed": 1250, "unchanged": 0}
+    assert reg.json("user", "mark", "moving", "--from", wave) == {"mark": "moving", "changed": 2501, "unchanged": 100}
+    assert {name: mark for name, mark in marks(reg).items() if mark == "moving"} \
+        == {name: "moving" for name in names + ["bob@corp.test", "eve@corp.test"]}
+    audited = [entry["key"] for entry in reg.json("audit", "list") if "moving" in str(entry["after"])]
+    assert sorted(audited) == sorted(names + ["bob@corp.test", "eve@corp.test"])
+    before = marks(reg)
+    bad = reg.write("bad.txt", "\n".join(names[:1500] + ["x@none.test"] + names[1500:]))
+    assert "bad.txt:1501: there is no local domain" in str(reg.fails("user", "mark", "migrated", "--from", bad)["errors"])
+    assert marks(reg) == before
+
+
 def test_mark_all_or_nothing_with_every_bad_line(reg):
     before = marks(reg)
     path = reg.write("wave.txt", "new@corp.test\n\nnonsense\nx@corp.tset\n# fine\nbob@corp.test/phone\n@corp.test\n"

@@ -241,6 +241,33 @@ static void test_user(void **state)
 	assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), ERR_NOT_FOUND);
 }
 
+static void append_name(void *ctx, const char *address)
+{
+	strcat(strcat(ctx, address), " ");
+}
+
+static void test_users_at_once(void **state)
+{
+	static const char list[] = "[\"a@corp.test\", \"b@corp.test\", \"b@corp.test\", \"c@corp.test\", "
+				   "\"d@none.test\", \"Ä@corp.test\"]";
+	struct dbtest *t = *state;
+	char unlisted[200] = "";
+	int64_t changed = -1;
+	struct user u;
+
+	add_domain(t, "corp.test");
+	CHANGE(t, registry_mark_user(t->db, "a@corp.test", MARK_MOVING, NULL));
+	CHANGE(t, registry_mark_user(t->db, "b@corp.test", MARK_LEGACY, NULL));
+	CHANGE(t, registry_mark_listed(t->db, list, MARK_MOVING, &changed));
+	assert_int_equal(changed, 1);
+	assert_int_equal(registry_find_user(t->db, "b@corp.test", &u), OK);
+	assert_int_equal(u.mark, MARK_MOVING);
+	assert_int_equal(registry_find_user(t->db, "c@corp.test", &u), ERR_NOT_FOUND);
+	assert_int_equal(registry_each_unlisted(t->db, list, append_name, unlisted), OK);
+	assert_string_equal(unlisted, "c@corp.test d@none.test Ä@corp.test ");
+	REFUSE(t, ERR_IO, registry_mark_listed(t->db, "no list", MARK_MOVING, &changed));
+}
+
 static bool append_user(void *ctx, const struct user *u)
 {
 	strncat(ctx, u->address, (size_t)(strchr(u->address, '@') - u->address));
@@ -539,19 +566,13 @@ static void test_look_ups_are_indexed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		CASE(test_words),
-		CASE(test_domain),
-		CASE(test_partner),
-		CASE(test_aliases),
-		CASE(test_find_partner),
-		CASE(test_user),
-		CASE(test_user_lists),
-		CASE(test_walk_in_a_walk),
-		CASE(test_hand_typed),
-		CASE(test_authentication),
-		CASE(test_booleans),
-		CASE(test_damaged_row),
-		CASE(test_look_ups_are_indexed),
+		CASE(test_words),          CASE(test_domain),
+		CASE(test_partner),        CASE(test_aliases),
+		CASE(test_find_partner),   CASE(test_user),
+		CASE(test_users_at_once),  CASE(test_user_lists),
+		CASE(test_walk_in_a_walk), CASE(test_hand_typed),
+		CASE(test_authentication), CASE(test_booleans),
+		CASE(test_damaged_row),    CASE(test_look_ups_are_indexed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -78,6 +78,8 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 	ep->t1_ms = setup->t1_ms != 0 ? setup->t1_ms : T1_MS;
 	/* RFC 3261 section 8.1.1.5: a clock, so that a restart does not begin anew. */
 	ep->cseq = (uint32_t)time(NULL) & 0x3fffffff;
+	for (size_t i = 0; i < ARRAY_SIZE(ep->window); i++)
+		ep->window[i].max = UNDER_WAY_MAX;
 	su_log_redirect(NULL, log_sofia, NULL);
 	e = sip_peers_create(setup->config, &ep->peers, why);
 	if (e == OK)
@@ -128,12 +130,12 @@ json_t *sip_endpoint_status(const struct sip_endpoint *ep)
 
 	for (size_t i = 0; i < listen->count; i++)
 		json_array_append_new(listeners, json_string(listen->item[i]));
-	return json_pack(
-		"{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listeners", listeners,
-		"peers", sip_peers_status(ep->peers), "hops", sip_hops_status(ep->hops), "tls_connections",
-		(json_int_t)sip_tls_connections(ep->tls), "received", (json_int_t)ep->received, "refused",
-		(json_int_t)ep->refused, "strangers", (json_int_t)ep->strangers, "expired",
-		(json_int_t)ep->expired, "waiting", (json_int_t)ep->waiting_count, "sent",
-		(json_int_t)ep->requests, "upgraded", (json_int_t)ep->upgraded, "parked",
-		(json_int_t)(ep->window[POOL_NEW].parked_count + ep->window[POOL_LEGACY].parked_count));
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "listeners",
+			 listeners, "peers", sip_peers_status(ep->peers), "hops", sip_hops_status(ep->hops),
+			 "tls_connections", (json_int_t)sip_tls_connections(ep->tls), "received",
+			 (json_int_t)ep->received, "refused", (json_int_t)ep->refused, "strangers",
+			 (json_int_t)ep->strangers, "expired", (json_int_t)ep->expired, "waiting",
+			 (json_int_t)ep->waiting_count, "sent", (json_int_t)ep->requests, "upgraded",
+			 (json_int_t)ep->upgraded, "parked",
+			 (json_int_t)(ep->window[POOL_NEW].waiting + ep->window[POOL_LEGACY].waiting));
 }

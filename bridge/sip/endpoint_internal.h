@@ -37,6 +37,7 @@
 #include "bridge/sip/hops.h"
 #include "bridge/sip/peers.h"
 #include "bridge/sip/tls.h"
+#include "bridge/sip/turns.h"
 
 /*
  * The relay's part in what is received; ctx is the relay. It is asked about
@@ -52,12 +53,7 @@ struct endpoint_relay {
 	void *ctx;
 };
 
-/* Requests to one pool: so many are under way, the next ones wait for their turn. */
-struct endpoint_window {
-	size_t under_way;
-	struct sip_outgoing *parked;
-	size_t parked_count;
-};
+enum { UNDER_WAY_MAX = 512 }; /* requests to a pool */
 
 /* Requests that came by UDP, by the second; a little more than 64*T1. */
 enum { REMEMBERED_SECONDS = 34 };
@@ -85,7 +81,7 @@ struct sip_endpoint {
 	size_t unacked_count;
 	size_t unacked_of[POOLS + 1];
 	struct sip_outgoing *sent; /* not yet at their end */
-	struct endpoint_window window[POOLS];
+	struct turns window[POOLS];
 	struct acked *acked; /* sent INVITEs that a 2xx has answered */
 	struct ping *pings;
 	uint32_t cseq; /* of requests outside dialogs */

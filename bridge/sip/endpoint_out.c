@@ -12,8 +12,9 @@
  * that is a 408: nobody knows.
  *
  * Of all requests to a pool so many are under way at a time, well below what
- * sofia-sip queues for one connection; the next ones wait, in order, as long as
- * a transaction lasts at most. An INVITE that rings is not among them.
+ * sofia-sip queues for one connection; the next ones wait, in turns by recipient
+ * (turns.h), as long as a transaction lasts at most. An INVITE that rings is not
+ * among them.
  *
  * An INVITE that is cancelled has no listener any more, but goes on: CANCEL as
  * soon as a provisional response allows it (RFC 3261 section 9.1), 64*T1 for the
@@ -32,7 +33,6 @@
 
 enum {
 	LIFETIME_T1 = 64,
-	UNDER_WAY_MAX = 512,    /* requests to a pool */
 	RINGING_MS = 180 * 1000 /* an INVITE without a final response; timer C of RFC 3261 section 16.6 */
 };
 
@@ -49,16 +49,15 @@ struct sip_outgoing {
 	bool proceeding; /* INVITE: it has a provisional response */
 	bool giving_up;  /* INVITE: it is cancelled, and its end is waited for */
 	bool repeatable; /* twice is as good as once */
-	bool under_way;  /* counted in its window */
-	msg_t *parked;   /* it waits for its turn; NULL: it does not */
-	char *route;     /* the topmost; NULL: none */
+	struct turns_seat seat;
+	msg_t *parked; /* it waits for its turn; NULL: it does not */
+	char *route;   /* the topmost; NULL: none */
 	int64_t since;
 	struct loop_timer *timer;
 	int64_t failed_retry_after;
 	unsigned failed_status; /* it could not even be sent: the callback comes in a turn of its own */
 	const char *failed_phrase;
 	struct sip_outgoing *prev, *next;
-	struct sip_outgoing *before, *behind; /* of those that are parked */
 };
 
 /* --- the end --- */
@@ -66,7 +65,6 @@ struct sip_outgoing {
 static void free_outgoing(struct sip_outgoing *o)
 {
 	attempt_end(&o->attempt);
-	msg_destroy(o->parked);
 	free(o->route);
 	sip_dialog_free(o->own);
 	free(o);
@@ -316,23 +314,8 @@ static void depart(struct sip_outgoing *o, msg_t *msg)
 		return;
 	}
 	o->ep->upgraded += o->upgraded;
-	if (!send_request(o, msg)) {
+	if (!send_request(o, msg))
 		fail_later(o, 500, "Cannot Be Sent");
-		return;
-	}
-	o->under_way = true;
-	o->ep->window[o->pool].under_way++;
-}
-
-static msg_t *unpark(struct sip_outgoing *o)
-{
-	struct endpoint_window *w = &o->ep->window[o->pool];
-	msg_t *msg = o->parked;
-
-	DL_DELETE2(w->parked, o, before, behind);
-	w->parked_count--;
-	o->parked = NULL;
-	return msg;
 }
 
 /* One whose time is over would be a surprise by now. */
@@ -341,12 +324,15 @@ static bool is_late(const struct sip_outgoing *o)
 	return loop_now(o->ep->loop) - o->since > (int64_t)LIFETIME_T1 * o->ep->t1_ms;
 }
 
-static void admit(struct sip_endpoint *ep, struct endpoint_window *w)
+static void admit(struct sip_endpoint *ep, struct turns *w)
 {
-	while (w->parked != NULL && w->under_way < UNDER_WAY_MAX && !ep->ending) {
-		struct sip_outgoing *o = w->parked;
-		msg_t *msg = unpark(o);
+	struct turns_seat *seat;
 
+	while (!ep->ending && (seat = turns_next(w)) != NULL) {
+		struct sip_outgoing *o = seat->owner;
+		msg_t *msg = o->parked;
+
+		o->parked = NULL;
 		if (!o->giving_up && !is_late(o)) {
 			depart(o, msg);
 			continue;
@@ -358,36 +344,35 @@ static void admit(struct sip_endpoint *ep, struct endpoint_window *w)
 
 static void leave_window(struct sip_outgoing *o)
 {
-	struct endpoint_window *w = &o->ep->window[o->pool];
+	struct turns *w = &o->ep->window[o->pool];
 
-	if (o->parked != NULL)
-		msg_destroy(unpark(o));
-	if (!o->under_way)
-		return;
-	o->under_way = false;
-	w->under_way--;
+	msg_destroy(o->parked);
+	o->parked = NULL;
+	turns_leave(w, &o->seat);
 	admit(o->ep, w);
 }
 
-/* Takes the message. */
-static void park(struct sip_outgoing *o, msg_t *msg)
+/* At once, or when its turn comes. Takes the message. */
+static void enter_window(struct sip_outgoing *o, msg_t *msg, const char *recipient)
 {
-	struct endpoint_window *w = &o->ep->window[o->pool];
-
-	if (w->parked_count >= (size_t)o->ep->config->sip.queue_total) {
+	o->seat.owner = o;
+	o->since = loop_now(o->ep->loop);
+	switch (turns_enter(&o->ep->window[o->pool], &o->seat, recipient,
+			    (size_t)o->ep->config->sip.queue_total)) {
+	case TURNS_GOES:
+		depart(o, msg);
+		break;
+	case TURNS_WAITS:
+		o->parked = msg;
+		break;
+	case TURNS_FULL:
 		msg_destroy(msg);
 		fail_later(o, 503, "Too Many Requests Wait");
-		return;
 	}
-	o->parked = msg;
-	o->since = loop_now(o->ep->loop);
-	DL_APPEND2(w->parked, o, before, behind);
-	w->parked_count++;
 }
 
 static void launch(struct sip_outgoing *o, const struct sip_send *s, const struct sip_dialog *d)
 {
-	const struct endpoint_window *w = &o->ep->window[o->pool];
 	msg_t *msg = endpoint_build(o->ep, s, d, o->cseq);
 
 	if (msg == NULL) {
@@ -399,10 +384,7 @@ static void launch(struct sip_outgoing *o, const struct sip_send *s, const struc
 			strcmp(s->method, "INFO") != 0;
 	if (strcmp(s->method, "INVITE") == 0)
 		o->own = sip_dialog_copy(d);
-	if (w->under_way < UNDER_WAY_MAX && w->parked == NULL)
-		depart(o, msg);
-	else
-		park(o, msg);
+	enter_window(o, msg, d->remote_uri);
 }
 
 struct sip_outgoing *sip_send(struct sip_endpoint *ep, const struct sip_send *s, sip_response_fn *done,

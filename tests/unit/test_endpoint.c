@@ -703,6 +703,7 @@ static void test_broken_connection(void **state)
 static void test_window(void **state)
 {
 	enum { WINDOW = 512, MORE = 3 };
+	char to[WINDOW][32];
 	struct sip_dialog *d = sip_dialog_create(POOL_LEGACY, plain.from_uri, plain.to_uri, NULL);
 	struct sip_send m = plain;
 	struct sip_outgoing *last;
@@ -716,8 +717,12 @@ static void test_window(void **state)
 	sip_send(f.endpoint, &(struct sip_send){ .method = "INVITE", .dialog = d }, on_response, &f.seen);
 	m.pool = POOL_LEGACY;
 	m.method = "NOTIFY";
-	for (int i = 1; i < WINDOW; i++)
+	for (int i = 1; i < WINDOW; i++) {
+		snprintf(to[i], sizeof(to[i]), "sip:u%d@corp.test", i);
+		m.to_uri = to[i];
 		sip_send(f.endpoint, &m, on_response, &f.seen);
+	}
+	m.to_uri = plain.to_uri;
 	m.body = "one";
 	m.body_size = 3;
 	sip_send(f.endpoint, &m, on_response, &f.seen);
@@ -747,6 +752,33 @@ static void test_window(void **state)
 	assert_int_equal(counter(&f, "parked"), 1);
 	end(&f);
 	sip_dialog_free(d);
+	sippeer_close(&pool);
+}
+
+/* A user whose program never answers holds up nobody but himself. */
+static void test_silent_recipient(void **state)
+{
+	enum { HALF = 256, MORE = 3 };
+	struct sip_send m = plain;
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 10000, true);
+	sippeer_listen(&pool, &f.net, POOL);
+	m.pool = POOL_LEGACY;
+	m.method = "NOTIFY";
+	for (int i = 0; i < HALF + MORE; i++)
+		sip_send(f.endpoint, &m, on_response, &f.seen);
+	assert_int_equal(counter(&f, "parked"), MORE);
+	m.to_uri = "sip:somebody.else@corp.test";
+	m.method = "MESSAGE";
+	sip_send(f.endpoint, &m, on_response, &f.seen);
+	for (int i = 0; i < HALF; i++)
+		assert_memory_equal(sippeer_receive(&pool), "NOTIFY", 6);
+	assert_memory_equal(sippeer_receive(&pool), "MESSAGE", 7);
+	assert_false(sippeer_poll(&pool));
+	end(&f);
 	sippeer_close(&pool);
 }
 
@@ -1576,6 +1608,7 @@ int main(void)
 		cmocka_unit_test(test_stale_connection),
 		cmocka_unit_test(test_broken_connection),
 		cmocka_unit_test(test_window),
+		cmocka_unit_test(test_silent_recipient),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_receive),
 		cmocka_unit_test(test_receive_little),

@@ -410,6 +410,7 @@ static void send_more(void)
 		if (s->connection->out.len > OUT_MAX)
 			return;
 		write_message(s, carrier);
+		end_touch(s->connection);
 		sending.sent++;
 	}
 }
@@ -429,8 +430,10 @@ static void on_turn(void)
 	if (sending.got + sending.errors < sending.count)
 		return;
 	sending.on = false;
-	DL_FOREACH (self.accepted, s)
+	DL_FOREACH (self.accepted, s) {
 		prove_if_asked(s);
+		end_touch(s->connection);
+	}
 	say_sent();
 }
 
@@ -544,7 +547,9 @@ static char *endless_element(void)
 
 int main(int argc, char **argv)
 {
-	struct end_setup setup = { .turn = on_turn, .status = on_status, .command = on_command };
+	struct end_setup setup = {
+		.turn = on_turn, .status = on_status, .command = on_command, .is_sparse = true
+	};
 
 	read_options(argc, argv);
 	self.tls = SSL_CTX_new(TLS_client_method());

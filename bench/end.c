@@ -42,7 +42,8 @@ enum away { HERE, REFUSING, BLACK_HOLE };
 
 static struct {
 	int epoll;
-	struct connection *connections;
+	bool is_sparse;
+	struct connection *connections, *touched;
 	unsigned ids;
 	int listener; /* -1: none */
 	struct sockaddr_in address;
@@ -115,6 +116,15 @@ static int new_socket(void)
 	return fd;
 }
 
+void end_touch(struct connection *c)
+{
+	if (c->touched)
+		return;
+	c->touched = true;
+	c->next_touched = end.touched;
+	end.touched = c;
+}
+
 static struct connection *add(int fd, bool inbound)
 {
 	struct connection *c = xcalloc(1, sizeof(*c));
@@ -127,6 +137,7 @@ static struct connection *add(int fd, bool inbound)
 	c->id = ++end.ids;
 	DL_APPEND(end.connections, c);
 	watch(c, EPOLL_CTL_ADD);
+	end_touch(c);
 	return c;
 }
 
@@ -134,10 +145,12 @@ struct connection *end_connect(const struct sockaddr_in *to, const struct sockad
 			       const struct connection_ops *ops, void *owner)
 {
 	struct connection *c;
-	int fd = new_socket();
+	int on = 1, fd = new_socket();
 	bool refused;
 
-	if (bind(fd, (const struct sockaddr *)from, sizeof(*from)) != 0)
+	/* Else the kernel looks for a port that nobody has at all, and that takes ever longer. */
+	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0 ||
+	    bind(fd, (const struct sockaddr *)from, sizeof(*from)) != 0)
 		end_fail("bind");
 	refused = connect(fd, (const struct sockaddr *)to, sizeof(*to)) != 0 && errno != EINPROGRESS;
 	c = add(fd, false);
@@ -499,9 +512,22 @@ static void wait_events(const struct end_setup *setup)
 			read_commands(setup);
 		else if (c == NULL)
 			accept_all();
-		else if (!c->dead)
-			on_event(c, events[i].events);
+		else {
+			end_touch(c);
+			if (!c->dead)
+				on_event(c, events[i].events);
+		}
 	}
+}
+
+static void finish(struct connection *c)
+{
+	if (!c->dead && end.away != BLACK_HOLE && (end.cutting || c->out.len > 0))
+		give(c);
+	if (c->tls_next && c->out.len == 0 && !c->dead)
+		begin_tls(c);
+	if (c->dead)
+		bury(c);
 }
 
 static void finish_turn(void)
@@ -509,14 +535,15 @@ static void finish_turn(void)
 	struct connection *c, *next;
 
 	notes_write();
-	DL_FOREACH_SAFE (end.connections, c, next) {
-		if (!c->dead && end.away != BLACK_HOLE && (end.cutting || c->out.len > 0))
-			give(c);
-		if (c->tls_next && c->out.len == 0 && !c->dead)
-			begin_tls(c);
-		if (c->dead)
-			bury(c);
+	while ((c = end.touched) != NULL) {
+		end.touched = c->next_touched;
+		c->touched = false;
+		if (end.is_sparse)
+			finish(c);
 	}
+	if (!end.is_sparse)
+		DL_FOREACH_SAFE (end.connections, c, next)
+			finish(c);
 	end.cutting = false;
 	notes_write(); /* what the dead have left behind */
 }
@@ -525,6 +552,7 @@ void end_run(const struct end_setup *setup)
 {
 	signal(SIGPIPE, SIG_IGN);
 	fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK);
+	end.is_sparse = setup->is_sparse;
 	end.epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (end.epoll < 0)
 		end_fail("epoll");

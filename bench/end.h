@@ -73,7 +73,8 @@ struct connection {
 	struct ssl_ctx_st *tls_next; /* begins when all has left */
 	bool handshaking;
 	struct strbuf in;
-	struct connection *prev, *next;
+	bool touched;
+	struct connection *prev, *next, *next_touched;
 };
 
 /* ADDRESS:PORT or ADDRESS; ends the program when it is neither. */
@@ -89,6 +90,8 @@ void end_start_tls(struct connection *c, struct ssl_ctx_st *context);
 /* files: "CERTIFICATE,KEY", PEM; they end the program when they are none. */
 void end_tls_contexts(const char *files, struct ssl_ctx_st **server, struct ssl_ctx_st **client);
 void end_close(struct connection *c);
+/* Whoever writes to another connection than the one that calls him says so, where turns are sparse. */
+void end_touch(struct connection *c);
 
 /* --- the generator and the loop --- */
 
@@ -102,6 +105,8 @@ struct end_setup {
 	void (*status)(struct strbuf *out);
 	/* A command that is none of the below; NULL: there are no others. False: unknown, which ends the program. */
 	bool (*command)(const char *line);
+	/* For thousands of connections: a turn looks only at those that had an event, are new, or were touched. */
+	bool is_sparse;
 };
 
 /*

@@ -52,3 +52,10 @@ void shares_give(struct shares *s, const char *name, size_t length)
 	HASH_DEL(s->by_name, share);
 	free(share);
 }
+
+size_t shares_of(const struct shares *s, const char *name, size_t length)
+{
+	const struct share *share = find(s, name, length);
+
+	return share != NULL ? share->count : 0;
+}

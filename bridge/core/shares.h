@@ -18,5 +18,6 @@ struct shares {
 /* name: of so many bytes. False, and nothing taken: it has enough. */
 bool shares_take(struct shares *s, const char *name, size_t length, size_t max);
 void shares_give(struct shares *s, const char *name, size_t length);
+size_t shares_of(const struct shares *s, const char *name, size_t length);
 
 #endif

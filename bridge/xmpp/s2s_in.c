@@ -47,6 +47,7 @@ struct pair *s2s_add_pair(struct stream *st, const char *local, const char *remo
 
 static void drop_pair(struct stream *st, struct pair *pair)
 {
+	limits_unprove(st, pair);
 	DL_DELETE(st->pairs, pair);
 	st->pair_count--;
 	free(pair);
@@ -98,37 +99,6 @@ static void send_features(struct stream *st)
 	strbuf_free(&b);
 }
 
-static bool has_proved(const struct stream *st, const char *remote)
-{
-	const struct pair *pair;
-
-	DL_FOREACH (st->pairs, pair)
-		if (pair->valid && strcmp(pair->remote, remote) == 0)
-			return true;
-	return false;
-}
-
-/*
- * Do other inbound streams of this domain use up what it may have? Only proved
- * ones count: by claiming its name nobody can keep a partner out. The legacy
- * gateway comes with a stream for every partner.
- */
-static bool is_full(const struct stream *st, const char *remote, const struct stream_policy *policy)
-{
-	unsigned limit = policy->connections ? policy->connections
-					     : (unsigned)st->s2s->setup.config->s2s.streams_per_partner;
-	const struct stream *other, *next;
-	unsigned count = 0;
-
-	if (st->edge == EDGE_INTERNAL)
-		return false;
-	HASH_ITER (hh, st->s2s->streams, other, next)
-		if (other != st && other->direction == DIRECTION_IN && other->edge == st->edge &&
-		    has_proved(other, remote))
-			count++;
-	return count >= limit;
-}
-
 struct refusal {
 	const char *condition, *text;
 };
@@ -146,7 +116,7 @@ static struct refusal check_parties(struct stream *st)
 		return (struct refusal){ "host-unknown", NULL };
 	if (!st->policy.allowed)
 		return (struct refusal){ "policy-violation", "federation with this domain is not allowed" };
-	if (st->remote[0] && is_full(st, st->remote, &st->policy))
+	if (st->remote[0] && limits_full(st, st->remote, &st->policy))
 		return (struct refusal){ "resource-constraint", "too many streams from this domain" };
 	if (st->policy.tls == REQUIRE_REQUIRED && !sock_is_tls(st->sock) && !st->is_v1)
 		return (struct refusal){ "policy-violation", "TLS is required; use XMPP 1.0" };
@@ -185,7 +155,7 @@ static struct refusal read_addresses(struct stream *st, const struct xml_header 
 /* After SASL EXTERNAL: the stream's own pair is proved. */
 static void trust_external(struct stream *st)
 {
-	s2s_add_pair(st, st->local, st->remote)->valid = true;
+	limits_prove(st, s2s_add_pair(st, st->local, st->remote));
 	limits_authenticated(st);
 	stream_set_state(st, S2S_TRUSTED);
 	stream_set_established(st, true);
@@ -300,7 +270,7 @@ static bool is_refused(struct stream *st, const char *local, const char *remote,
 	else if (!(policy.methods & dialback_method(st)))
 		*why = COND_POLICY_VIOLATION;
 	else if (st->pair_count >= (unsigned)st->s2s->setup.config->s2s.pairs_per_stream ||
-		 (!has_proved(st, remote) && is_full(st, remote, &policy)))
+		 limits_full(st, remote, &policy))
 		*why = COND_RESOURCE_CONSTRAINT;
 	else
 		return false;
@@ -349,7 +319,7 @@ void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remot
 	if (st->state == S2S_CLOSING)
 		return;
 	if (verdict == VERDICT_VALID) {
-		pair->valid = true;
+		limits_prove(st, pair);
 		limits_authenticated(st);
 		stream_set_state(st, S2S_TRUSTED);
 		stream_set_established(st, true);

@@ -24,6 +24,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "bridge/core/shares.h"
 #include "bridge/xmpp/dialback.h"
 #include "bridge/xmpp/policy.h"
 #include "bridge/xmpp/s2s.h"
@@ -89,7 +90,7 @@ extern stream_steps s2s_in_steps, s2s_out_steps, component_steps;
 /* A (local, remote) pair on an inbound stream: asked for, then perhaps valid. */
 struct pair {
 	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
-	bool valid;
+	bool valid, counted; /* among the streams of its remote domain: the first one of the stream */
 	struct pair *prev, *next;
 };
 
@@ -264,7 +265,8 @@ struct s2s {
 	struct source *sources;
 	struct bucket *buckets;
 	unsigned unauthenticated;
-	size_t unfinished_bytes;   /* of all streams, also of those that have ended meanwhile */
+	struct shares proved;    /* inbound streams of the external edge, by a domain that they have proved */
+	size_t unfinished_bytes; /* of all streams, also of those that have ended meanwhile */
 	struct outgoing *finished; /* their callbacks are due at the end of the turn */
 	bool stopping;
 	enum stop_step stop_step;
@@ -333,6 +335,11 @@ void s2s_out_negotiate(struct stream *st);
 /* s2s_limits.c */
 bool limits_admit(struct stream *st); /* false: it has no place */
 void limits_authenticated(struct stream *st);
+/* The pair is valid from now on; until it is dropped, or the stream ends. */
+void limits_prove(struct stream *st, struct pair *pair);
+void limits_unprove(struct stream *st, struct pair *pair);
+/* Do other streams of this domain use up what it may have? Not where this one has proved it already. */
+bool limits_full(const struct stream *st, const char *remote, const struct stream_policy *policy);
 void limits_release(struct stream *st);
 /* For one stanza of this remote domain, which the stream has proved. */
 void limits_pay(struct stream *st, const char *remote);

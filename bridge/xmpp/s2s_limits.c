@@ -2,11 +2,12 @@
  * s2s_limits.c - how much one stranger, one address and one partner may take.
  *
  * Streams are counted where they come in and given back where they end: in all,
- * per source address, and those that have proved nothing yet. Stanzas are paid
- * for from a token bucket per remote domain: when it is empty, the stream is not
- * read until there is a token again, so the partner's own queue grows and not
- * ours. What one read had brought by then is still taken, and is paid for by the
- * length of the pause. The internal edge has one known peer and is exempt.
+ * per source address, those that have proved nothing yet, and those that have
+ * proved a partner's domain. Stanzas are paid for from a token bucket per remote
+ * domain: when it is empty, the stream is not read until there is a token again,
+ * so the partner's own queue grows and not ours. What one read had brought by then
+ * is still taken, and is paid for by the length of the pause. The internal edge
+ * has one known peer and is exempt.
  */
 #include "bridge/xmpp/s2s_internal.h"
 
@@ -133,8 +134,52 @@ void limits_authenticated(struct stream *st)
 	st->s2s->unauthenticated--;
 }
 
+/* --- streams of one partner --- */
+
+static bool has_proved(const struct stream *st, const char *remote)
+{
+	const struct pair *pair;
+
+	DL_FOREACH (st->pairs, pair)
+		if (pair->counted && strcmp(pair->remote, remote) == 0)
+			return true;
+	return false;
+}
+
+void limits_prove(struct stream *st, struct pair *pair)
+{
+	pair->valid = true;
+	if (st->edge == EDGE_INTERNAL || has_proved(st, pair->remote))
+		return;
+	pair->counted = shares_take(&st->s2s->proved, pair->remote, strlen(pair->remote), SIZE_MAX);
+}
+
+void limits_unprove(struct stream *st, struct pair *pair)
+{
+	if (pair->counted)
+		shares_give(&st->s2s->proved, pair->remote, strlen(pair->remote));
+	pair->counted = false;
+}
+
+/*
+ * Only proved ones count: by claiming its name nobody can keep a partner out. The legacy gateway comes
+ * with a stream for every partner.
+ */
+bool limits_full(const struct stream *st, const char *remote, const struct stream_policy *policy)
+{
+	unsigned limit = policy->connections ? policy->connections
+					     : (unsigned)st->s2s->setup.config->s2s.streams_per_partner;
+
+	return st->edge != EDGE_INTERNAL && !has_proved(st, remote) &&
+	       shares_of(&st->s2s->proved, remote, strlen(remote)) >= limit;
+}
+
 void limits_release(struct stream *st)
 {
+	struct pair *pair;
+
+	DL_FOREACH (st->pairs, pair)
+		limits_unprove(st, pair);
 	limits_authenticated(st);
 	if (st->is_counted)
 		count_source(st, -1);

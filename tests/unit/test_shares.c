@@ -37,6 +37,8 @@ static void test_shares(void **state)
 	assert_int_equal(take_all(&s, "d.test", 8), 1);
 	assert_int_equal(take_all(&s, "e.test", 8), 0);
 	assert_int_equal(s.total, 8);
+	assert_int_equal(shares_of(&s, "b.test", strlen("b.test")), 2);
+	assert_int_equal(shares_of(&s, "e.test", strlen("e.test")), 0);
 	/* What one gives back another can have, and he himself less. */
 	give(&s, "a.test", 3);
 	assert_int_equal(take_all(&s, "b.test", 8), 1);

@@ -19,10 +19,11 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("POOLBRIDGE_BUILD", os.path.join(TOP, "build"))
 DAEMON, CONTROL = os.path.join(BUILD, "poolbridge"), os.path.join(BUILD, "poolbridgectl")
 
+# A finding ends with a status that poolbridge never has.
 SANITIZERS = {
-    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+    "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=86",
     "LSAN_OPTIONS": f"suppressions={TOP}/tests/lsan.supp:print_suppressions=0",
-    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=86",
 }
 
 

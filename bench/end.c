@@ -28,15 +28,10 @@
 #include <utlist.h>
 
 #include "bench/end_note.h"
+#include "bench/meter.h"
+#include "bench/pace.h"
 
-enum {
-	TURN_MS = 5,
-	READ_SIZE = 65536,
-	DATAGRAMS_SIZE = 8 << 20,
-	EVENTS = 64,
-	CREDIT_MAX = 200,
-	CUT_READ = 137
-};
+enum { TURN_MS = 5, READ_SIZE = 65536, DATAGRAMS_SIZE = 8 << 20, EVENTS = 64, CUT_READ = 137 };
 
 enum away { HERE, REFUSING, BLACK_HOLE };
 
@@ -50,9 +45,7 @@ static struct {
 	void (*accepted)(struct connection *c);
 	enum away away;
 	int64_t away_until;
-	bool cutting, making, over;
-	double credit;
-	int64_t made_at;
+	bool cutting, over;
 	char command[256];
 	size_t command_size;
 } end = { .listener = -1 };
@@ -431,15 +424,23 @@ static void say_status(const struct end_setup *setup)
 
 static void obey(const struct end_setup *setup, const char *line)
 {
-	double seconds;
+	unsigned long long count;
+	double seconds, rate;
 
-	if (strcmp(line, "start") == 0 || strcmp(line, "stop") == 0) {
-		end.making = line[2] == 'a';
-		end.made_at = end_now();
+	if (strcmp(line, "start") == 0) {
+		pace_start(PACE_WITHOUT_END);
+	} else if (sscanf(line, "start %llu", &count) == 1) {
+		if (meter_is_open())
+			meter_begin();
+		pace_start(count);
+	} else if (strcmp(line, "stop") == 0) {
+		pace_stop();
 	} else if (strcmp(line, "status") == 0) {
 		say_status(setup);
 	} else if (strcmp(line, "cut") == 0) {
 		end.cutting = true;
+	} else if (sscanf(line, "rate %lf", &rate) == 1) {
+		pace_set_rate(rate);
 	} else if (sscanf(line, "refuse %lf", &seconds) == 1) {
 		go_away(REFUSING, seconds);
 	} else if (sscanf(line, "blackhole %lf", &seconds) == 1) {
@@ -474,31 +475,36 @@ static void read_commands(const struct end_setup *setup)
 
 /* --- the loop --- */
 
-/* What could not be sent when it was due is not made up for in one burst. */
-static void make_messages(const struct end_setup *setup)
-{
-	int64_t now = end_now();
+/* What events point to that are no connection's. */
+static char commands, due, room;
 
-	if (!end.making || setup->rate <= 0)
+/* So many were to be sent, and nothing of them is under way any more. */
+static void say_result(void)
+{
+	struct strbuf line = { 0 };
+
+	if (!meter_is_open() || !pace_has_finished() || !meter_is_done())
 		return;
-	end.credit += (double)(now - end.made_at) * setup->rate / 1e6;
-	end.made_at = now;
-	while (end.credit >= 1 && setup->send())
-		end.credit -= 1;
-	if (end.credit > CREDIT_MAX)
-		end.credit = CREDIT_MAX;
+	pace_forget();
+	meter_report(&line);
+	fputs(line.s, stdout);
+	fflush(stdout);
+	strbuf_free(&line);
+}
+
+static void watch_also(int fd, void *what)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = what };
+
+	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+		end_fail("standard input must be a pipe");
 }
 
 static void wait_events(const struct end_setup *setup)
 {
-	static char commands; /* what the event of standard input points to */
-	static bool watching;
-	struct epoll_event events[EVENTS], e = { .events = EPOLLIN, .data.ptr = &commands };
+	struct epoll_event events[EVENTS];
 	int n;
 
-	if (!watching && epoll_ctl(end.epoll, EPOLL_CTL_ADD, STDIN_FILENO, &e) != 0)
-		end_fail("standard input must be a pipe");
-	watching = true;
 	if (end.away == BLACK_HOLE) {
 		poll(&(struct pollfd){ .fd = STDIN_FILENO, .events = POLLIN }, 1, TURN_MS);
 		read_commands(setup);
@@ -510,6 +516,10 @@ static void wait_events(const struct end_setup *setup)
 
 		if (events[i].data.ptr == &commands)
 			read_commands(setup);
+		else if (events[i].data.ptr == &room)
+			meter_awake();
+		else if (events[i].data.ptr == &due)
+			continue; /* pace_make() looks by itself */
 		else if (c == NULL)
 			accept_all();
 		else {
@@ -546,6 +556,8 @@ static void finish_turn(void)
 			finish(c);
 	end.cutting = false;
 	notes_write(); /* what the dead have left behind */
+	if (meter_is_open())
+		meter_turn();
 }
 
 void end_run(const struct end_setup *setup)
@@ -557,6 +569,11 @@ void end_run(const struct end_setup *setup)
 	if (end.epoll < 0)
 		end_fail("epoll");
 	notes_open(setup->log);
+	pace_set_rate(setup->rate);
+	watch_also(STDIN_FILENO, &commands);
+	watch_also(pace_open(), &due);
+	if (meter_is_open())
+		watch_also(meter_descriptor(), &room);
 	if (end.accepted)
 		start_listening();
 	puts("ready");
@@ -567,12 +584,14 @@ void end_run(const struct end_setup *setup)
 			come_back();
 		if (end.away == HERE)
 			setup->turn();
-		make_messages(setup);
+		pace_make(setup->send);
 		finish_turn();
+		say_result();
 	}
 	while (end.connections)
 		bury(end.connections);
 	notes_write();
 	notes_close();
+	pace_close();
 	close(end.epoll);
 }

@@ -23,6 +23,8 @@ struct numbered {
 	unsigned long number;
 };
 
+/* In decimal digits; printf takes ten times as long. */
+void number_text(unsigned long number, struct strbuf *out);
 /* Its text, and back from there; false: it is none of ours. */
 void numbered_text(const struct numbered *m, struct strbuf *out);
 bool numbered_parse(const char *text, struct numbered *out);
@@ -38,13 +40,6 @@ enum note {
 };
 /* id: of the connection. */
 void end_note(enum note note, const struct numbered *m, unsigned id);
-
-/*
- * How many messages the end that receives has got: a file that it shares with the one that sends, which so
- * knows what is under way when nobody else tells it. One end counts, the other one asks.
- */
-void end_tally_open(const char *path);
-uint64_t end_tally(void);
 
 /* --- connections --- */
 
@@ -97,7 +92,7 @@ void end_touch(struct connection *c);
 
 struct end_setup {
 	const char *log; /* appended to; NULL: nothing is noted */
-	double rate;     /* messages a second; 0: only receives */
+	double rate;     /* messages a second; 0: only receives; infinite: as many as send() takes */
 	/* Make and send one, the next; false: not now. */
 	bool (*send)(void);
 	void (*turn)(void); /* each turn, a few milliseconds apart at most */
@@ -111,7 +106,8 @@ struct end_setup {
 
 /*
  * Until "quit" or the end of standard input. Commands, a line each: start, stop (the
- * generator), status, cut (connections are reset in mid-message), refuse SECONDS, blackhole SECONDS.
+ * generator), start MESSAGES (so many; with a meter, its report is printed when the last one has come),
+ * rate MESSAGES (a second, or "inf", from the next start on), status, cut (connections are reset in mid-message), refuse SECONDS, blackhole SECONDS.
  */
 void end_run(const struct end_setup *setup);
 int64_t end_now(void); /* microseconds, the same for all programs of the machine */

@@ -10,19 +10,34 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include "bench/meter.h"
 
 static struct {
 	int log;
 	struct strbuf lines;
 	uint64_t counts[128];
-	uint64_t *tally; /* NULL: nobody asks */
 } notes;
+
+void number_text(unsigned long number, struct strbuf *out)
+{
+	char digits[24], *at = digits + sizeof(digits);
+
+	do {
+		*--at = (char)('0' + number % 10);
+		number /= 10;
+	} while (number > 0);
+	strbuf_add(out, at, (size_t)(digits + sizeof(digits) - at));
+}
 
 void numbered_text(const struct numbered *m, struct strbuf *out)
 {
-	strbuf_printf(out, "%c-%u-%lu", m->flow, m->pair, m->number);
+	strbuf_putc(out, m->flow);
+	strbuf_putc(out, '-');
+	number_text(m->pair, out);
+	strbuf_putc(out, '-');
+	number_text(m->number, out);
 }
 
 /* "-123"; NULL: it is none. */
@@ -47,11 +62,21 @@ bool numbered_parse(const char *text, struct numbered *out)
 	return true;
 }
 
+static void measure(enum note note, const struct numbered *m)
+{
+	if (note == NOTE_SENT)
+		meter_sent(m);
+	else if (note == NOTE_GOT)
+		meter_got(m);
+	else if (note == NOTE_ERROR)
+		meter_error(m);
+}
+
 void end_note(enum note note, const struct numbered *m, unsigned id)
 {
 	notes.counts[note]++;
-	if (note == NOTE_GOT && notes.tally)
-		__atomic_fetch_add(notes.tally, 1, __ATOMIC_RELAXED);
+	if (meter_is_open())
+		measure(note, m);
 	if (notes.log >= 0)
 		strbuf_printf(&notes.lines, "%lld %c %c %u %lu %u\n", (long long)end_now(), (char)note,
 			      m->flow, m->pair, m->number, id);
@@ -89,21 +114,4 @@ void notes_close(void)
 	strbuf_free(&notes.lines);
 	if (notes.log >= 0)
 		close(notes.log);
-}
-
-void end_tally_open(const char *path)
-{
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-
-	if (fd < 0 || ftruncate(fd, sizeof(*notes.tally)) != 0)
-		end_fail(path);
-	notes.tally = mmap(NULL, sizeof(*notes.tally), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (notes.tally == MAP_FAILED)
-		end_fail(path);
-	close(fd);
-}
-
-uint64_t end_tally(void)
-{
-	return __atomic_load_n(notes.tally, __ATOMIC_RELAXED);
 }

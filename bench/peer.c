@@ -19,9 +19,19 @@
 #include <string.h>
 
 #include "bench/end.h"
+#include "bench/meter.h"
 #include "bench/peer_options.h"
+#include "bench/quick.h"
 
-enum { REQUEST_US = 50000, RETRY_US = 100000, NAME_SIZE = 32 };
+enum {
+	REQUEST_US = 50000,
+	REQUEST_MESSAGES = 128,
+	RETRY_US = 100000,
+	OUTPUT_MAX = 1000000,
+	RING_MAX = 1 << 16, /* with a meter: its window does not count what waits here */
+	FILLING_MAX = 10001,
+	NAME_SIZE = 32
+};
 
 enum stage { STAGE_OPENING, STAGE_NEGOTIATING, STAGE_TRUSTED };
 
@@ -52,11 +62,12 @@ static struct {
 	int64_t retry_at, request_at;
 	unsigned long *numbers; /* the next of each pair */
 	unsigned next_pair;
-	struct waiting *ring; /* window + 1 */
+	struct waiting *ring;
 	size_t head, count;
 	uint32_t covered; /* by h, on this stream */
 	uint32_t written; /* on this stream, of what waits */
-	uint64_t sent;
+	size_t ring_size;
+	unsigned unrequested; /* written since the last <r/> */
 	char *filling;
 } self;
 
@@ -64,20 +75,36 @@ static struct {
 
 static struct waiting *waiting_at(size_t i)
 {
-	return &self.ring[(self.head + i) % (peer_options.window + 1)];
+	return &self.ring[(self.head + i) % self.ring_size];
+}
+
+static void write_address(struct strbuf *out, const char *user, unsigned pair, const char *domain)
+{
+	strbuf_puts(out, user);
+	number_text(pair, out);
+	strbuf_putc(out, '@');
+	strbuf_puts(out, domain);
 }
 
 static void write_message(struct stream *s, const struct numbered *m)
 {
+	static const char end[] = "</body></message>";
 	struct strbuf *out = &s->connection->out;
+	size_t filling = peer_options.size + 1, begun = out->len, used;
 
-	strbuf_printf(out, "<message from='%s%u@%s' to='%s%u@%s' type='chat' id='", peer_options.from,
-		      m->pair, peer_options.domain, peer_options.to, m->pair, peer_options.remote);
+	strbuf_puts(out, "<message from='");
+	write_address(out, peer_options.from, m->pair, peer_options.domain);
+	strbuf_puts(out, "' to='");
+	write_address(out, peer_options.to, m->pair, peer_options.remote);
+	strbuf_puts(out, "' type='chat' id='");
 	numbered_text(m, out);
 	strbuf_puts(out, "'><body>");
 	numbered_text(m, out);
-	strbuf_puts(out, self.filling);
-	strbuf_puts(out, "</body></message>");
+	used = out->len - begun + strlen(end);
+	if (peer_options.length > 0)
+		filling = peer_options.length > used ? peer_options.length - used : 0;
+	strbuf_add(out, self.filling, filling);
+	strbuf_puts(out, end);
 }
 
 static bool can_send(void)
@@ -85,27 +112,35 @@ static bool can_send(void)
 	return self.out && self.out->stage == STAGE_TRUSTED && self.out->sm == peer_options.sm;
 }
 
-static bool is_full(void)
+/* What waits for an acknowledgement is not what is under way, with a meter. */
+static bool has_room(void)
 {
-	const uint64_t under_way = peer_options.tally ? self.sent - end_tally() : self.count;
+	return self.count + 1 < self.ring_size && self.out->connection->out.len <= OUTPUT_MAX &&
+	       (!meter_is_open() || meter_has_room(peer_options.window));
+}
 
-	return under_way >= peer_options.window || self.out->connection->out.len > 1000000;
+static void request(struct stream *s)
+{
+	strbuf_puts(&s->connection->out, "<r xmlns='urn:xmpp:sm:3'/>");
+	self.request_at = end_now() + REQUEST_US;
+	self.unrequested = 0;
 }
 
 static bool send_next(void)
 {
 	struct numbered m = { .flow = peer_options.flow, .pair = self.next_pair };
 
-	if (!can_send() || is_full())
+	if (!can_send() || !has_room())
 		return false;
 	m.number = self.numbers[m.pair]++;
-	self.sent++;
 	self.next_pair = (self.next_pair + 1) % peer_options.pairs;
 	end_note(NOTE_SENT, &m, self.out->connection->id);
 	write_message(self.out, &m);
 	if (peer_options.sm) {
 		*waiting_at(self.count++) = (struct waiting){ .message = m };
 		self.written++;
+		if (++self.unrequested >= REQUEST_MESSAGES)
+			request(self.out);
 	} else {
 		end_note(NOTE_ACKED, &m, self.out->connection->id);
 	}
@@ -143,7 +178,7 @@ static void take_h(struct stream *s, uint32_t h)
 
 		if (!w->answered)
 			end_note(NOTE_ACKED, &w->message, s->connection->id);
-		self.head = (self.head + 1) % (peer_options.window + 1);
+		self.head = (self.head + 1) % self.ring_size;
 		self.count--;
 		self.covered++;
 		self.written--;
@@ -454,7 +489,7 @@ static void on_ready(struct connection *c)
 	begin(c->owner);
 }
 
-static size_t on_input(struct connection *c, const char *data, size_t size)
+static void parse(struct connection *c, const char *data, size_t size)
 {
 	struct stream *s = c->owner;
 
@@ -470,6 +505,37 @@ static size_t on_input(struct connection *c, const char *data, size_t size)
 		end_start_tls(c, peer_options.client_tls);
 	else if (s->restarting)
 		begin(s);
+}
+
+static void take_quick_message(struct stream *s, const struct quick_message *m)
+{
+	s->handled++;
+	if (m->is_numbered && m->is_error)
+		take_error(&m->number, s->connection->id);
+	else if (m->is_numbered)
+		end_note(NOTE_GOT, &m->number, s->connection->id);
+}
+
+static size_t on_input(struct connection *c, const char *data, size_t size)
+{
+	struct stream *s = c->owner;
+	struct quick_message m;
+	size_t done = 0, length;
+	enum quick found;
+
+	while (done < size && meter_is_open() && s->stage == STAGE_TRUSTED && s->depth == 1 &&
+	       !s->restarting && !c->dead) {
+		found = quick_next(data + done, size - done, &length, &m);
+		if (found == QUICK_MORE)
+			return done;
+		if (found == QUICK_MESSAGE)
+			take_quick_message(s, &m);
+		else
+			parse(c, data + done, length);
+		done += length;
+	}
+	if (done < size)
+		parse(c, data + done, size - done);
 	return size;
 }
 
@@ -525,8 +591,7 @@ static void on_turn(void)
 		self.out = new_stream();
 		self.out->connection = end_connect(&peer_options.connect, &from, &ops, self.out);
 	} else if (can_send() && peer_options.sm && self.count > 0 && now >= self.request_at) {
-		strbuf_puts(&self.out->connection->out, "<r xmlns='urn:xmpp:sm:3'/>");
-		self.request_at = now + REQUEST_US;
+		request(self.out);
 	}
 }
 
@@ -544,13 +609,14 @@ int main(int argc, char **argv)
 	setup.log = peer_options.log;
 	setup.rate = peer_options.rate;
 	if (peer_options.tally)
-		end_tally_open(peer_options.tally);
+		meter_open(peer_options.tally, peer_options.pairs);
 	self.numbers = xcalloc(peer_options.pairs, sizeof(*self.numbers));
 	for (unsigned i = 0; i < peer_options.pairs; i++)
 		self.numbers[i] = peer_options.first;
-	self.ring = xcalloc(peer_options.window + 1, sizeof(*self.ring));
-	self.filling = xcalloc(1, peer_options.size + 2);
-	memset(self.filling, '.', peer_options.size);
+	self.ring_size = meter_is_open() ? RING_MAX : peer_options.window + 1;
+	self.ring = xcalloc(self.ring_size, sizeof(*self.ring));
+	self.filling = xcalloc(1, FILLING_MAX + 1);
+	memset(self.filling, '.', FILLING_MAX);
 	self.filling[0] = ' ';
 	if (!peer_options.secret)
 		end_listen(&peer_options.listen, on_accepted);

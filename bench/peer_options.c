@@ -12,28 +12,31 @@
 #include "bench/end.h"
 
 static const char usage[] =
-	"Usage: peer --domain D --remote D --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
+	"Usage: peer --domain D --remote D --listen ADDRESS --connect ADDRESS[:PORT] [options]\n"
 	"\n"
 	"An XMPP server of domain D that sends numbered messages to the remote domain at a rate, and\n"
-	"receives such. Commands on standard input: start, stop, status, cut, refuse SECONDS, blackhole "
+	"receives such. Commands on standard input: start, stop, rate N, status, cut, refuse SECONDS, "
+	"blackhole "
 	"SECONDS, quit.\n"
 	"\n"
 	"  --listen ADDRESS     for streams to it, port 5269\n"
 	"  --connect ADDRESS    where its own stream goes, from the address that it listens on\n"
-	"  --log FILE           what was sent, acknowledged, answered and received\n"
+	"  --log FILE           what was sent, acknowledged, answered and received; this or --tally must be "
+	"given\n"
 	"  --flow LETTER        of the messages that it sends (default a)\n"
 	"  --from U, --to U     users: U0@D, U1@D, ... (default p and u)\n"
 	"  --pairs N            how many of each (default 100)\n"
-	"  --rate N             messages a second (default 0: it only receives)\n"
+	"  --rate N             messages a second (default 0: it only receives; inf: as many as the window "
+	"allows)\n"
 	"  --first N            number of each pair's first message (default 1)\n"
 	"  --window N           messages under way at most (default 3000)\n"
 	"  --size N             bytes of text in each (default 100)\n"
+	"  --length N           bytes of each in all, instead\n"
 	"  --tls CERT,KEY       STARTTLS both ways, with a certificate that proves nothing\n"
 	"  --external           SASL EXTERNAL instead of dialback, where it is offered\n"
 	"  --no-sm              without XEP-0198: pings prove what was read, and what it has written it "
 	"believes arrived\n"
-	"  --tally FILE         shared with the other end: a message is under way until that has it (with "
-	"--no-sm)\n"
+	"  --tally FILE         shared with the other end: a message is under way until that has it\n"
 	"  --host               the remote domain is a component, which connects to it (XEP-0114)\n"
 	"  --component SECRET   not a server, but the component D of the server at --connect (XEP-0114)\n";
 
@@ -83,6 +86,9 @@ static void take_option(int option, const char *value)
 	case 's':
 		peer_options.size = (unsigned)strtoul(value, NULL, 10);
 		break;
+	case 'L':
+		peer_options.length = (unsigned)strtoul(value, NULL, 10);
+		break;
 	case 'T':
 		end_tls_contexts(value, &peer_options.server_tls, &peer_options.client_tls);
 		break;
@@ -117,15 +123,16 @@ void peer_read_options(int argc, char **argv)
 		{ "rate", 1, NULL, 'r' },    { "first", 1, NULL, 'n' },     { "window", 1, NULL, 'w' },
 		{ "size", 1, NULL, 's' },    { "tls", 1, NULL, 'T' },       { "external", 0, NULL, 'E' },
 		{ "no-sm", 0, NULL, 'N' },   { "component", 1, NULL, 'C' }, { "help", 0, NULL, 'h' },
-		{ "tally", 1, NULL, 'y' },   { "host", 0, NULL, 'H' },      { NULL, 0, NULL, 0 },
+		{ "tally", 1, NULL, 'y' },   { "host", 0, NULL, 'H' },      { "length", 1, NULL, 'L' },
+		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 		take_option(option, optarg);
-	if (!peer_options.domain || !peer_options.remote || !peer_options.log ||
+	if (!peer_options.domain || !peer_options.remote || !(peer_options.log || peer_options.tally) ||
 	    !peer_options.listen.sin_port || optind < argc || peer_options.pairs == 0 ||
-	    peer_options.window == 0 || peer_options.size > 10000 || (peer_options.tally && peer_options.sm))
+	    peer_options.window == 0 || peer_options.size > 10000 || peer_options.length > 10000)
 		end_usage(usage, 2);
 }
 

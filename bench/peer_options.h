@@ -10,7 +10,7 @@ struct peer_options {
 	const char *domain, *remote, *log, *from, *to, *tally;
 	struct sockaddr_in listen, connect; /* port 0: not given */
 	char flow;
-	unsigned pairs, size;
+	unsigned pairs, size, length; /* length 0: not given */
 	unsigned long first, window;
 	double rate;
 	bool sm, external, host;

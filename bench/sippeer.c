@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "bench/end.h"
+#include "bench/meter.h"
 #include "bench/sippeer_options.h"
 #include "bench/sipwire.h"
 
@@ -425,7 +426,7 @@ int main(int argc, char **argv)
 	setup.rate = options->rate;
 	begin();
 	if (options->tally)
-		end_tally_open(options->tally);
+		meter_open(options->tally, options->pairs);
 	if (!options->deaf && !options->udp)
 		end_listen(&options->listen, on_accepted);
 	end_run(&setup);

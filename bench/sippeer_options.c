@@ -16,7 +16,7 @@ static const char usage[] =
 	"Usage: sippeer --listen ADDRESS --connect ADDRESS[:PORT] --log FILE [options]\n"
 	"\n"
 	"A SIP pool whose users send numbered MESSAGEs at a rate, and receive such. Commands on\n"
-	"standard input: start, stop, status, cut, refuse SECONDS, blackhole SECONDS, quit.\n"
+	"standard input: start, stop, rate N, status, cut, refuse SECONDS, blackhole SECONDS, quit.\n"
 	"\n"
 	"  --listen ADDRESS     for connections to it, port 5060, with TLS 5061\n"
 	"  --connect ADDRESS    where its own go, from the address that it listens on\n"

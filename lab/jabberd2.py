@@ -18,7 +18,7 @@ ROUTER = """\
 <router>
   <id>router</id>
   {log}
-  <local><ip>{address}</ip><port>5347</port><users>{folder}/users.xml</users><secret>none</secret></local>
+  <local><ip>{address}</ip><port>5347</port><users>{folder}/users.xml</users><secret>{secret}</secret></local>
   <io><max_fds>1024</max_fds><access><order>allow,deny</order></access></io>
   <aci><acl type='all'><user>jabberd</user></acl></aci>
 </router>
@@ -87,9 +87,12 @@ READY = {"router": "listening for incoming connections", "sm": "ready for sessio
 
 
 class Jabberd2:
-    """Domains and users as of lab.prosody; tls: "required", "optional" or "none" towards other servers."""
+    """
+    Domains and users as of lab.prosody; tls: "required", "optional" or "none" towards other servers.
+    components: {domain: secret}, served at port 5347; one secret for all.
+    """
 
-    def __init__(self, lab, role, domains, users, dns, tls):
+    def __init__(self, lab, role, domains, users, dns, tls, components=None):
         self.lab, self.role, self.address, self._dns = lab, role, lab.block.address(role), dns
         self.folder = os.path.join(lab.folder, role)
         modules = glob.glob("/usr/lib/*/jabberd2")
@@ -98,7 +101,7 @@ class Jabberd2:
         os.makedirs(os.path.join(self.folder, "storage"), exist_ok=True)
         words = {"folder": self.folder, "address": self.address, "modules": modules[0],
                  "domains": "".join(f"<id>{domain}</id>" for domain in domains),
-                 "log": "<log type='stdout'/>",
+                 "log": "<log type='stdout'/>", "secret": next(iter((components or {}).values()), "none"),
                  "pemfile": f"<pemfile>{self._pem(domains[0])}</pemfile>" if tls != "none" else "",
                  "require": "<require_tls>1</require_tls>" if tls == "required" else ""}
         words["join"] = JOIN.format(**words)

@@ -1,0 +1,99 @@
+"""Messages passed through: partner to legacy gateway, plain and TLS, with and without XEP-0198; CPU and latency.
+
+300-byte messages between 100 pairs of users. At saturation 1024 are under way; at a fixed rate it is the latency that
+is measured. Peers have half of the way each time, see bench/rigs.py, and are measured with what they can: of them,
+only Prosody has XEP-0198 between servers.
+"""
+
+from bench.measure import cpu_us, progress, resident_kib
+from bench.rigs import rigs
+from lab import chart
+
+SATURATED_SECONDS, WARM = 1.5, 10000
+RATES = {500: 3.0, 5000: 1.5}  # seconds at each
+# How many times less a message must cost than with each peer, one hop of it; and how the limit may be exceeded.
+AHEAD = {"jabberd2": 5, "ejabberd": 8, "Prosody": 20}
+LIMIT = {"plain": 2.0, "tls": 2.5}
+FAULTS = ("lost", "errors", "doubled", "disorder")
+
+
+class Trial:
+    """What one subject needed in one run of one variant."""
+
+    def __init__(self, session, rig, secure, sm, rates):
+        pids = rig.pids()
+        part = 0.3 if session.quick else 1.0
+        flow = rig.flow(f"{'tls' if secure else 'plain'}{'-sm' if sm else ''}-{next(NUMBERS)}", secure, sm)
+        warm = flow.send(WARM if not session.quick else WARM // 2)
+        count = int(warm["got"] / warm["seconds"] * SATURATED_SECONDS * part)
+        before = cpu_us(pids)
+        self.reports = [flow.send(max(count, 5000))]
+        self.cpu = (cpu_us(pids) - before) / self.reports[0]["got"]
+        self.per_second = self.reports[0]["got"] / self.reports[0]["seconds"]
+        self.memory = resident_kib(*pids) / 1024
+        self.latency = {}
+        for rate in rates:
+            report = flow.send(int(rate * RATES[rate] * part), rate)
+            self.reports.append(report)
+            self.latency[rate] = report["p50_us"], report["p99_us"]
+        self.faults = {name: warm[name] + sum(report[name] for report in self.reports) for name in FAULTS}
+        flow.close()
+
+
+NUMBERS = iter(range(1, 1000000))  # of flows, for names of files
+
+
+def measure(session, found, bench, secure, sm, rates=()):
+    """One variant, all subjects in turn."""
+    progress(bench)
+    results = session.alternate({rig.subject: lambda rig=rig: Trial(session, rig, secure, sm, rates) for rig in found})
+    for subject, trials in results.items():
+        session.figure(bench, subject, [trial.cpu for trial in trials], "us CPU", "message")
+        session.faults(bench, subject, **{name: sum(trial.faults[name] for trial in trials) for name in FAULTS})
+    for subject, trials in results.items():
+        session.figure(f"{bench}-rate", subject, [trial.per_second for trial in trials], "messages", "second")
+    for rate in rates:
+        for part, name in enumerate(("p50", "p99")):
+            for subject, trials in results.items():
+                session.figure(f"{bench}-{rate}-{name}", subject, [trial.latency[rate][part] for trial in trials], "us",
+                               f"message, at {rate:,} a second")
+    return results
+
+
+def run(session):
+    with rigs(session) as found:
+        ours = [rig for rig in found if rig.subject in ("poolbridge", "limit")]
+        measure(session, found, "passthrough-plain", False, False)
+        results = measure(session, found, "passthrough-tls", True, False, RATES)
+        for subject, trials in results.items():
+            session.figure("passthrough-memory", subject, [trial.memory for trial in trials], "MiB", "server, at saturation")
+        with_sm = [rig for rig in found if rig.subject in ("poolbridge", "Prosody in", "Prosody out")]
+        measure(session, [rig for rig in ours if rig in with_sm], "passthrough-plain-sm", False, True)
+        measure(session, with_sm, "passthrough-tls-sm", True, True)
+    declare_goals(session)
+    draw(session)
+
+
+def declare_goals(session):
+    for peer, times in AHEAD.items():
+        for way in ("in", "out"):
+            session.goal(f"CPU of a message, TLS, beside {peer}'s one hop {way}", "passthrough-tls", "poolbridge",
+                         at_most=1 / times, of=("passthrough-tls", f"{peer} {way}"))
+    for variant, times in LIMIT.items():
+        session.goal(f"CPU of a message, {variant}, beside the limit", f"passthrough-{variant}", "poolbridge",
+                     at_most=times, of=(f"passthrough-{variant}", "limit"))
+    for variant in LIMIT:
+        session.goal(f"XEP-0198 and custody, {variant}, beside without", f"passthrough-{variant}-sm", "poolbridge",
+                     at_most=1.3, of=(f"passthrough-{variant}", "poolbridge"))
+    for rate in RATES:
+        for way in ("in", "out"):
+            bench = f"passthrough-tls-{rate}-p99"
+            session.goal(f"p99 at {rate:,} a second, TLS, beside jabberd2's one hop {way}", bench, "poolbridge",
+                         at_most=0.5, of=(bench, f"jabberd2 {way}"))
+
+
+def draw(session):
+    benches = {"passthrough-plain": "plain", "passthrough-tls": "TLS", "passthrough-tls-sm": "TLS and XEP-0198"}
+    groups = [(title, {figure.subject: figure.value for (bench, _), figure in session.figures.items() if bench == name})
+              for name, title in benches.items()]
+    session.chart("passthrough", chart.bars("CPU of the server under test for one message", "us", groups))

@@ -95,11 +95,33 @@ static enum step step_stay(struct watch *w, const struct verdict *v)
 		crossing_cancel(w);
 		return STEP_BEGUN;
 	}
-	if (s == NULL || s->request != NULL || s->ending)
+	if (s == NULL || s->ending)
 		return STEP_NOTHING;
-	if (!w->withheld && s->dialog != NULL && s->dialog->pool == v->pool)
+	/* What is awaited from there will be told. */
+	if (s->dialog != NULL && s->dialog->pool == v->pool && (!w->withheld || s->awaited))
 		return STEP_NOTHING;
 	subscriber_refresh(s);
+	return STEP_BEGUN;
+}
+
+/*
+ * The contact, as the user sees him. Without access he hears nothing more of him, so nobody is shown; with it,
+ * what is so by then is asked for.
+ */
+static enum step step_sight(struct watch *w, const struct verdict *v)
+{
+	if (w->state.out != SUBSCRIPTION_ACTIVE || w->blind == (v->route == ROUTE_REJECT) ||
+	    (v->route != ROUTE_REJECT && v->route != ROUTE_GATEWAY))
+		return STEP_NOTHING;
+	w->blind = v->route == ROUTE_REJECT;
+	w->heard = w->blind;
+	presence_list_clear(&w->known);
+	if (w->notifiers == NULL)
+		return STEP_NOTHING;
+	if (w->blind)
+		notifier_notify_all(w);
+	else
+		watch_send(w, "probe");
 	return STEP_BEGUN;
 }
 
@@ -114,7 +136,7 @@ static enum step step_ours(struct watch *w, const struct verdict *v)
 		crossing_begin_back(w);
 		return STEP_BEGUN;
 	case ROUTE_REJECT:
-		if (w->told.count == 0 || w->subscriber == NULL || w->subscriber->request != NULL)
+		if (w->told.count == 0 || w->subscriber == NULL)
 			return STEP_NOTHING;
 		subscriber_refresh(w->subscriber); /* takes back what was shown */
 		return STEP_BEGUN;
@@ -125,6 +147,7 @@ static enum step step_ours(struct watch *w, const struct verdict *v)
 
 static enum step step(struct handover *h, const struct row *row)
 {
+	enum step seen, done;
 	struct jid local, contact;
 	struct verdict v;
 	struct watch *w;
@@ -136,7 +159,11 @@ static enum step step(struct handover *h, const struct row *row)
 	if (row->via == LEDGER_LEGACY)
 		return step_legacy(h, row, &local, &contact, &v);
 	w = watch_find(h->book, &local, &contact);
-	return w != NULL ? step_ours(w, &v) : STEP_NOTHING;
+	if (w == NULL)
+		return STEP_NOTHING;
+	seen = row->direction == LEDGER_TO_CONTACT ? step_sight(w, &v) : STEP_NOTHING;
+	done = step_ours(w, &v);
+	return done == STEP_NOTHING ? seen : done;
 }
 
 /* --- a walk --- */

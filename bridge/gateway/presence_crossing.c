@@ -122,6 +122,8 @@ void crossing_begin_back(struct watch *w)
 	if (w->subscriber != NULL && !w->subscriber->ending)
 		subscriber_leave(w->subscriber);
 	notifier_end_all(w, "deactivated");
+	presence_list_clear(&w->known); /* what she says now, he hears there */
+	w->heard = false;
 	begin(w, true);
 	if (w->state.in != SUBSCRIPTION_ACTIVE)
 		loop_timer_set(w->crossing->timer, 0);

@@ -32,6 +32,7 @@ struct subscriber {
 	bool ending;                  /* Expires: 0 was sent */
 	bool farewell;                /* ending: "unsubscribed" is still to be said */
 	bool last_heard;              /* ending: the last NOTIFY has come */
+	bool again;                   /* when the request under way has its answer: where he lives then */
 	UT_hash_handle hh;
 	char *key; /* Call-ID and local tag; owned */
 };
@@ -66,6 +67,7 @@ struct watch {
 	bool withheld;              /* news were not told, because the user is being moved, or was */
 	struct crossing *crossing;  /* the user is being handed over; NULL: he is not */
 	bool heard;                 /* known is what the contact says, not what we assume */
+	bool blind;                 /* the user may not see the contact now */
 	struct presence_list known; /* of the contact */
 	UT_hash_handle hh;
 	size_t local_length;
@@ -204,9 +206,10 @@ void subscriber_lose_sight(
 void subscriber_begin_anew(struct subscriber *s); /* frees; another dialog */
 void subscriber_wait_for_refresh(struct subscriber *s);
 void subscriber_retry_later(struct subscriber *s,
-			    int64_t after);    /* seconds that the pool has asked for; -1: none */
-void subscriber_rest(struct subscriber *s);    /* from half an hour to an hour */
-void subscriber_refresh(struct subscriber *s); /* now */
+			    int64_t after); /* seconds that the pool has asked for; -1: none */
+void subscriber_rest(struct subscriber *s); /* from half an hour to an hour */
+/* Now, or behind the request that is under way, which may have gone to a place where the user is no more. */
+void subscriber_refresh(struct subscriber *s);
 /* At the pool only: the contact hears nothing of it. Frees. */
 void subscriber_leave(struct subscriber *s);
 

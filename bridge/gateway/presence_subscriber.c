@@ -309,12 +309,21 @@ static void take_farewell(struct subscriber *s, const struct sip_response *r)
 		loop_timer_set(s->timer, times_t1(s, NOTIFY_T1));
 }
 
+/* Of a place that the user may have left since: its refusal is not the last word. May free it. */
+static void ask_again(struct subscriber *s, const struct sip_response *r)
+{
+	if (r->status / 100 == 2)
+		confirm(s, r);
+	send_subscribe(s, lifetime(s));
+}
+
 static void on_response(void *ctx, const struct sip_response *r)
 {
 	struct subscriber *s = ctx;
 	struct watch *w = s->watch;
 
 	s->request = NULL;
+	s->awaited = s->awaited && r->status / 100 == 2;
 	w->book->under_way--;
 	log_event(r->status / 100 == 2 ? LOG_DEBUG : LOG_INFO, "subscribe-answered", NULL,
 		  "pair=%s status=%u phrase=%s", log_value(w->key), r->status, log_value(r->phrase));
@@ -326,6 +335,8 @@ static void on_response(void *ctx, const struct sip_response *r)
 		s->ending = false;
 		lose_dialog(s);
 		send_subscribe(s, lifetime(s));
+	} else if (s->again) {
+		ask_again(s, r);
 	} else if (r->status / 100 == 2) {
 		confirm(s, r);
 	} else if (says_no(s, r->status)) {
@@ -416,7 +427,7 @@ static void send_subscribe(struct subscriber *s, int64_t expires)
 				 .headers = headers,
 				 .header_count = ARRAY_SIZE(headers) };
 
-	s->awaited = false;
+	s->awaited = s->again = false;
 	if (b->under_way >= UNDER_WAY_MAX && expires > 0) {
 		loop_timer_set(s->timer, BUSY_MS + (int64_t)arc4random_uniform(BUSY_MS));
 		return;
@@ -527,6 +538,10 @@ void subscriber_end(struct subscriber *s, bool said)
 
 void subscriber_refresh(struct subscriber *s)
 {
+	s->again = s->request != NULL;
+	if (s->again)
+		return;
+	s->awaited = false; /* or the timer would take it for silence */
 	loop_timer_set(s->timer, 0);
 }
 

@@ -148,18 +148,28 @@ void tell_gone(struct watch *w)
 
 /* --- of a user who is being moved, or was --- */
 
-/* Where he lives now is not the place that this is heard from, or nobody knows: the contact keeps what he has. */
-static bool withhold(struct watch *w)
+static enum route route_of(const struct watch *w)
 {
 	struct verdict v;
 
-	w->withheld = watch_decide(w, &v) == OK && (v.route == ROUTE_HOLD || v.route == ROUTE_LEGACY);
+	return watch_decide(w, &v) == OK ? v.route : ROUTE_GATEWAY;
+}
+
+/*
+ * Where he lives now is not the place that this is heard from, or nobody knows: the contact keeps what he has.
+ * Of one who may not be seen now no more than an end could be delivered.
+ */
+static bool withhold(struct watch *w, bool is_news)
+{
+	enum route route = route_of(w);
+
+	w->withheld = route == ROUTE_HOLD || route == ROUTE_LEGACY || (is_news && route == ROUTE_REJECT);
 	return w->withheld;
 }
 
 void tell_heard(struct watch *w, const struct presence_list *now)
 {
-	if (withhold(w))
+	if (withhold(w, true))
 		return;
 	tell(w, now);
 	crossing_heard(w);
@@ -167,7 +177,7 @@ void tell_heard(struct watch *w, const struct presence_list *now)
 
 void tell_lost(struct watch *w)
 {
-	if (!crossing_is_on(w) && !withhold(w))
+	if (!crossing_is_on(w) && !withhold(w, false))
 		tell_gone(w);
 }
 

@@ -1,5 +1,5 @@
 /*
- * endpoint_header.c - how long a header may be.
+ * endpoint_header.c - how long a header may be, and where its lines end.
  *
  * COMPAT: sofia-sip bounds neither the lines of a header nor its bytes, and
  * looks for the end of a list with each header field that it adds to it: a
@@ -9,6 +9,12 @@
  * endpoint_method.c, and then calls it. What is too much becomes blanks, and
  * the message is marked as too large: a request is answered 413, of a response
  * what came first is taken, a connection is closed.
+ *
+ * COMPAT: it also takes a CR or an LF alone for the end of a line, and two of
+ * them for the end of the header. A pool that does not (RFC 3261 section 7 wants
+ * both) passes them on within a field: what its user wrote behind them would be a
+ * field here, or a whole request that the pool has never seen. From the line that
+ * has one on everything becomes blanks, and a request is answered 400.
  *
  * Keeps nothing. A library without that function ends the start.
  */
@@ -52,14 +58,21 @@ static struct length read_before(const msg_t *msg)
 	return length;
 }
 
-/* To the start of the next line, as sofia-sip sees it: CR, LF or both end one. */
-static char *next_line(char *line, const char *end)
+/*
+ * To the start of the next line, as sofia-sip sees it: CR, LF or both end one. Loose: one alone. While the byte behind a
+ * CR is not there, that is not known.
+ */
+static char *next_line(char *line, const char *end, bool *loose)
 {
 	while (line < end && *line != '\r' && *line != '\n')
 		line++;
+	*loose = false;
+	if (line == end)
+		return line;
 	if (line + 1 < end && line[0] == '\r' && line[1] == '\n')
 		return line + 2;
-	return line < end ? line + 1 : line;
+	*loose = *line == '\n' || line + 1 < end;
+	return line + 1;
 }
 
 static bool is_blank(char c)
@@ -67,26 +80,36 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
 }
 
-/* What is too much, in the bytes that are there: up to the empty line, or to their end. False: nothing is. */
-static bool find_surplus(char *line, char *end, struct length length, bool begun, char **from, char **to)
+struct fault {
+	unsigned flags; /* of sofia-sip; 0: none */
+	char *from, *to;
+};
+
+/* In the bytes that are there, up to the empty line or to their end. */
+static struct fault find_fault(char *line, char *end, struct length length, bool begun)
 {
-	const char *first;
+	struct fault fault = { 0 };
+	bool loose = false;
 
 	while (!begun && line < end && is_blank(*line))
 		line++;
-	first = line;
-	*from = NULL;
-	while (line < end && (line == first && !begun ? true : *line != '\r' && *line != '\n')) {
-		char *next = next_line(line, end);
+	while (line < end) {
+		const bool is_empty = *line == '\r' || *line == '\n';
+		char *next = next_line(line, end, &loose);
 
+		if (is_empty || loose)
+			break;
 		length.lines++;
 		length.bytes += (size_t)(next - line);
-		if (*from == NULL && (length.lines > HEADER_LINES || length.bytes > HEADER_BYTES))
-			*from = line;
+		if (fault.flags == 0 && (length.lines > HEADER_LINES || length.bytes > HEADER_BYTES))
+			fault = (struct fault){ .flags = MSG_FLG_TOOLARGE, .from = line };
 		line = next;
 	}
-	*to = line;
-	return *from != NULL;
+	fault.to = loose ? end : line;
+	if (loose && fault.flags == 0)
+		fault.from = line;
+	fault.flags |= loose ? MSG_FLG_ERROR : 0;
+	return fault;
 }
 
 /* Blanks within a line, or behind it, add nothing to it. */
@@ -103,13 +126,14 @@ int msg_extract(msg_t *msg)
 			       !msg_get_flags(msg, MSG_FLG_BODY | MSG_FLG_TRAILERS | MSG_FLG_COMPLETE);
 	const bool begun = in_header && msg_get_flags(msg, MSG_FLG_HEADERS);
 	char *bytes = in_header ? msg_buf_committed_data(msg) : NULL;
-	char *from, *to;
+	struct fault fault = { 0 };
 
-	if (!in_header ||
-	    !find_surplus(bytes, bytes + msg_buf_committed(msg), read_before(msg), begun, &from, &to))
+	if (in_header)
+		fault = find_fault(bytes, bytes + msg_buf_committed(msg), read_before(msg), begun);
+	if (fault.flags == 0)
 		return library_extract(msg);
-	blank(from, to);
+	blank(fault.from, fault.to);
 	(void)library_extract(msg);
-	msg_mark_as_complete(msg, MSG_FLG_ERROR | MSG_FLG_TOOLARGE);
+	msg_mark_as_complete(msg, MSG_FLG_ERROR | fault.flags);
 	return -1;
 }

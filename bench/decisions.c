@@ -3,7 +3,7 @@
  *
  *	decisions REGISTRY DOMAIN PARTNER USERS COUNT
  *
- * USERS are those that bench/cases/registries.py has written: user0000000@DOMAIN and so on. Prints one JSON object:
+ * USERS are those that bench/registries.py has written: u0@DOMAIN, u1@DOMAIN and so on. Prints one JSON object:
  * microseconds a decision, each a mean over COUNT of them.
  *
  *   any     a user of all, by chance, for each message
@@ -62,7 +62,7 @@ static void decide(struct bench *b, unsigned long user)
 	struct jid local = { .resource = "" };
 	struct verdict v;
 
-	snprintf(local.local, sizeof(local.local), "user%07lu", user);
+	snprintf(local.local, sizeof(local.local), "u%lu", user);
 	str_copy(local.domain, sizeof(local.domain), b->domain);
 	if (route_lookup(b->db, &local, b->partner, &v) != OK)
 		fail("the registry cannot be read", db_error(b->db));

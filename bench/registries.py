@@ -1,7 +1,7 @@
 """Registries of many users, made by poolbridgectl: each is made once in a run of bench/run.
 
-Users are user0000000@corp.test and so on, every other one marked migrated; what else is in them is what a lab's
-bridge begins with (lab.bridge.BASELINE). Where an extract is marked or changed, it is a copy's.
+Users are u0@corp.test, u1@corp.test and so on, as bench/peer writes to them, every other one marked migrated. What
+else is in them is what a lab's bridge begins with (lab.bridge.BASELINE).
 """
 
 import atexit
@@ -19,7 +19,7 @@ _folders = {}
 
 
 def address(number):
-    return f"user{number:07d}@{DOMAIN}"
+    return f"u{number}@{DOMAIN}"
 
 
 def mark_of(number):
@@ -38,7 +38,10 @@ def copy(session, users, folder):
     for name in os.listdir(folder):
         if name.startswith("registry.db"):
             os.unlink(os.path.join(folder, name))
-    shutil.copyfile(path(session, users), os.path.join(folder, "registry.db"))
+    with open(path(session, users), "rb") as source, open(os.path.join(folder, "registry.db"), "wb") as target:
+        shutil.copyfileobj(source, target, 1 << 20)
+        target.flush()
+        os.fsync(target.fileno())  # the disk is not to be busy with it while something is measured
 
 
 def _make(session, users):

@@ -314,3 +314,49 @@ def test_out_of_descriptors(new_lab):
     peer = RawPeer(lab, "raw.test")
     peer.connect().close()
     peer.close()
+
+
+@pytest.fixture
+def many_descriptors():
+    """Enough for the streams of strangers at both ends; the daemon inherits it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+STRANGERS, CEILING = 10000, 40  # KiB for each; with sanitizers
+STRANGER = ("<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
+            "xmlns:stream='http://etherx.jabber.org/streams' from='partner.test' to='corp.test' version='1.0'>").encode()
+
+
+def strangers_of(lab, count):
+    """So many streams that have said who they are and prove nothing, all of them answered."""
+    streams = []
+    for number in range(count):
+        stream = socket.create_connection((lab.block.address("external"), 5269), WAIT,
+                                          source_address=(f"127.79.{number // 250}.{number % 250 + 1}", 0))
+        stream.sendall(STRANGER)
+        heard = b""
+        while b"</stream:features>" not in heard:
+            heard += stream.recv(4096)
+        streams.append(stream)
+    return streams
+
+
+def test_ten_thousand_strangers(new_lab, many_descriptors):
+    """Streams that prove nothing, all open at once: memory stays below a ceiling, a partner gets through, and none is left behind."""
+    lab = raw_lab(new_lab, settings={"s2s.streams": 30000, "s2s.streams_unauthenticated": 15000, "s2s.establish_time": 600})
+    juliet, romeo = lab.partner_user(), lab.legacy_user()
+    assert lab.deliver(juliet, romeo.address).by == "legacy"
+    pid = lab.bridge.process.pid
+    before = watch.sample(pid)
+    streams = strangers_of(lab, STRANGERS)
+    now = watch.sample(pid)
+    # A link of ours may have ended meanwhile.
+    assert now["descriptors"] - before["descriptors"] > STRANGERS - 10
+    assert now["rss"] - before["rss"] < STRANGERS * CEILING
+    assert lab.deliver(lab.partner_user("rosaline@partner.test"), romeo.address).by == "legacy"
+    for stream in streams:
+        stream.close()
+    wait_status(lab, lambda _: watch.sample(pid)["descriptors"] < before["descriptors"] + 10)

@@ -95,7 +95,8 @@ class BridgeRig(Rig):
                     self._is_settled)
 
     def _is_settled(self):
-        return not any(link["queued"] + link["unconfirmed"] for link in self.lab.bridge.json("status")["links"])
+        links = [link for link in self.lab.bridge.json("status")["links"] if link["direction"] != "in"]
+        return not any(link["queued"] or link["unconfirmed"] for link in links)
 
     def pids(self):
         return [self.lab.bridge.process.pid]

@@ -10,6 +10,7 @@ KINDS = [
     ("ejabberd", "required", "relay"),
     ("ejabberd", "none", "relay"),
     ("ejabberd", "required", "direct"),
+    ("ejabberd", "none", "direct"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""ejabberd: another partner's server.
+"""ejabberd: another partner's server, or another legacy gateway.
 
 The Erlang virtual machine is started directly, without distribution: no epmd,
 no second port, no change of user. SRV records come from the lab's DNS, but the

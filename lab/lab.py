@@ -44,6 +44,7 @@ class Lab:
     """
     partner: "prosody", "ejabberd" or "jabberd2"; partner_tls: "required", "optional" or "none". None: no servers of
     XMPP, neither the partner's nor the legacy gateway: they are played.
+    legacy: the legacy gateway is "prosody" or, in the wiring "relay", "ejabberd".
     wiring: "relay" (the legacy gateway sends to poolbridge) or "direct" (it sends to partners, and knows
     poolbridge by its address).
     chaos: proxies stand before the legacy gateway (.legacy_proxy) and the pool (.pool_proxy).
@@ -63,7 +64,7 @@ class Lab:
 
     def __init__(self, partner="prosody", partner_tls="required", wiring="relay", chaos=False, bridge=True, pool=True,
                  settings=None, federation=None, front=None, modules=(), log="info", presence=None, legacy_pool=False,
-                 sip_tls=False):
+                 sip_tls=False, legacy="prosody"):
         self._ends = contextlib.ExitStack()
         try:
             self._begin()
@@ -74,7 +75,7 @@ class Lab:
             self._start_dns(bridge, wiring, front)
             if partner:
                 self._start_partner(partner, federation.tls if federation else partner_tls, modules, log)
-                self._start_legacy(wiring)
+                self._start_legacy(legacy, wiring)
             self.sip_authority = certificates.Authority(os.path.join(self.folder, "sip")) if sip_tls else None
             if pool:
                 self._start_pools(presence, legacy_pool)
@@ -152,11 +153,15 @@ class Lab:
                                    modules=modules, log=log)
         self._ends.callback(lambda: self.partner.stop())
 
-    def _start_legacy(self, wiring):
+    def _start_legacy(self, kind, wiring):
         users = [f"{user}@{domain}" for domain in self._local() for user in LEGACY_USERS]
         # In the direct wiring its DNS shows it the partners, so it must know us without asking them.
         trusted = [self.block.address("internal")] if wiring == "direct" else []
-        self.legacy = Prosody(self, "legacy", self._local(), users, self.inside, tls="optional", trusted=trusted)
+        if kind == "ejabberd":
+            hosts = {f"xmpp.{domain}": self.block.address("internal") for domain in PARTNERS}
+            self.legacy = Ejabberd(self, "legacy", self._local(), hosts, self.inside, "optional")
+        else:
+            self.legacy = Prosody(self, "legacy", self._local(), users, self.inside, tls="optional", trusted=trusted)
         self._ends.callback(lambda: self.legacy.stop())
 
     def _start_pools(self, presence, legacy_pool):

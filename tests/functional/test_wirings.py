@@ -2,21 +2,24 @@
 
 import pytest
 
+# (partner, its TLS, the wiring, the legacy gateway)
 KINDS = [
-    ("prosody", "required", "relay"),
-    ("prosody", "none", "relay"),
-    ("prosody", "required", "direct"),
-    ("prosody", "none", "direct"),
-    ("ejabberd", "required", "relay"),
-    ("ejabberd", "none", "relay"),
-    ("ejabberd", "required", "direct"),
-    ("ejabberd", "none", "direct"),
+    ("prosody", "required", "relay", "prosody"),
+    ("prosody", "none", "relay", "prosody"),
+    ("prosody", "required", "direct", "prosody"),
+    ("prosody", "none", "direct", "prosody"),
+    ("ejabberd", "required", "relay", "prosody"),
+    ("ejabberd", "none", "relay", "prosody"),
+    ("ejabberd", "required", "direct", "prosody"),
+    ("ejabberd", "none", "direct", "prosody"),
+    ("prosody", "required", "relay", "ejabberd"),
+    ("ejabberd", "required", "relay", "ejabberd"),
 ]
 
 
-@pytest.mark.parametrize("partner, tls, wiring", KINDS, ids=["-".join(kind) for kind in KINDS])
-def test_main_path(new_lab, partner, tls, wiring):
-    lab = new_lab(partner=partner, partner_tls=tls, wiring=wiring)
+@pytest.mark.parametrize("partner, tls, wiring, legacy", KINDS, ids=["-".join(kind) for kind in KINDS])
+def test_main_path(new_lab, partner, tls, wiring, legacy):
+    lab = new_lab(partner=partner, partner_tls=tls, wiring=wiring, legacy=legacy)
     juliet, romeo = lab.partner_user(), lab.legacy_user()
     tybalt, romeo_after = lab.sip_user("tybalt@corp.test", "udp"), lab.sip_user("romeo@corp.test", "tcp")
     nurse = lab.legacy_user("nurse@branch.test")

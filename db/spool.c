@@ -206,6 +206,21 @@ enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble)
 	return state_wrote(s->state, statement_run_on_row(st));
 }
 
+enum err spool_fail(struct spool *s, int64_t id, const char *condition, const char *trouble)
+{
+	struct statement *st;
+	enum err e = state_begin(s->state);
+
+	if (e != OK)
+		return e;
+	st = statement_open(s->db, "UPDATE message SET failed = ?2, trouble = ?3, quarantined = 0, begun = 0 "
+				   "WHERE id = ?1");
+	statement_bind_int(st, 1, id);
+	statement_bind_text(st, 2, condition);
+	statement_bind_text(st, 3, trouble);
+	return state_wrote(s->state, statement_run_on_row(st));
+}
+
 enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
 {
 	struct statement *st;
@@ -238,7 +253,7 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 
 #define COLUMNS                                                                                              \
 	"SELECT id, pair, user, hop, origin, stanza, received_at, expires_at, attempts, trouble, "           \
-	"quarantined, position, begun "                                                                      \
+	"quarantined, position, begun, failed "                                                              \
 	"FROM message "
 
 static bool find(const char *const *table, size_t count, const char *word, unsigned *out)
@@ -266,10 +281,11 @@ static enum err read_row(struct spool *s, struct statement *st, struct spool_mes
 		.quarantined = statement_int(st, 10) != 0,
 		.position = statement_int(st, 11),
 		.begun = statement_int(st, 12),
+		.failed = statement_text(st, 13),
 	};
 	out->stanza = statement_blob(st, 5, &out->size);
-	if (out->pair == NULL || out->user == NULL || out->trouble == NULL || out->stanza == NULL ||
-	    !find(hops, ARRAY_SIZE(hops), statement_text(st, 3), &hop) ||
+	if (out->pair == NULL || out->user == NULL || out->trouble == NULL || out->failed == NULL ||
+	    out->stanza == NULL || !find(hops, ARRAY_SIZE(hops), statement_text(st, 3), &hop) ||
 	    !find(origins, ARRAY_SIZE(origins), statement_text(st, 4), &origin))
 		return row_damaged(s->db, "message", out->pair != NULL ? out->pair : "NULL");
 	out->hop = (enum spool_hop)hop;
@@ -324,7 +340,8 @@ enum err spool_last_position(struct spool *s, int64_t *out)
 enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx)
 {
 	struct statement *st = statement_open(
-		s->db, COLUMNS "WHERE pair = ?1 AND quarantined = 0 ORDER BY position, id LIMIT 1");
+		s->db,
+		COLUMNS "WHERE pair = ?1 AND quarantined = 0 AND failed = '' ORDER BY position, id LIMIT 1");
 
 	statement_bind_text(st, 1, pair);
 	return walk(s, st, fn, ctx);
@@ -332,8 +349,8 @@ enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void 
 
 enum err spool_count_pair(struct spool *s, const char *pair, int64_t *out)
 {
-	struct statement *st =
-		statement_open(s->db, "SELECT count(*) FROM message WHERE pair = ?1 AND quarantined = 0");
+	struct statement *st = statement_open(
+		s->db, "SELECT count(*) FROM message WHERE pair = ?1 AND quarantined = 0 AND failed = ''");
 	int64_t count = 0;
 	enum err e;
 
@@ -357,9 +374,20 @@ enum err spool_get(struct spool *s, int64_t id, spool_each_fn *fn, void *ctx)
 enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_each_fn *fn, void *ctx)
 {
 	struct statement *st = statement_open(
-		s->db, COLUMNS "WHERE quarantined = 0 AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2");
+		s->db, COLUMNS
+		"WHERE quarantined = 0 AND failed = '' AND expires_at <= ?1 ORDER BY expires_at LIMIT ?2");
 
 	statement_bind_int(st, 1, now);
+	statement_bind_int(st, 2, max);
+	return none_is_fine(walk(s, st, fn, ctx));
+}
+
+enum err spool_each_failed(struct spool *s, int64_t after, int64_t max, spool_each_fn *fn, void *ctx)
+{
+	struct statement *st =
+		statement_open(s->db, COLUMNS "WHERE failed <> '' AND id > ?1 ORDER BY id LIMIT ?2");
+
+	statement_bind_int(st, 1, after);
 	statement_bind_int(st, 2, max);
 	return none_is_fine(walk(s, st, fn, ctx));
 }
@@ -368,7 +396,7 @@ enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_eac
 enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx)
 {
 	struct statement *st = statement_open(s->db, "SELECT pair, hop, count(*), min(position) FROM message "
-						     "WHERE quarantined = 0 GROUP BY pair");
+						     "WHERE quarantined = 0 AND failed = '' GROUP BY pair");
 	enum err e = OK;
 	unsigned hop;
 

@@ -38,6 +38,7 @@ struct spool_message {
 	int64_t begun;       /* attempts without an outcome, since the last one with */
 	const char *trouble; /* "": none yet */
 	bool quarantined;    /* out of the way: nothing sends it but an administrator */
+	const char *failed;  /* the condition that its sender is being told; "": it is to be delivered */
 };
 
 struct spool;
@@ -47,7 +48,7 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 void spool_destroy(struct spool *s); /* NULL is allowed */
 const char *spool_error(const struct spool *s);
 
-/* id, attempts, begun, trouble and quarantined are not looked at. ERR_LIMIT: it would be too many or too much. */
+/* id, attempts, begun, trouble, quarantined and failed are not looked at. ERR_LIMIT: it would be too many or too much. */
 MUST_CHECK enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id);
 MUST_CHECK enum err spool_remove(struct spool *s, int64_t id); /* ERR_NOT_FOUND */
 /* An attempt begins. ERR_NOT_FOUND. */
@@ -55,6 +56,8 @@ MUST_CHECK enum err spool_begin(struct spool *s, int64_t id);
 /* One attempt more, for which it waits now, and why the last one failed. */
 MUST_CHECK enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char *trouble);
 MUST_CHECK enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble);
+/* Never to be sent: its sender is told this condition, and why. ERR_NOT_FOUND. */
+MUST_CHECK enum err spool_fail(struct spool *s, int64_t id, const char *condition, const char *trouble);
 /* Out of quarantine, as if it had not been tried yet; it expires at expires_at at the earliest. */
 MUST_CHECK enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at);
 /* All messages to and from one address; how many there were. */
@@ -66,16 +69,20 @@ typedef bool spool_each_fn(void *ctx, const struct spool_message *m);
 MUST_CHECK enum err spool_each(struct spool *s, const char *user, spool_each_fn *fn, void *ctx);
 /* The highest position there is; 0: none. */
 MUST_CHECK enum err spool_last_position(struct spool *s, int64_t *out);
-/* The first of the pair that is not quarantined; fn is called once, or ERR_NOT_FOUND. */
+/* The first of the pair that is neither quarantined nor failed; fn is called once, or ERR_NOT_FOUND. */
 MUST_CHECK enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx);
 MUST_CHECK enum err spool_get(struct spool *s, int64_t id, spool_each_fn *fn, void *ctx);
 MUST_CHECK enum err spool_count_pair(struct spool *s, const char *pair,
-				     int64_t *out); /* but for quarantine */
-/* Those whose time is over, at most so many. */
+				     int64_t *out); /* but for quarantined and failed ones */
+/* Those whose time is over, at most so many; but for quarantined and failed ones. */
 MUST_CHECK enum err spool_each_expired(struct spool *s, int64_t now, int64_t max, spool_each_fn *fn,
 				       void *ctx);
 
-/* Each pair that has messages, but for quarantine: how many, and for what its first one waits. */
+/* Those that have failed, with numbers behind this one, in their order; at most so many. */
+MUST_CHECK enum err spool_each_failed(struct spool *s, int64_t after, int64_t max, spool_each_fn *fn,
+				      void *ctx);
+
+/* Each pair that has messages, but for quarantined and failed ones: how many, and for what its first one waits. */
 typedef void spool_pair_fn(void *ctx, const char *pair, enum spool_hop hop, int64_t count);
 MUST_CHECK enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx);
 

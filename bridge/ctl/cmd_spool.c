@@ -35,6 +35,8 @@ static bool is_meant(const struct selection *s, const struct spool_message *m)
 {
 	if (!s->hop)
 		return true;
+	if (m->failed[0] != '\0')
+		return strcmp(s->hop, "error") == 0;
 	if (m->quarantined)
 		return strcmp(s->hop, "quarantine") == 0;
 	return strcmp(s->hop, spool_hop_name(m->hop)) == 0;
@@ -42,6 +44,8 @@ static bool is_meant(const struct selection *s, const struct spool_message *m)
 
 static const char *waits_for(const struct spool_message *m)
 {
+	if (m->failed[0] != '\0')
+		return "its error's arrival";
 	return m->quarantined ? "nothing (quarantine)" : spool_hop_name(m->hop);
 }
 
@@ -50,11 +54,13 @@ static json_t *describe(const struct spool_message *m)
 	char received[OUTPUT_TIME_SIZE], expires[OUTPUT_TIME_SIZE];
 	size_t from = strcspn(m->pair, " ");
 
-	return json_pack("{s:I, s:s%, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:b}", "id", (json_int_t)m->id,
-			 "from", m->pair, from, "to", m->user, "waits_for", spool_hop_name(m->hop), "origin",
-			 spool_origin_name(m->origin), "received", output_time(m->received_at, received),
-			 "expires", output_time(m->expires_at, expires), "attempts", (json_int_t)m->attempts,
-			 "bytes", (json_int_t)m->size, "trouble", m->trouble, "quarantined", m->quarantined);
+	return json_pack("{s:I, s:s%, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:s, s:b, s:s}", "id",
+			 (json_int_t)m->id, "from", m->pair, from, "to", m->user, "waits_for",
+			 spool_hop_name(m->hop), "origin", spool_origin_name(m->origin), "received",
+			 output_time(m->received_at, received), "expires",
+			 output_time(m->expires_at, expires), "attempts", (json_int_t)m->attempts, "bytes",
+			 (json_int_t)m->size, "trouble", m->trouble, "quarantined", m->quarantined, "failed",
+			 m->failed);
 }
 
 static bool print_row(void *ctx, const struct spool_message *m)
@@ -271,7 +277,7 @@ static bool collect(void *ctx, const struct spool_message *m)
 {
 	struct selection *s = ctx;
 
-	if (is_meant(s, m))
+	if (is_meant(s, m) && m->failed[0] == '\0')
 		json_array_append_new(s->ids, json_integer((json_int_t)m->id));
 	return true;
 }

@@ -39,7 +39,7 @@ static const struct option options[] = {
 	{ "as", "DOMAIN", false, "The local domain in whose name the partner is tried; default: the first." },
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
 	{ "user", "ADDRESS", false, "Only what belongs to this local user." },
-	{ "hop", "move|legacy-gateway|legacy-pool|new-pool|quarantine", false,
+	{ "hop", "move|legacy-gateway|legacy-pool|new-pool|quarantine|error", false,
 	  "Only messages that wait for this, or that were put aside." },
 	{ "body", NULL, false, "Show the message itself, with what it says." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },

@@ -125,7 +125,8 @@ static void on_notice_kept(void *ctx, struct stanza *stanza, const struct outcom
 		log_unanswerable(stanza, outcome->text);
 }
 
-void colleagues_bounce(struct colleagues *c, const struct custody_item *item, const struct outcome *outcome)
+void colleagues_bounce(struct colleagues *c, const struct custody_item *item, const struct outcome *outcome,
+		       told_fn *done, void *done_ctx)
 {
 	const char *why = outcome->text != NULL ? outcome->text : condition_name(outcome->condition);
 	struct stanza *notice =
@@ -134,6 +135,7 @@ void colleagues_bounce(struct colleagues *c, const struct custody_item *item, co
 	c->undelivered++;
 	if (notice == NULL) {
 		log_unanswerable(item->stanza, why);
+		done(done_ctx, true);
 		return;
 	}
 	log_event(LOG_NOTICE, "undelivered", NULL, "origin=pool from=%s to=%s condition=%s why=%s",
@@ -141,6 +143,7 @@ void colleagues_bounce(struct colleagues *c, const struct custody_item *item, co
 		  condition_name(outcome->condition), log_value(why));
 	colleagues_keep(c, notice, item->to, item->from, -1, on_notice_kept, c);
 	stanza_unref(notice);
+	done(done_ctx, true);
 }
 
 /* --- letting go --- */
@@ -148,22 +151,13 @@ void colleagues_bounce(struct colleagues *c, const struct custody_item *item, co
 static void on_outcome(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
 	struct passage *p = ctx;
-	const char *why = outcome->text != NULL ? outcome->text : "";
 
+	(void)stanza;
 	if (outcome->confirmed) {
 		p->colleagues->delivered++;
-		p->release(p->ctx, RELEASE_DONE, p->hop, "");
-	} else if (outcome->unsent) {
-		p->release(p->ctx, RELEASE_WAIT, p->hop, why);
+		p->release(p->ctx, RELEASE_DONE, p->hop, NULL);
 	} else {
-		struct jid from, to;
-
-		if (jid_parse(stanza->from, &from) == OK && jid_parse(stanza->to, &to) == OK)
-			colleagues_bounce(
-				p->colleagues,
-				&(struct custody_item){ stanza, &from, &to, p->hop, SPOOL_FROM_POOL },
-				outcome);
-		p->release(p->ctx, RELEASE_FAILED, p->hop, why);
+		p->release(p->ctx, outcome->unsent ? RELEASE_WAIT : RELEASE_FAILED, p->hop, outcome);
 	}
 	free(p);
 }

@@ -34,7 +34,9 @@ void colleagues_keep(struct colleagues *c, struct stanza *stanza, const struct j
 /* Of custody's setup, for what came from a pool. */
 void colleagues_release(struct colleagues *c, const struct custody_item *item, release_fn *done,
 			void *done_ctx);
-void colleagues_bounce(struct colleagues *c, const struct custody_item *item, const struct outcome *outcome);
+/* The notice is kept in the turn's transaction; done is called from inside. */
+void colleagues_bounce(struct colleagues *c, const struct custody_item *item, const struct outcome *outcome,
+		       told_fn *done, void *done_ctx);
 
 json_t *colleagues_status(const struct colleagues *c); /* counters */
 

@@ -72,7 +72,8 @@ void lane_check(struct lane *lane)
 {
 	struct custody *c = lane->custody;
 
-	if (c->walking || lane->count > 0 || lane->passes > 0 || lane->busy || lane->counting > 0)
+	if (c->walking || lane->count > 0 || lane->passes > 0 || lane->busy || lane->counting > 0 ||
+	    lane->failing > 0)
 		return;
 	HASH_DEL(c->lanes, lane);
 	free(lane);
@@ -122,7 +123,9 @@ void custody_sweep(struct custody *c)
 
 void custody_arm(struct custody *c, int64_t ms)
 {
-	if (!c->stopped && c->keeping != NULL && (ms == 0 || !loop_timer_pending(c->tick)))
+	bool idle = c->keeping == NULL && c->told == NULL && c->failed_read;
+
+	if (!c->stopped && !idle && (ms == 0 || !loop_timer_pending(c->tick)))
 		loop_timer_set(c->tick, ms);
 }
 
@@ -325,16 +328,11 @@ void custody_end(struct custody *c)
 void custody_destroy(struct custody *c)
 {
 	struct lane *lane, *next;
-	struct told *told, *after;
 
 	if (c == NULL)
 		return;
 	loop_timer_destroy(c->tick);
-	HASH_ITER (hh, c->told, told, after) {
-		HASH_DEL(c->told, told);
-		free(told->pair);
-		free(told);
-	}
+	custody_free_told(c);
 	HASH_ITER (hh, c->lanes, lane, next) {
 		HASH_DEL(c->lanes, lane);
 		stanza_unref(lane->stanza);
@@ -375,10 +373,11 @@ json_t *custody_status(const struct custody *c)
 	if (spool_count(c->setup.spool, "", &o) != OK || spool_look(c->setup.spool, &age) != OK)
 		return json_null();
 	DL_COUNT(c->keeping, lane, pairs);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "messages",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
 			 (json_int_t)o.messages, "bytes", (json_int_t)o.bytes, "quarantined",
 			 (json_int_t)age.quarantined, "oldest_seconds", (json_int_t)waited(&age), "pairs",
 			 (json_int_t)pairs, "waits_for", by_hop(c), "kept", (json_int_t)c->kept, "released",
-			 (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "refused",
-			 (json_int_t)c->refused, "dropped", (json_int_t)c->dropped);
+			 (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "telling",
+			 (json_int_t)custody_told_count(c), "refused", (json_int_t)c->refused, "dropped",
+			 (json_int_t)c->dropped);
 }

@@ -23,9 +23,13 @@ struct custody;
 enum release {
 	RELEASE_DONE,  /* its next hop has it */
 	RELEASE_WAIT,  /* not now: hop says for what it waits */
-	RELEASE_FAILED /* never: its sender has been told */
+	RELEASE_FAILED /* never: its sender is to be told the outcome */
 };
-typedef void release_fn(void *ctx, enum release release, enum spool_hop hop, const char *why);
+/* outcome NULL: RELEASE_DONE. */
+typedef void release_fn(void *ctx, enum release release, enum spool_hop hop, const struct outcome *outcome);
+
+/* The end of telling a sender. over: he has heard, or never will; else it could not be tried now. */
+typedef void told_fn(void *ctx, bool over);
 
 /*
  * A message from when it arrives until it is answered. The messages of two users are in order: a
@@ -53,8 +57,9 @@ struct custody_setup {
 	const struct config *config;
 	/* Try it again by a new decision; done is called once, perhaps from inside. */
 	void (*submit)(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
-	/* Its time is over: its sender gets the error. */
-	void (*bounce)(void *ctx, const struct custody_item *item, const struct outcome *outcome);
+	/* It will not be delivered: its sender gets the error. done is called once, last, perhaps from inside. */
+	void (*bounce)(void *ctx, const struct custody_item *item, const struct outcome *outcome,
+		       told_fn *done, void *done_ctx);
 	void *ctx;
 };
 
@@ -96,7 +101,7 @@ void custody_wake(struct custody *c, const char *user);
 
 /* An administrator's: try this one now, out of quarantine, too. ERR_NOT_FOUND, or as the spool. */
 MUST_CHECK enum err custody_retry(struct custody *c, int64_t id);
-/* An administrator's: ERR_NOT_FOUND, ERR_BUSY (it is on its way now), or as the spool. */
+/* An administrator's: ERR_NOT_FOUND (its sender is being told, too), ERR_BUSY (it is on its way now), or as the spool. */
 MUST_CHECK enum err custody_bounce(struct custody *c, int64_t id);
 /* All to and from this address, telling nobody; what is on its way meanwhile goes on. */
 MUST_CHECK enum err custody_erase(struct custody *c, const char *user, int64_t *count);

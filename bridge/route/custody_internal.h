@@ -2,7 +2,8 @@
  * custody_internal.h - what the files of custody share.
  *
  *	custody.c          arriving, keeping, the lanes, the object
- *	custody_release.c  letting go, time, what an administrator asks
+ *	custody_release.c  letting go, what an administrator asks
+ *	custody_told.c     what will not be delivered: its sender is told, then it leaves
  */
 #ifndef POOLBRIDGE_ROUTE_CUSTODY_INTERNAL_H
 #define POOLBRIDGE_ROUTE_CUSTODY_INTERNAL_H
@@ -22,12 +23,12 @@ struct lane {
 	enum spool_hop under_hop; /* with which; one at a time */
 	enum spool_hop hop;       /* what its first kept message waits for */
 	bool busy;                /* that one is on its way, or about to be */
-	struct stanza *stanza;    /* that one, until it is on disk that it is let go */
+	struct stanza *stanza;    /* that one, while it is on its way */
 	enum spool_origin origin; /* likewise */
 	bool finished;            /* that one is to leave the spool: before that, nothing follows it */
 	bool erased;              /* meanwhile that one was */
-	bool noticed; /* its sender is told by a message that is kept in the transaction in which it leaves */
-	int64_t id;   /* of that one */
+	int64_t id;               /* of that one */
+	size_t failing;    /* their senders are told, and their rows do not say so yet: nothing follows */
 	size_t counting;   /* times that count is to be read anew, behind the commit */
 	unsigned failures; /* in a row */
 	int64_t retry_at;
@@ -37,21 +38,23 @@ struct lane {
 	char key[]; /* "FROM TO", bare */
 };
 
-/* A message whose sender has been told, and which is to leave the spool: not to be told again, nor sent. */
-struct told {
-	struct custody *custody;
+/* A message that will not be delivered. */
+struct failure {
 	int64_t id;
-	char *pair;   /* NULL: it counts in no lane */
-	bool removed; /* in this turn's transaction */
-	bool noticed; /* as of a lane */
-	UT_hash_handle hh;
+	struct lane *lane;     /* in which it counts; NULL: none */
+	struct stanza *stanza; /* borrowed; NULL: it cannot be read */
+	enum spool_hop hop;
+	enum spool_origin origin;
+	bool noted; /* its row says so */
 };
 
 struct custody {
 	struct custody_setup setup;
 	struct lane *lanes;
 	struct lane *keeping; /* those with something in the spool */
-	struct told *told;
+	struct told *told;    /* by id */
+	int64_t failed_id;    /* those before it have been taken up from the last process */
+	bool failed_read;     /* so have all */
 	struct loop_timer *tick;
 	size_t releasing[SPOOL_HOPS]; /* on their way, by what they have waited for */
 	bool away[SPOOL_HOPS];        /* the last one that went there came back */
@@ -75,5 +78,12 @@ void custody_trouble(const struct custody *c, int64_t id);
 
 /* custody_release.c */
 void custody_tick(void *ctx);
+
+/* custody_told.c */
+void custody_tell(struct custody *c, const struct failure *f, const struct outcome *outcome);
+bool custody_is_told(const struct custody *c, int64_t id);
+size_t custody_told_count(const struct custody *c);
+void custody_free_told(struct custody *c);
+void custody_expire(struct custody *c); /* within a walk along the lanes */
 
 #endif

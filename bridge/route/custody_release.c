@@ -1,5 +1,5 @@
 /*
- * custody_release.c - letting go, retrying, bouncing.
+ * custody_release.c - letting go and trying again.
  *
  * Of each lane one message at most is on its way, the oldest; the next follows
  * when that one's next hop has it. A lane that must wait is tried again after a
@@ -26,8 +26,7 @@ enum {
 	RELEASED_A_TICK = 256,
 	RETRY_MAX_MS = 10000,
 	RETRY_MOVE_MS = 60000, /* a change of the mark wakes it */
-	EXPIRED_A_TICK = 100,
-	BEGUN_MAX = 10 /* ends of the process while one was on its way, before it is put aside */
+	BEGUN_MAX = 10         /* ends of the process while one was on its way, before it is put aside */
 };
 
 /* --- letting go --- */
@@ -75,18 +74,13 @@ static void put_aside(struct lane *lane, const char *why)
 	state_on_commit(c->setup.state, on_aside, lane);
 }
 
-/*
- * Only now is it certain that a restart does not send it again; a commit that failed left it there. Where the word
- * to its sender is lost with that commit, it is let go once more.
- */
+/* Only now is it certain that a restart does not send it again; a commit that failed left it there. */
 static void on_left(void *ctx, enum err e)
 {
 	struct lane *lane = ctx;
 
 	if (e != OK) {
 		lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
-		if (lane->noticed)
-			lane->busy = lane->finished = false;
 		custody_arm(lane->custody, CUSTODY_TICK_MS);
 		lane_check(lane);
 		return;
@@ -127,51 +121,63 @@ static void wake_hop(struct custody *c, enum spool_hop hop)
 			lane->retry_at = 0;
 }
 
-static void wait_again(struct lane *lane, enum spool_hop hop, const char *why)
+static void wait_again(struct lane *lane, enum spool_hop hop, const struct outcome *outcome)
 {
 	struct custody *c = lane->custody;
 
 	lane->busy = false;
 	lane->hop = hop;
 	c->away[hop] = true;
-	if (spool_defer(c->setup.spool, lane->id, hop, why) != OK)
+	if (spool_defer(c->setup.spool, lane->id, hop, outcome->text != NULL ? outcome->text : "") != OK)
 		custody_trouble(c, lane->id);
 	back_off(lane);
 	custody_arm(c, CUSTODY_TICK_MS);
 	lane_check(lane);
 }
 
-static void on_release(void *ctx, enum release release, enum spool_hop hop, const char *why)
+/* Its lane goes on when the row says so. */
+static void fail(struct lane *lane, struct stanza *stanza, enum spool_hop hop, const struct outcome *outcome)
 {
-	struct lane *lane = ctx;
+	struct custody *c = lane->custody;
+	const struct failure f = {
+		.id = lane->id, .lane = lane, .stanza = stanza, .hop = hop, .origin = lane->origin
+	};
+
+	lane->busy = false;
+	lane->failures = 0;
+	lane->retry_at = 0;
+	custody_tell(c, &f, outcome);
+}
+
+static void arrived(struct lane *lane, enum spool_hop hop)
+{
 	struct custody *c = lane->custody;
 
-	c->releasing[lane->hop]--;
-	if (release == RELEASE_FAILED && c->ended) {
-		lane->busy = false; /* no word reaches its sender any more: it stays, for the next start */
-		return;
-	}
-	if (release == RELEASE_WAIT) {
-		wait_again(lane, hop, why);
-		return;
-	}
-	c->released += release == RELEASE_DONE;
-	c->bounced += release == RELEASE_FAILED;
+	c->released++;
 	lane->failures = 0;
 	lane->retry_at = 0;
 	lane->finished = true;
-	lane->noticed = release == RELEASE_FAILED && lane->origin == SPOOL_FROM_POOL;
-	if (release == RELEASE_DONE)
-		wake_hop(c, hop);
+	wake_hop(c, hop);
 	leave_spool(lane);
 }
 
-static struct told *find_told(const struct custody *c, int64_t id)
+static void on_release(void *ctx, enum release release, enum spool_hop hop, const struct outcome *outcome)
 {
-	struct told *t;
+	struct lane *lane = ctx;
+	struct custody *c = lane->custody;
+	struct stanza *stanza = lane->stanza;
 
-	HASH_FIND(hh, c->told, &id, sizeof(id), t);
-	return t;
+	lane->stanza = NULL;
+	c->releasing[lane->hop]--;
+	if (release == RELEASE_FAILED && c->ended)
+		lane->busy = false; /* no word reaches its sender any more: it stays, for the next start */
+	else if (release == RELEASE_FAILED)
+		fail(lane, stanza, hop, outcome);
+	else if (release == RELEASE_WAIT)
+		wait_again(lane, hop, outcome);
+	else
+		arrived(lane, hop);
+	stanza_unref(stanza);
 }
 
 struct taking {
@@ -220,6 +226,8 @@ static const char *poison_of(const struct taking *t, struct jid *from, struct ji
 /* Not now, and nothing was tried. */
 static void stay(struct lane *lane)
 {
+	stanza_unref(lane->stanza);
+	lane->stanza = NULL;
 	lane->custody->releasing[lane->hop]--;
 	lane->busy = false;
 	lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
@@ -239,10 +247,9 @@ static void on_begun(void *ctx, enum err e)
 {
 	struct lane *lane = ctx;
 	struct custody *c = lane->custody;
-	struct stanza *stanza = lane->stanza;
+	struct stanza *stanza = stanza_ref(lane->stanza); /* its outcome may come from inside */
 	struct jid from, to;
 
-	lane->stanza = NULL;
 	if (e != OK)
 		e = spool_get(c->setup.spool, lane->id, is_there, NULL);
 	if (e != OK || jid_parse(stanza->from, &from) != OK || jid_parse(stanza->to, &to) != OK)
@@ -290,9 +297,7 @@ static void let_go(struct lane *lane)
 		return;
 	}
 	poison = poison_of(&t, &from, &to);
-	if (find_told(c, lane->id) != NULL)
-		back_off(lane); /* it is about to leave */
-	else if (poison != NULL)
+	if (poison != NULL)
 		put_aside(lane, poison);
 	else
 		submit(lane, &t, &to);
@@ -301,156 +306,12 @@ static void let_go(struct lane *lane)
 
 /* --- time --- */
 
-/* Rows to be bounced; told of after the walk, for that may keep another message. */
-struct expiring {
-	struct custody *custody;
-	struct expired {
-		int64_t id;
-		char *pair;
-		struct stanza *stanza; /* NULL: it cannot be read */
-		char *trouble;
-		enum spool_hop hop;
-		enum spool_origin origin;
-		bool quarantined;
-	} rows[EXPIRED_A_TICK];
-	size_t count;
-};
-
-static bool take_expired(void *ctx, const struct spool_message *m)
-{
-	struct expiring *x = ctx;
-	struct lane *lane = custody_find(x->custody, m->pair);
-	struct expired *row;
-
-	if ((lane != NULL && lane->busy && lane->id == m->id) || find_told(x->custody, m->id) != NULL)
-		return true; /* its outcome comes, or came */
-	row = &x->rows[x->count++];
-	*row = (struct expired){
-		.id = m->id,
-		.pair = xstrdup(m->pair),
-		.trouble = xstrdup(m->trouble[0] != '\0' ? m->trouble : "the message waited too long"),
-		.hop = m->hop,
-		.origin = m->origin,
-		.quarantined = m->quarantined,
-	};
-	if (stanza_parse(m->stanza, m->size, &row->stanza) != OK)
-		row->stanza = NULL;
-	return true;
-}
-
-static void tell_sender(struct custody *c, const struct expired *row)
-{
-	const struct outcome outcome = { .condition = COND_REMOTE_SERVER_TIMEOUT, .text = row->trouble };
-	struct jid from, to;
-
-	if (row->stanza != NULL && jid_parse(row->stanza->from, &from) == OK &&
-	    jid_parse(row->stanza->to, &to) == OK)
-		c->setup.bounce(c->setup.ctx,
-				&(struct custody_item){ row->stanza, &from, &to, row->hop, row->origin },
-				&outcome);
-}
-
-static void free_told(struct told *t)
-{
-	HASH_DEL(t->custody->told, t);
-	free(t->pair);
-	free(t);
-}
-
-/* It could not leave. The next tick tries again; where what its sender is told was not kept either, tells him, too. */
-static void keep_told(struct told *t)
-{
-	struct custody *c = t->custody;
-
-	c->expire_at = loop_now(c->setup.loop) + CUSTODY_RETRY_MS;
-	if (t->noticed)
-		free_told(t);
-}
-
-static void on_told_removed(void *ctx, enum err e)
-{
-	struct told *t = ctx;
-	struct lane *lane;
-
-	t->removed = false;
-	if (e != OK) {
-		keep_told(t);
-		return;
-	}
-	lane = t->pair != NULL ? custody_find(t->custody, t->pair) : NULL;
-	free_told(t);
-	if (lane != NULL) {
-		lane_lost(lane);
-		lane_check(lane);
-	}
-}
-
-static void remove_told(struct told *t)
-{
-	struct custody *c = t->custody;
-	enum err e;
-
-	if (t->removed)
-		return;
-	e = spool_remove(c->setup.spool, t->id);
-	t->removed = e == OK || e == ERR_NOT_FOUND;
-	if (e == ERR_NOT_FOUND) { /* erased */
-		free(t->pair);
-		t->pair = NULL;
-	}
-	if (t->removed) {
-		state_on_commit(c->setup.state, on_told_removed, t);
-	} else {
-		custody_trouble(c, t->id);
-		keep_told(t);
-	}
-}
-
-/* First its sender knows, then it leaves: a crash between the two tells him twice, and loses nothing. */
-static void bounce_taken(struct expiring *x)
-{
-	struct custody *c = x->custody;
-
-	for (size_t i = 0; i < x->count; i++) {
-		struct expired *row = &x->rows[i];
-		struct told *t = xcalloc(1, sizeof(*t));
-
-		*t = (struct told){ .custody = c, .id = row->id, .noticed = row->origin == SPOOL_FROM_POOL };
-		if (row->quarantined)
-			free(row->pair); /* it is in no lane */
-		else
-			t->pair = row->pair;
-		HASH_ADD(hh, c->told, id, sizeof(t->id), t);
-		c->bounced++;
-		tell_sender(c, row);
-		remove_told(t);
-		stanza_unref(row->stanza);
-		free(row->trouble);
-	}
-}
-
-static void expire(struct custody *c)
-{
-	struct expiring x = { .custody = c };
-	struct told *t, *next;
-
-	if (c->expire_at > loop_now(c->setup.loop))
-		return;
-	HASH_ITER (hh, c->told, t, next)
-		remove_told(t);
-	if (HASH_COUNT(c->told) >= EXPIRED_A_TICK)
-		return;
-	if (spool_each_expired(c->setup.spool, (int64_t)time(NULL), EXPIRED_A_TICK, take_expired, &x) != OK)
-		custody_trouble(c, 0);
-	bounce_taken(&x);
-}
-
 static bool may_go(const struct lane *lane, int64_t now)
 {
 	const struct custody *c = lane->custody;
 
-	return !lane->busy && lane->under_way == 0 && lane->counting == 0 && lane->retry_at <= now &&
-	       c->releasing[lane->hop] < RELEASING_MAX;
+	return !lane->busy && lane->under_way == 0 && lane->counting == 0 && lane->failing == 0 &&
+	       lane->retry_at <= now && c->releasing[lane->hop] < RELEASING_MAX;
 }
 
 void custody_tick(void *ctx)
@@ -463,7 +324,7 @@ void custody_tick(void *ctx)
 	if (c->stopped)
 		return;
 	c->walking = true;
-	expire(c);
+	custody_expire(c);
 	last = c->keeping != NULL ? c->keeping->prev : NULL;
 	for (lane = c->keeping; lane != NULL && left > 0; lane = lane == last ? NULL : next) {
 		next = lane->next;
@@ -497,7 +358,7 @@ void custody_wake(struct custody *c, const char *user)
 /* --- administrators --- */
 
 struct finding {
-	bool quarantined;
+	bool quarantined, failed;
 	enum spool_hop hop;
 	char pair[JID_PAIR_SIZE];
 };
@@ -507,6 +368,7 @@ static bool note_row(void *ctx, const struct spool_message *m)
 	struct finding *f = ctx;
 
 	f->quarantined = m->quarantined;
+	f->failed = m->failed[0] != '\0';
 	f->hop = m->hop;
 	return !str_copy(f->pair, sizeof(f->pair), m->pair);
 }
@@ -517,6 +379,8 @@ enum err custody_retry(struct custody *c, int64_t id)
 	enum err e = spool_get(c->setup.spool, id, note_row, &f);
 	struct lane *lane;
 
+	if (e == OK && (f.failed || custody_is_told(c, id)))
+		return ERR_NOT_FOUND;
 	if (e == OK && f.quarantined)
 		e = spool_revive(c->setup.spool, id,
 				 (int64_t)time(NULL) + c->setup.config->spool.keep_ms / 1000);
@@ -532,20 +396,6 @@ enum err custody_retry(struct custody *c, int64_t id)
 		lane->failures = 0;
 	}
 	custody_arm(c, 0);
-	return OK;
-}
-
-enum err custody_bounce(struct custody *c, int64_t id)
-{
-	struct expiring x = { .custody = c };
-	enum err e = spool_get(c->setup.spool, id, take_expired, &x);
-
-	if (e != OK)
-		return e;
-	if (x.count == 0)
-		return ERR_BUSY;
-	bounce_taken(&x);
-	custody_arm(c, CUSTODY_TICK_MS);
 	return OK;
 }
 

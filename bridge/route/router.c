@@ -5,9 +5,9 @@
  * router_submit() looks the facts up, asks route_decide(), and gives the stanza
  * to one of three next hops: the partner (external edge), the legacy gateway
  * (internal edge), or our own gateway. Each of them answers exactly once. A
- * submission without its own delivery callback is bounced here on failure: the
- * sender gets an error stanza on the way back, and an error is never answered
- * with an error (stanza_error() returns nothing then).
+ * submission without its own delivery callback is answered here on failure: its
+ * sender gets an error stanza on the way back (answers.c), and the message is acknowledged
+ * when that has arrived.
  *
  * A message that cannot go on now, because its user is being moved or its next
  * hop is certainly without it, is kept (custody.c) and comes back through
@@ -20,7 +20,10 @@
 
 #include <stdlib.h>
 
+#include <utlist.h>
+
 #include "bridge/core/log.h"
+#include "bridge/route/answers.h"
 #include "bridge/route/ledger_tap.h"
 #include "bridge/route/lookup.h"
 #include "bridge/route/service.h"
@@ -38,8 +41,10 @@ struct router {
 	struct custody *custody; /* NULL: nothing is kept */
 	struct duplicates *duplicates;
 	struct colleagues *colleagues;
+	struct answers *answers;
+	struct passage *failing; /* the one whose second ones are being told; NULL: none */
 	/* Counters for status. */
-	uint64_t submitted, routed[ROUTE_RELAY + 1], bounced, unanswerable, drift;
+	uint64_t submitted, routed[ROUTE_RELAY + 1], drift;
 };
 
 /* One submission on its way; lives until its next hop has answered. */
@@ -53,7 +58,8 @@ struct passage {
 	struct custody_pass pass; /* what did not arrive is kept; in no lane: it fails */
 	enum spool_hop hop;       /* its next hop, or for what it waits */
 	bool kept;
-	release_fn *release; /* it comes out of custody; NULL: it does not */
+	release_fn *release;              /* it comes out of custody; NULL: it does not */
+	struct passage *followers, *next; /* the same that came again: acknowledged with it */
 };
 
 static const char *const origin_names[] = {
@@ -69,6 +75,7 @@ struct router *router_create(struct s2s *s2s, struct db *db)
 	r->s2s = s2s;
 	r->db = db;
 	r->colleagues = colleagues_create(db);
+	r->answers = answers_create(s2s);
 	return r;
 }
 
@@ -77,6 +84,7 @@ void router_destroy(struct router *r)
 	if (r == NULL)
 		return;
 	colleagues_destroy(r->colleagues);
+	answers_destroy(r->answers);
 	free(r);
 }
 
@@ -94,6 +102,7 @@ void router_set_custody(struct router *r, struct custody *custody)
 void router_set_duplicates(struct router *r, struct duplicates *duplicates)
 {
 	r->duplicates = duplicates;
+	answers_set_duplicates(r->answers, duplicates);
 }
 
 struct duplicates *router_duplicates(const struct router *r)
@@ -124,51 +133,6 @@ void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx)
 	r->egress_ctx = ctx;
 }
 
-/* The end of an error stanza's way: if even that fails, the log is all that is left. */
-static void bounce_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
-{
-	struct router *r = ctx;
-
-	if (outcome->confirmed)
-		return;
-	r->unanswerable++;
-	log_event(LOG_WARNING, "error-undeliverable", NULL, "to=%s condition=%s why=%s",
-		  log_value(stanza->to), condition_name(outcome->condition), log_value(outcome->text));
-}
-
-/*
- * Presence that only tells a state is superseded by the next one and gets no
- * error; a subscription request or answer that went nowhere must be known.
- */
-static bool wants_error(const struct stanza *stanza)
-{
-	return stanza->kind != STANZA_PRESENCE ||
-	       (stanza->type && !stanza_has_type(stanza, "unavailable") && !stanza_has_type(stanza, "probe"));
-}
-
-/*
- * Send the error back to where the stanza came from. Its addresses are the
- * stanza's, exchanged, so the link is the opposite of the one that it came by.
- */
-static void bounce(struct router *r, enum origin origin, const struct stanza *stanza,
-		   const struct outcome *outcome)
-{
-	struct stanza *error = wants_error(stanza)
-				       ? stanza_error(stanza, outcome->condition, outcome->text, outcome->uri)
-				       : NULL;
-	enum edge edge = origin == ORIGIN_PARTNER ? EDGE_EXTERNAL : EDGE_INTERNAL;
-	struct jid from, to;
-
-	if (!error)
-		return;
-	r->bounced++;
-	if (jid_parse(error->from, &from) == OK && jid_parse(error->to, &to) == OK) {
-		duplicates_forget(r->duplicates, &to, error->id);
-		s2s_send(r->s2s, edge, from.domain, to.domain, error, 0, bounce_done, r);
-	}
-	stanza_unref(error);
-}
-
 static void log_outcome(enum origin origin, const struct stanza *stanza, const struct outcome *outcome)
 {
 	if (outcome->confirmed)
@@ -182,17 +146,14 @@ static void log_outcome(enum origin origin, const struct stanza *stanza, const s
 			  log_value(outcome->text));
 }
 
-/* Out of custody: done with, to be tried again, or its sender is told now. */
-static void tell_release(struct passage *p, struct stanza *stanza, const struct outcome *outcome)
+/* Out of custody: done with, to be tried again, or its sender is to be told. */
+static void tell_release(struct passage *p, const struct outcome *outcome)
 {
-	if (outcome->confirmed) {
-		p->release(p->ctx, RELEASE_DONE, p->hop, "");
-	} else if (outcome->unsent) {
-		p->release(p->ctx, RELEASE_WAIT, p->hop, outcome->text ? outcome->text : "");
-	} else {
-		bounce(p->router, p->origin, stanza, outcome);
-		p->release(p->ctx, RELEASE_FAILED, p->hop, outcome->text ? outcome->text : "");
-	}
+	enum release release = outcome->confirmed ? RELEASE_DONE
+			       : outcome->unsent  ? RELEASE_WAIT
+						  : RELEASE_FAILED;
+
+	p->release(p->ctx, release, p->hop, outcome->confirmed ? NULL : outcome);
 }
 
 static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome);
@@ -212,7 +173,50 @@ static bool keep(struct passage *p, struct stanza *stanza, enum spool_hop hop)
 	return true;
 }
 
-/* The answer of the next hop, or of custody, and the only end of a passage. */
+/* The end of a passage, and of those that came again behind it. */
+static void end_passage(struct passage *p, bool acknowledge)
+{
+	struct passage *f, *next;
+
+	LL_FOREACH_SAFE (p->followers, f, next)
+		end_passage(f, acknowledge);
+	if (acknowledge)
+		s2s_receipt_done(p->router->s2s, p->receipt);
+	free(p);
+}
+
+static void on_answered(void *ctx, bool over)
+{
+	end_passage(ctx, over);
+}
+
+/* Where nothing is counted, nothing can be held back: what the stanza took is free. */
+static void finish_uncounted(struct passage *p)
+{
+	if (p->receipt.counted)
+		return;
+	s2s_receipt_done(p->router->s2s, p->receipt);
+	p->receipt = (struct receipt){ .stream = 0 };
+}
+
+/*
+ * Its sender is told, and it counts as finished when his server has the error: what is killed before that is sent
+ * again by that server. Whoever sends it again behind the error means it, so it is no duplicate any more.
+ */
+static void answer(struct passage *p, struct stanza *stanza, const struct outcome *outcome)
+{
+	const struct answer what = { .edge = p->origin == ORIGIN_PARTNER ? EDGE_EXTERNAL : EDGE_INTERNAL,
+				     .stanza = stanza,
+				     .outcome = outcome };
+
+	p->router->failing = p;
+	duplicates_settle(p->arrival, false);
+	p->router->failing = NULL;
+	finish_uncounted(p);
+	answers_send(p->router->answers, &what, on_answered, p);
+}
+
+/* The answer of the next hop, or of custody: the only end of a passage, but for its sender's error. */
 static void passage_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
 	struct passage *p = ctx;
@@ -221,17 +225,18 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 	if (!outcome->confirmed && outcome->unsent && p->pass.lane && !p->kept && keep(p, stanza, p->hop))
 		return;
 	custody_leave(&p->pass);
-	duplicates_settle(p->arrival, outcome->confirmed);
 	if (!p->release || !outcome->unsent)
 		log_outcome(p->origin, stanza, outcome);
+	if (!outcome->confirmed && !p->release && !p->done) {
+		answer(p, stanza, outcome);
+		return;
+	}
+	duplicates_settle(p->arrival, outcome->confirmed);
 	if (p->release)
-		tell_release(p, stanza, outcome);
+		tell_release(p, outcome);
 	else if (p->done)
 		p->done(p->ctx, stanza, outcome);
-	else if (!outcome->confirmed)
-		bounce(p->router, p->origin, stanza, outcome);
-	s2s_receipt_done(p->router->s2s, p->receipt);
-	free(p);
+	end_passage(p, true);
 }
 
 static void fail(struct passage *p, struct stanza *stanza, enum condition condition, const char *text)
@@ -330,6 +335,12 @@ static void to_legacy_gateway(struct router *r, const struct submission *s, stru
 		to_s2s(r, s, EDGE_INTERNAL, p);
 }
 
+static void on_served(void *ctx, struct stanza *stanza, const struct outcome *outcome)
+{
+	if (!outcome->confirmed)
+		answers_note(ctx, stanza, outcome);
+}
+
 /* The answer goes the way of an error: back where the question came from. */
 static void serve(struct router *r, const struct submission *s, struct passage *p)
 {
@@ -340,7 +351,7 @@ static void serve(struct router *r, const struct submission *s, struct passage *
 		fail(p, s->stanza, COND_SERVICE_UNAVAILABLE, NULL);
 		return;
 	}
-	s2s_send(r->s2s, EDGE_EXTERNAL, s->to->domain, s->from->domain, answer, 0, bounce_done, r);
+	s2s_send(r->s2s, EDGE_EXTERNAL, s->to->domain, s->from->domain, answer, 0, on_served, r->answers);
 	stanza_unref(answer);
 	passage_done(p, s->stanza, &outcome);
 }
@@ -444,14 +455,17 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	return e;
 }
 
-/* Of the first one's failure its sender has heard already. */
+/* Of the first one's failure its sender is being told. */
 static void end_duplicate(void *ctx, bool confirmed)
 {
 	struct passage *p = ctx;
 
-	(void)confirmed;
-	s2s_receipt_done(p->router->s2s, p->receipt);
-	free(p);
+	if (!confirmed && p->router->failing) {
+		finish_uncounted(p);
+		LL_PREPEND(p->router->failing->followers, p);
+	} else {
+		end_passage(p, true);
+	}
 }
 
 /* Where nothing is counted (XEP-0198), a peer has little reason to send again what we have read. */
@@ -539,14 +553,18 @@ void router_release(void *ctx, const struct custody_item *item, release_fn *done
 		carry_out(r, &s, &v, p);
 }
 
-void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome)
+void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome, told_fn *done,
+		   void *done_ctx)
 {
+	const struct answer what = {
+		.edge = EDGE_EXTERNAL, .stanza = item->stanza, .outcome = outcome, .again = true
+	};
 	struct router *r = ctx;
 
 	if (item->origin == SPOOL_FROM_POOL)
-		colleagues_bounce(r->colleagues, item, outcome);
+		colleagues_bounce(r->colleagues, item, outcome, done, done_ctx);
 	else
-		bounce(r, ORIGIN_PARTNER, item->stanza, outcome);
+		answers_send(r->answers, &what, done, done_ctx);
 }
 
 /*
@@ -574,7 +592,8 @@ json_t *router_status(const struct router *r)
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "submitted",
 			 (json_int_t)r->submitted, "legacy", (json_int_t)r->routed[ROUTE_LEGACY], "gateway",
 			 (json_int_t)r->routed[ROUTE_GATEWAY], "hold", (json_int_t)r->routed[ROUTE_HOLD],
-			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced", (json_int_t)r->bounced,
-			 "unanswerable", (json_int_t)r->unanswerable, "drift", (json_int_t)r->drift,
-			 "colleagues", colleagues_status(r->colleagues));
+			 "reject", (json_int_t)r->routed[ROUTE_REJECT], "bounced",
+			 (json_int_t)answers_sent(r->answers), "unanswerable",
+			 (json_int_t)answers_failed(r->answers), "drift", (json_int_t)r->drift, "colleagues",
+			 colleagues_status(r->colleagues));
 }

@@ -30,9 +30,10 @@ struct submission {
 	 */
 	delivery_fn *done;
 	void *ctx;
-	struct receipt receipt; /* acknowledged to the sending server when it is finished */
-	int64_t deadline_ms;    /* 0: the configured queue time */
-	bool takes_back;        /* the end of something that our gateway has shown the partner's user */
+	struct receipt
+		receipt;     /* acknowledged to the sending server when it is finished, its error delivered */
+	int64_t deadline_ms; /* 0: the configured queue time */
+	bool takes_back;     /* the end of something that our gateway has shown the partner's user */
 };
 
 /*
@@ -58,7 +59,8 @@ void router_set_custody(struct router *r, struct custody *custody);
 void router_set_duplicates(struct router *r, struct duplicates *duplicates);
 struct duplicates *router_duplicates(const struct router *r);
 void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
-void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome);
+void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome, told_fn *done,
+		   void *done_ctx);
 /* Messages between users of the two pools, which only the gateway can carry. */
 struct colleagues *router_colleagues(struct router *r);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);

@@ -319,6 +319,11 @@ void s2s_stop(struct s2s *s2s, void (*finished)(void *ctx), void *ctx)
 	loop_timer_set(s2s->stop_timer, 0);
 }
 
+bool s2s_is_stopping(const struct s2s *s2s)
+{
+	return s2s->stopping;
+}
+
 void s2s_destroy(struct s2s *s2s)
 {
 	struct stream *st, *next_stream;

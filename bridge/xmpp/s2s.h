@@ -91,6 +91,8 @@ void s2s_receipt_done(struct s2s *s2s, struct receipt receipt);
  * leaves, streams close with </stream:stream>. finished is called once.
  */
 void s2s_stop(struct s2s *s2s, void (*finished)(void *ctx), void *ctx);
+/* From s2s_stop() on: what fails now may be delivered by the next process. */
+bool s2s_is_stopping(const struct s2s *s2s);
 void s2s_destroy(struct s2s *s2s);
 
 /*

@@ -400,22 +400,38 @@ static bool domain_of(const char *address, char out[DOMAIN_SIZE])
 	return jid_domain(part, out) == OK;
 }
 
+/* A malformed stanza whose error is on its way. */
+struct malformed {
+	struct s2s *s2s;
+	struct receipt receipt;
+};
+
+/* Its server sends again what we have not acknowledged when we stop. */
 static void error_done(void *ctx, struct stanza *stanza, const struct outcome *outcome)
 {
-	(void)ctx;
+	struct malformed *m = ctx;
+
 	if (!outcome->confirmed)
 		log_event(LOG_NOTICE, "error-undeliverable", NULL, "to=%s", log_value(stanza->to));
+	if (outcome->confirmed || !m->s2s->stopping)
+		s2s_receipt_done(m->s2s, m->receipt);
+	free(m);
 }
 
 /* The pair is proved but a localpart or resource is not one: the stanza is at fault, not the stream. */
 static void answer_malformed(struct stream *st, const struct stanza *stanza, const char *local,
-			     const char *remote)
+			     const char *remote, struct receipt receipt)
 {
 	struct stanza *error = stanza_error(stanza, COND_JID_MALFORMED, NULL, NULL);
+	struct malformed *m;
 
+	if (!error || !receipt.counted)
+		s2s_receipt_done(st->s2s, receipt);
 	if (!error)
 		return;
-	s2s_send(st->s2s, st->edge, local, remote, error, 0, error_done, NULL);
+	m = xcalloc(1, sizeof(*m));
+	*m = (struct malformed){ st->s2s, receipt.counted ? receipt : (struct receipt){ .stream = 0 } };
+	s2s_send(st->s2s, st->edge, local, remote, error, 0, error_done, m);
 	stanza_unref(error);
 }
 
@@ -458,8 +474,7 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 	limits_pay(st, remote);
 	receipt = window_enter(st, stanza->size);
 	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK) {
-		answer_malformed(st, stanza, local, remote);
-		s2s_receipt_done(st->s2s, receipt);
+		answer_malformed(st, stanza, local, remote, receipt);
 	} else if (link_is_pong(st->s2s, st->edge, stanza, &from, &to)) {
 		s2s_receipt_done(st->s2s, receipt);
 	} else {

@@ -228,13 +228,13 @@ def test_failed_and_sent_again(raw):
     lab, peer, romeo, tybalt = raw
     stream = connect(peer)
     back = None
-    for status in (404, 404, 200):
+    for h, status in enumerate((404, 404, 200), 1):
         tybalt.reply = status
         send(stream, "again", tybalt.address, f"again {status}")
         if status != 200:
             back = back or peer.accept()
             assert back.wait("<message [^>]*type='error'[^>]*id='([^']*)'|<message [^>]*id='([^']*)'[^>]*type='error'")
-            back.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+            back.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
     tybalt.wait_message("again 200")
     wait_count(stream, 3)
     assert shown(tybalt, "again 404") == 2  # it came, and was refused, both times

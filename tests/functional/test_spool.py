@@ -59,7 +59,7 @@ def test_look_retry_and_bounce(held):
     assert bridge.json("spool", "retry", str(first), str(second)) == {"messages": 2}
     assert bridge.json("spool", "retry", "--user", ROMEO) == {"messages": 2}
     wait_spooled(lab, 2)
-    # Given back, it is gone from the disk by the time of the answer, and its sender knows which one it was.
+    # Given back, it waits no more by the time of the answer, and its sender knows which one it was.
     assert bridge.json("spool", "bounce", str(first)) == {"messages": 1}
     assert [row["id"] for row in bridge.json("spool", "list", "--hop", "move")] == [second]
     error = lab.juliet.inbox.wait(lambda item: getattr(item, "type", None) == "error", timeout=15)

@@ -183,12 +183,20 @@ def test_count_by_custody(raw):
     wait_count(stream, 1)
     lab.legacy_proxy.stall()
     stream.message("m-2", romeo.address)
-    # Answered with an error at once, but it is behind the second.
+    # Answered with an error at once, but it is behind the second; and then it waits for the error's arrival.
     stream.send("<message from='raw@raw.test' to='@corp.test' id='m-3'/>")
+    back = peer.accept()
+    back.wait("<message [^>]*type='error'")
     stream.send(REQUEST)
     assert stream.wait(COUNT).group(1) == "1"
     lab.legacy_proxy.forward()
     romeo.wait_message("m-2", timeout=40)
+    h = "1"
+    while h == "1":
+        stream.send(REQUEST)
+        h = stream.wait(COUNT).group(1)
+    assert h == "2"
+    acknowledge(back, 1)
     assert stream.wait(COUNT).group(1) == "3"
 
 

@@ -1,7 +1,8 @@
 /*
  * Tests of custody.h: what is kept, let go, given back, put aside; and a long
- * game of chance in which users are moved and next hops come and go: each
- * message arrives once, those of two users in order.
+ * game of chance in which users are moved, next hops come and go, refuse, and
+ * the process is killed: each message arrives once, those of two users in order,
+ * or its sender hears that it did not.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 #include "bridge/route/custody_internal.h"
 #include "tests/unit/statetest.h"
 
-enum { USERS = 3, CONTACTS = 3, FLIGHTS = 512 };
+enum { USERS = 3, CONTACTS = 3, FLIGHTS = 512, NUMBERS = 4096 };
 
 /* A message with a next hop. */
 struct flight {
@@ -26,6 +27,17 @@ struct flight {
 	void *ctx;
 	enum spool_hop hop;
 	struct flight *prev, *next;
+};
+
+/* An error on its way to a sender. */
+struct sent_error {
+	int contact, user, number;
+	bool left; /* behind the commit of its turn */
+	enum condition condition;
+	char text[64];
+	told_fn *done;
+	void *ctx;
+	struct sent_error *prev, *next;
 };
 
 struct game {
@@ -39,7 +51,11 @@ struct game {
 	enum spool_hop side[USERS]; /* where each user is now; SPOOL_MOVE: he is being moved */
 	struct flight *flights[SPOOL_HOPS];
 	int sent[CONTACTS][USERS], last[CONTACTS][USERS];
-	int arrived, bounced, kept, refused;
+	bool far; /* senders: an error takes its time, until hear() */
+	struct sent_error *errors;
+	int deliveries[CONTACTS][USERS][NUMBERS], failures[CONTACTS][USERS][NUMBERS],
+		heard[CONTACTS][USERS][NUMBERS];
+	int arrived, bounced, keeps, kept, refused, kills; /* keeps: kept and refused are its outcomes */
 };
 
 static const struct spool_limits limits = { 100000, 100000000, 100000, 100000000, 100000, 100000000 };
@@ -73,15 +89,22 @@ static void read_numbers(const struct stanza *s, int *contact, int *user, int *n
 	stanza_tree_free(tree);
 }
 
-/* At its end: it must be the next one of its pair. */
+/* At its end: it must be the next one of its pair that was not refused; or, behind a kill, the last one again. */
 static void arrive(struct game *g, const struct stanza *s)
 {
-	int contact, user, number;
+	int contact, user, number, next;
 
 	read_numbers(s, &contact, &user, &number);
-	if (g->last[contact][user] + 1 != number)
+	next = g->last[contact][user] + 1;
+	while (next < number && g->failures[contact][user][next] > 0)
+		next++;
+	if (next != number && !(g->kills > 0 && number == g->last[contact][user]))
 		fail_msg("from c%d to u%d: %d after %d", contact, user, number, g->last[contact][user]);
+	if (g->heard[contact][user][number] > 0)
+		fail_msg("from c%d to u%d: %d, of which its sender has heard that it failed", contact, user,
+			 number);
 	g->last[contact][user] = number;
+	g->deliveries[contact][user][number]++;
 	g->arrived++;
 }
 
@@ -109,6 +132,7 @@ static void keep(struct game *g, struct flight *f, enum spool_hop hop)
 
 	get_jids(s, &from, &to);
 	f->game = g;
+	g->keeps++;
 	custody_keep(&f->pass, &(struct custody_item){ s, &from, &to, hop, g->origin }, on_kept, f);
 	stanza_unref(s);
 }
@@ -145,7 +169,8 @@ static void on_submit(void *ctx, const struct custody_item *item, release_fn *do
 	if (g->reader != NULL)
 		assert_int_equal(spool_get(g->reader, 1, has_begun, NULL), OK);
 	if (g->side[user] == SPOOL_MOVE) {
-		done(done_ctx, RELEASE_WAIT, SPOOL_MOVE, "being moved");
+		done(done_ctx, RELEASE_WAIT, SPOOL_MOVE,
+		     &(struct outcome){ .unsent = true, .text = "being moved" });
 		return;
 	}
 	f = xcalloc(1, sizeof(*f));
@@ -155,13 +180,47 @@ static void on_submit(void *ctx, const struct custody_item *item, release_fn *do
 	fly(g, f, g->side[user]);
 }
 
-static void on_bounce(void *ctx, const struct custody_item *item, const struct outcome *outcome)
+static void on_bounce(void *ctx, const struct custody_item *item, const struct outcome *outcome,
+		      told_fn *done, void *done_ctx)
 {
 	struct game *g = ctx;
+	struct sent_error *e = xcalloc(1, sizeof(*e));
 
-	(void)item;
 	assert_false(outcome->confirmed);
 	g->bounced++;
+	e->done = done;
+	e->ctx = done_ctx;
+	e->condition = outcome->condition;
+	snprintf(e->text, sizeof(e->text), "%s", outcome->text);
+	read_numbers(item->stanza, &e->contact, &e->user, &e->number);
+	g->failures[e->contact][e->user][e->number]++;
+	if (g->far) {
+		DL_APPEND(g->errors, e);
+		return;
+	}
+	free(e);
+	done(done_ctx, true);
+}
+
+static void commit(struct game *g)
+{
+	struct sent_error *e;
+
+	DL_FOREACH (g->errors, e)
+		e->left = true;
+	state_commit(g->files->state);
+}
+
+/* The first error reaches its sender, or, over false, is to be tried again. */
+static void hear(struct game *g, bool over)
+{
+	struct sent_error *e = g->errors;
+
+	assert_true(e->left);
+	DL_DELETE(g->errors, e);
+	g->heard[e->contact][e->user][e->number] += over;
+	e->done(e->ctx, over);
+	free(e);
 }
 
 /* The next hop has the first that was given to it, or gives it back. */
@@ -173,7 +232,8 @@ static void end_flight(struct game *g, enum spool_hop hop, bool taken)
 	if (taken)
 		arrive(g, f->stanza);
 	if (f->done != NULL) {
-		f->done(f->ctx, taken ? RELEASE_DONE : RELEASE_WAIT, hop, taken ? "" : "away");
+		f->done(f->ctx, taken ? RELEASE_DONE : RELEASE_WAIT, hop,
+			&(struct outcome){ .confirmed = taken, .unsent = !taken, .text = "away" });
 	} else if (!taken) {
 		custody_return(&f->pass);
 		keep(g, f, hop);
@@ -214,8 +274,9 @@ static void fail_commit(struct game *g)
 static void turn(struct game *g)
 {
 	custody_wake(g->custody, NULL);
+	g->custody->expire_at = 0;
 	custody_tick(g->custody);
-	state_commit(g->files->state);
+	commit(g);
 }
 
 static void open_custody(struct game *g)
@@ -229,6 +290,33 @@ static void open_custody(struct game *g)
 					     .ctx = g };
 
 	assert_int_equal(custody_create(&setup, &g->custody), OK);
+}
+
+/* kill -9: what was not committed is gone, and so is all that was on its way out of custody. */
+static void kill_process(struct game *g)
+{
+	struct sent_error *e, *next_error;
+	struct flight *f, *next;
+
+	DL_FOREACH_SAFE (g->errors, e, next_error) {
+		DL_DELETE(g->errors, e);
+		free(e);
+	}
+	for (int hop = 0; hop < SPOOL_HOPS; hop++)
+		DL_FOREACH_SAFE (g->flights[hop], f, next) {
+			assert_non_null(f->done);
+			DL_DELETE(g->flights[hop], f);
+			stanza_unref(f->stanza);
+			free(f);
+		}
+	db_rollback(state_db(g->files->state));
+	custody_destroy(g->custody);
+	spool_destroy(g->spool);
+	statetest_close(g->files);
+	statetest_open(g->files);
+	g->spool = spool_create(g->files->state, &limits);
+	open_custody(g);
+	g->kills++;
 }
 
 static int game_setup(void **state)
@@ -283,11 +371,14 @@ static void finish(struct game *g)
 				end_flight(g, (enum spool_hop)hop, true);
 				busy = true;
 			}
-		state_commit(g->files->state);
+		while (g->errors != NULL)
+			hear(g, true);
+		commit(g);
 		busy = busy || waiting(g) > 0;
 	}
 	assert_null(g->custody->lanes);
 	assert_null(g->custody->keeping);
+	assert_null(g->custody->told);
 	for (int hop = 0; hop < SPOOL_HOPS; hop++)
 		assert_int_equal(g->custody->releasing[hop], 0);
 }
@@ -480,8 +571,10 @@ static void test_expiry(void **state)
 	state_commit(g->files->state);
 	turn(g);
 	assert_int_equal(g->bounced, 2);
-	assert_int_equal(waiting(g), 0);
 	assert_null(g->custody->lanes);
+	turn(g);
+	assert_int_equal(waiting(g), 0);
+	assert_null(g->custody->told);
 }
 
 /* The disk does not take it that they leave: their sender is told once, and they do not go on. */
@@ -503,20 +596,22 @@ static void test_failed_commit_of_a_bounce(void **state)
 		g->custody->expire_at = 0;
 	}
 	turn(g);
+	turn(g);
 	assert_int_equal(waiting(g), 0);
 	assert_int_equal(g->bounced, 1);
 	assert_null(g->custody->lanes);
 	assert_null(g->custody->told);
 }
 
-/* How a next hop's end comes to one that was let go; its sender was told if it was to be. */
+/* How a next hop's no comes to one that was let go. */
 static void refuse_flight(struct game *g, enum spool_hop hop)
 {
 	struct flight *f = g->flights[hop];
 
 	assert_non_null(f);
 	DL_DELETE(g->flights[hop], f);
-	f->done(f->ctx, RELEASE_FAILED, hop, "404");
+	f->done(f->ctx, RELEASE_FAILED, hop,
+		&(struct outcome){ .condition = COND_ITEM_NOT_FOUND, .text = "404" });
 	stanza_unref(f->stanza);
 	free(f);
 }
@@ -586,6 +681,235 @@ static void test_failed_commit_of_a_notice_of_time(void **state)
 	assert_int_equal(g->bounced, 2);
 	assert_int_equal(waiting(g), 0);
 	assert_null(g->custody->lanes);
+}
+
+/* One is kept and let go; its next hop says no. */
+static void refuse_one(struct game *g, int more)
+{
+	g->far = true;
+	g->side[0] = SPOOL_MOVE;
+	for (int i = 0; i <= more; i++)
+		write_to(g, 0, 0);
+	commit(g);
+	g->side[0] = SPOOL_NEW_POOL;
+	turn(g);
+	refuse_flight(g, SPOOL_NEW_POOL);
+}
+
+/* It stays until its sender has the error, and holds up nobody meanwhile. */
+static void test_error_on_its_way(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 1);
+	turn(g);
+	assert_null(g->flights[SPOOL_NEW_POOL]); /* its row says first that it has failed */
+	turn(g);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	commit(g);
+	assert_int_equal(waiting(g), 1);
+	assert_int_equal(custody_count(g->custody, NULL), 0);
+	assert_int_equal(custody_retry(g->custody, 1), ERR_NOT_FOUND);
+	assert_int_equal(custody_bounce(g->custody, 1), ERR_NOT_FOUND);
+	write_to(g, 0, 0);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	hear(g, true);
+	commit(g);
+	assert_int_equal(waiting(g), 0);
+	finish(g);
+	assert_int_equal(g->bounced, 1);
+	assert_int_equal(g->arrived, 2);
+}
+
+/* The next process tells the sender the same, and does not send the message. */
+static void test_killed_before_the_error_arrived(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 0);
+	commit(g);
+	kill_process(g);
+	assert_int_equal(custody_count(g->custody, NULL), 0);
+	turn(g);
+	turn(g);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	assert_int_equal(g->bounced, 2);
+	assert_int_equal(g->errors->condition, COND_ITEM_NOT_FOUND);
+	assert_string_equal(g->errors->text, "404");
+	hear(g, true);
+	commit(g);
+	assert_int_equal(waiting(g), 0);
+	finish(g);
+}
+
+/* Nobody knows that it was refused: it is sent again. */
+static void test_killed_before_the_failure_was_noted(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 0);
+	kill_process(g);
+	turn(g);
+	assert_null(g->errors);
+	refuse_flight(g, SPOOL_NEW_POOL);
+	finish(g);
+	assert_int_equal(g->heard[0][0][1], 1);
+}
+
+/* He is told twice, rather than never. */
+static void test_killed_behind_the_error(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 0);
+	commit(g);
+	hear(g, true);
+	kill_process(g);
+	finish(g);
+	assert_int_equal(g->heard[0][0][1], 2);
+	assert_int_equal(g->arrived, 0);
+}
+
+/* So it is with what waited too long, and what an administrator gave back. */
+static void test_killed_behind_an_expiry(void **state)
+{
+	struct game *g = *state;
+
+	g->far = true;
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 1, 0);
+	commit(g);
+	assert_int_equal(custody_bounce(g->custody, 2), OK);
+	commit(g);
+	kill_process(g);
+	g->config.spool.keep_ms = 0;
+	write_to(g, 2, 0);
+	commit(g);
+	turn(g);
+	turn(g);
+	assert_int_equal(g->bounced, 3);
+	kill_process(g);
+	turn(g);
+	turn(g);
+	assert_int_equal(g->bounced, 5);
+	hear(g, true);
+	hear(g, true);
+	commit(g);
+	assert_int_equal(g->heard[1][0][1], 1);
+	assert_int_equal(g->heard[2][0][1], 1);
+	assert_int_equal(waiting(g), 1);
+	finish(g);
+}
+
+/* No room on the way to him now: it is tried again, until it is over. */
+static void test_error_that_cannot_go(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 0);
+	for (int i = 1; i <= 3; i++) {
+		commit(g);
+		assert_int_equal(g->bounced, i);
+		hear(g, false);
+		assert_null(g->errors);
+		assert_int_equal(waiting(g), 1);
+		turn(g);
+	}
+	finish(g);
+	assert_int_equal(g->bounced, 4);
+	assert_int_equal(g->heard[0][0][1], 1);
+}
+
+/* The disk does not take it that it has failed: the error goes once, and nothing is sent to the next hop. */
+static void test_failed_commit_of_a_failure(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 1);
+	for (int i = 0; i < 3; i++) {
+		fail_commit(g);
+		g->custody->expire_at = 0;
+		custody_wake(g->custody, NULL);
+		custody_tick(g->custody);
+		assert_null(g->flights[SPOOL_NEW_POOL]);
+	}
+	assert_int_equal(g->bounced, 1);
+	turn(g);
+	turn(g);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	kill_process(g);
+	finish(g);
+	assert_int_equal(g->bounced, 2);
+	assert_int_equal(g->arrived, 1);
+}
+
+/* Its removal is not taken either: it is tried again, and its sender is not told again. */
+static void test_failed_commit_behind_the_error(void **state)
+{
+	struct game *g = *state;
+
+	refuse_one(g, 0);
+	commit(g);
+	hear(g, true);
+	fail_commit(g);
+	assert_int_equal(waiting(g), 1);
+	turn(g);
+	assert_int_equal(waiting(g), 0);
+	assert_int_equal(g->bounced, 1);
+	finish(g);
+}
+
+/* Erased while the error is on its way: that arrives, and nothing is left. */
+static void test_erased_before_the_error_arrived(void **state)
+{
+	struct game *g = *state;
+	int64_t count;
+
+	refuse_one(g, 1);
+	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
+	commit(g);
+	assert_int_equal(waiting(g), 0);
+	hear(g, true);
+	finish(g);
+	assert_int_equal(g->bounced, 1);
+
+	g->last[0][0] = 2;
+	refuse_one(g, 0);
+	commit(g);
+	assert_int_equal(custody_erase(g->custody, "u0@corp.test", &count), OK);
+	hear(g, false);
+	commit(g);
+	turn(g);
+	finish(g);
+}
+
+/* More than are begun at once: each of their senders hears, over a kill, too. */
+static void test_many_errors(void **state)
+{
+	struct game *g = *state;
+	int heard = 0;
+
+	g->far = true;
+	g->side[0] = SPOOL_MOVE;
+	g->config.spool.keep_ms = 0;
+	for (int i = 0; i < 350; i++)
+		keep_next(g, i % 3, 0, SPOOL_MOVE);
+	commit(g);
+	turn(g);
+	turn(g);
+	assert_true(g->bounced < 350);
+	kill_process(g);
+	while (waiting(g) > 0) {
+		turn(g);
+		while (g->errors != NULL)
+			hear(g, true);
+	}
+	for (int c = 0; c < 3; c++)
+		for (int n = 1; n <= 117; n++)
+			heard += g->heard[c][0][n];
+	assert_int_equal(heard, 350);
 }
 
 /* However long its next hop is away: it is no poison, and when its time is up its sender is told. */
@@ -820,6 +1144,103 @@ static void test_kinds(void **state)
 	}
 }
 
+/* Each message has arrived, or its sender has heard; both never, and nothing twice but for a kill. */
+static void expect_each(const struct game *g)
+{
+	for (int c = 0; c < CONTACTS; c++)
+		for (int u = 0; u < USERS; u++)
+			for (int n = 1; n <= g->sent[c][u]; n++) {
+				int arrived = g->deliveries[c][u][n], heard = g->heard[c][u][n];
+
+				if ((arrived > 0) == (heard > 0) || (g->kills == 0 && arrived + heard != 1))
+					fail_msg("from c%d to u%d, %d: %d times there, %d times told", c, u,
+						 n, arrived, heard);
+			}
+}
+
+static bool has_flight_of_its_own(const struct game *g)
+{
+	const struct flight *f;
+
+	for (int hop = 0; hop < SPOOL_HOPS; hop++)
+		DL_FOREACH (g->flights[hop], f)
+			if (f->done == NULL)
+				return true;
+	return false;
+}
+
+/* A next hop that has had it before a kill does not refuse it then. */
+static bool has_arrived(const struct game *g, const struct stanza *s)
+{
+	int contact, user, number;
+
+	read_numbers(s, &contact, &user, &number);
+	return g->deliveries[contact][user][number] > 0;
+}
+
+/* What comes out of custody ends in any way, errors come to their senders, and the process is killed. */
+static void play_errors(struct game *g, enum spool_hop hop)
+{
+	struct flight *f = g->flights[hop];
+
+	switch (rand() % 5) {
+	case 0:
+		turn(g);
+		break;
+	case 1:
+		commit(g);
+		break;
+	case 2:
+		if (f != NULL && f->done != NULL && !has_arrived(g, f->stanza))
+			refuse_flight(g, hop);
+		break;
+	case 3:
+		if (g->errors != NULL && g->errors->left)
+			hear(g, rand() % 4 != 0);
+		break;
+	default:
+		if (rand() % 20 == 0 && !has_flight_of_its_own(g) && g->kept + g->refused == g->keeps)
+			kill_process(g);
+	}
+}
+
+static void test_chance_of_errors(void **state)
+{
+	struct game *g = *state;
+
+	srand(20071129);
+	g->far = true;
+	for (int step = 0; step < 12000; step++) {
+		enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
+
+		switch (rand() % 12) {
+		case 0:
+			g->side[rand() % USERS] = (enum spool_hop)(rand() % SPOOL_HOPS);
+			break;
+		case 1:
+			if (rand() % 4 == 0)
+				give_back_all(g, hop);
+			break;
+		case 2:
+		case 3:
+			if (g->flights[hop] != NULL)
+				end_flight(g, hop, true);
+			break;
+		case 4:
+		case 5:
+			if (waiting(g) < FLIGHTS)
+				write_to(g, rand() % CONTACTS, rand() % USERS);
+			break;
+		default:
+			play_errors(g, hop);
+		}
+	}
+	finish(g);
+	expect_each(g);
+	assert_int_equal(g->refused, 0);
+	assert_true(g->arrived > 500 && g->bounced > 200 && g->kills > 20);
+}
+
 static void test_chance(void **state)
 {
 	struct game *g = *state;
@@ -877,6 +1298,16 @@ int main(void)
 		GAME_TEST(test_failure_at_the_end),
 		GAME_TEST(test_failed_commit_of_a_notice),
 		GAME_TEST(test_failed_commit_of_a_notice_of_time),
+		GAME_TEST(test_error_on_its_way),
+		GAME_TEST(test_killed_before_the_error_arrived),
+		GAME_TEST(test_killed_before_the_failure_was_noted),
+		GAME_TEST(test_killed_behind_the_error),
+		GAME_TEST(test_killed_behind_an_expiry),
+		GAME_TEST(test_error_that_cannot_go),
+		GAME_TEST(test_failed_commit_of_a_failure),
+		GAME_TEST(test_failed_commit_behind_the_error),
+		GAME_TEST(test_erased_before_the_error_arrived),
+		GAME_TEST(test_many_errors),
 		GAME_TEST(test_away_for_long),
 		GAME_TEST(test_failed_commit_of_a_message),
 		GAME_TEST(test_erase),
@@ -889,6 +1320,7 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_handshakes_are_kept),
 		GAME_TEST(test_chance),
+		GAME_TEST(test_chance_of_errors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -265,6 +265,43 @@ static void test_expiry(void **state)
 	spool_destroy(s);
 }
 
+/* Nothing sends it, nothing expires it, nothing counts it in its pair; its place in the spool it keeps. */
+static void test_failed(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	int64_t first = put(s, message(JULIET, ROMEO, "a")), second = put(s, message(JULIET, ROMEO, "b")),
+		count;
+	struct walk w = { .text = "" };
+	struct spool_age age;
+
+	assert_int_equal(spool_quarantine(s, first, "poison"), OK);
+	assert_int_equal(spool_fail(s, first, "item-not-found", "404"), OK);
+	assert_int_equal(spool_fail(s, 4711, "item-not-found", "404"), ERR_NOT_FOUND);
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	assert_string_equal(w.text, "b ");
+	assert_int_equal(spool_count_pair(s, JULIET " " ROMEO, &count), OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(spool_look(s, &age), OK);
+	assert_int_equal(age.quarantined, 0);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_expired(s, 3000, 10, note, &w), OK);
+	assert_string_equal(w.text, "b ");
+	assert_int_equal(spool_fail(s, second, "gone", ""), OK);
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), ERR_NOT_FOUND);
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_failed(s, 0, 10, note, &w), OK);
+	assert_string_equal(w.text, "a b ");
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_failed(s, first, 10, note, &w), OK);
+	assert_string_equal(w.text, "b ");
+	w = (struct walk){ .text = "" };
+	assert_int_equal(spool_each_failed(s, 0, 1, note, &w), OK);
+	assert_string_equal(w.text, "a ");
+	assert_occupancy(s, ROMEO, 2, 2);
+	spool_destroy(s);
+}
+
 static void test_restart(void **state)
 {
 	struct statetest *t = *state;
@@ -293,6 +330,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_defer_and_quarantine, statetest_setup,
 						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_failed, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_restart, statetest_setup, statetest_teardown),
 	};
 

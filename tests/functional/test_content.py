@@ -1,5 +1,6 @@
 """What a message carries, on both ways: texts, attributes, and attempts to forge."""
 
+import socket
 from xml.sax.saxutils import escape
 
 import pytest
@@ -148,6 +149,23 @@ def test_sip_subject_cannot_inject_into_xml(lab, juliet, tybalt):
     subject = "x</subject><body>evil</body><subject>'\" &lt;"
     item = lab.deliver(tybalt, "juliet@partner.test", headers=[("subject", subject)]).item
     assert item.subject == subject
+
+
+@pytest.mark.parametrize("end", ["\r", "\n"], ids=["cr", "lf"])
+def test_request_hidden_in_a_field(lab, juliet, tybalt, end):
+    """What a user of the pool writes behind a CR or an LF, which Kamailio passes on, is no request in another's name."""
+    here = lab.block.user_address()
+    start = "MESSAGE sip:juliet@partner.test SIP/2.0"
+    fields = ["To: <sip:juliet@partner.test>", "CSeq: 1 MESSAGE", "Max-Forwards: 70", "Content-Type: text/plain"]
+    hidden = [start, f"Via: SIP/2.0/TCP {lab.pool.address};branch=z9hG4bKhidden", "From: <sip:paris@corp.test>;tag=2",
+              *fields, "Call-ID: hidden", "Content-Length: 6", "", "forged"]
+    shown = [start, f"Via: SIP/2.0/TCP {here}:5060;branch=z9hG4bKshown-{here}", "From: <sip:tybalt@corp.test>;tag=1", *fields,
+             f"Call-ID: shown-{here}", "Content-Length: 0", f"X-A: a{end}{end}{end.join(hidden)}", "", ""]
+    with socket.create_connection((lab.pool.address, 5060), timeout=20, source_address=(here, 0)) as stream:
+        stream.sendall("\r\n".join(shown).encode())
+        stream.recv(4096)
+    assert lab.deliver(tybalt, "juliet@partner.test").by == "partner"
+    assert not juliet.inbox.all(lambda s: s.body == "forged")
 
 
 @pytest.mark.parametrize("local", ["o'hara", "a\\40b", "space\\20man", "dub\\2flin", "x%0d%0aX-Evil:1"])

@@ -162,6 +162,11 @@ void ledger_destroy(struct ledger *l)
 	free(l);
 }
 
+struct state *ledger_state(const struct ledger *l)
+{
+	return l->state;
+}
+
 const char *ledger_error(const struct ledger *l)
 {
 	return db_error(l->db);

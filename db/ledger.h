@@ -56,6 +56,7 @@ struct ledger;
 /* The state is borrowed. A reader (state_open_reader) needs no limits: NULL. */
 struct ledger *ledger_create(struct state *state, const struct ledger_limits *limits);
 void ledger_destroy(struct ledger *l); /* NULL is allowed */
+struct state *ledger_state(const struct ledger *l);
 
 /* The words for the last failure. */
 const char *ledger_error(const struct ledger *l);

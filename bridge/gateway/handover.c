@@ -13,7 +13,9 @@
  * Users who were named come before the walk over everybody. What the registry
  * rejects is not handed over: it is shown nowhere.
  *
- * An unreadable registry or ledger is tried again in a second. Nothing is fatal.
+ * An unreadable registry or ledger is tried again in a second, and so is a commit
+ * that has failed. A row that the ledger refuses to change keeps nobody behind it
+ * waiting: it is in the log, and tried again in a minute. Nothing is fatal.
  */
 #include "bridge/gateway/handover.h"
 
@@ -32,7 +34,8 @@ enum {
 	/* Stanzas that have not arrived: a partner's server that is slower than we are sets the pace. */
 	DELIVERIES_MAX = 1000,
 	USERS_MAX = 10000, /* more than these: everybody */
-	RETRY_MS = 1000
+	RETRY_MS = 1000,
+	REFUSED_MS = 60000
 };
 
 struct name {
@@ -63,22 +66,56 @@ struct handover {
 	struct cursor user, everybody;
 	struct row rows[SLICE];
 	size_t row_count;
+	struct loop_timer *refused; /* when those that were refused are tried again */
+	bool wrote;                 /* in this turn: the commit is waited for */
 };
 
 /* --- one pair --- */
 
 enum step { STEP_NOTHING, STEP_BEGUN, STEP_RETRY };
 
+/* What one row is refused says nothing of the others. */
+static enum step note_failure(struct handover *h, const struct row *row, enum err e)
+{
+	if (e == ERR_NOT_FOUND)
+		return STEP_NOTHING;
+	if (e == ERR_IO || e == ERR_BUSY)
+		return STEP_RETRY;
+	log_event(LOG_WARNING, "handover-refused", NULL, "local=%s contact=%s why=%s", log_value(row->local),
+		  log_value(row->contact), log_value(ledger_error(h->book->ledger)));
+	if (!loop_timer_pending(h->refused))
+		loop_timer_set(h->refused, REFUSED_MS);
+	return STEP_BEGUN;
+}
+
+static enum step take_over(struct handover *h, const struct row *row, const struct jid *local,
+			   const struct jid *contact)
+{
+	bool taken = false;
+	enum err e = watch_take_over(h->book, local, contact, &taken);
+
+	if (e != OK)
+		return note_failure(h, row, e);
+	return taken ? STEP_BEGUN : STEP_NOTHING;
+}
+
+static bool has_half(const struct watch *w, enum ledger_direction direction)
+{
+	return w != NULL && (direction == LEDGER_TO_LOCAL ? w->state.in : w->state.out) != SUBSCRIPTION_NONE;
+}
+
 static enum step step_legacy(struct handover *h, const struct row *row, const struct jid *local,
 			     const struct jid *contact, const struct verdict *v)
 {
-	bool taken = false;
+	struct watch *w = watch_find(h->book, local, contact);
 
-	if (v->route == ROUTE_GATEWAY) {
-		if (watch_take_over(h->book, local, contact, &taken) != OK)
-			return STEP_RETRY;
-		return taken ? STEP_BEGUN : STEP_NOTHING;
+	if (has_half(w, row->direction)) { /* taken over already, perhaps not on disk */
+		enum err e = watch_claim(w, row->direction);
+
+		return e == OK ? STEP_NOTHING : note_failure(h, row, e);
 	}
+	if (v->route == ROUTE_GATEWAY)
+		return take_over(h, row, local, contact);
 	if (v->route != ROUTE_LEGACY || !row->ends)
 		return STEP_NOTHING;
 	/* Moved back before he was handed over: what has ended meanwhile has ended. */
@@ -145,6 +182,21 @@ static enum step step_ours(struct watch *w, const struct verdict *v)
 	}
 }
 
+/* Given back already, but not on disk. */
+static enum step step_orphan(struct handover *h, const struct row *row, const struct jid *local,
+			     const struct jid *contact, const struct verdict *v)
+{
+	const struct ledger_key key = { row->local, row->contact, row->direction };
+	enum err e;
+
+	if (v->route == ROUTE_GATEWAY)
+		return take_over(h, row, local, contact);
+	if (v->route != ROUTE_LEGACY)
+		return STEP_NOTHING;
+	e = row_give_back(h->book, &key);
+	return e == OK ? STEP_BEGUN : note_failure(h, row, e);
+}
+
 static enum step step(struct handover *h, const struct row *row)
 {
 	enum step seen, done;
@@ -159,8 +211,8 @@ static enum step step(struct handover *h, const struct row *row)
 	if (row->via == LEDGER_LEGACY)
 		return step_legacy(h, row, &local, &contact, &v);
 	w = watch_find(h->book, &local, &contact);
-	if (w == NULL)
-		return STEP_NOTHING;
+	if (!has_half(w, row->direction))
+		return step_orphan(h, row, &local, &contact, &v);
 	seen = row->direction == LEDGER_TO_CONTACT ? step_sight(w, &v) : STEP_NOTHING;
 	done = step_ours(w, &v);
 	return done == STEP_NOTHING ? seen : done;
@@ -285,6 +337,35 @@ static void on_timer(void *ctx)
 		loop_timer_set(h->timer, budget.failed ? RETRY_MS : TICK_MS);
 }
 
+static void look_at_all(struct handover *h, int64_t after_ms)
+{
+	h->again = true;
+	if (!loop_timer_pending(h->timer))
+		loop_timer_set(h->timer, after_ms);
+}
+
+static void on_refused(void *ctx)
+{
+	look_at_all(ctx, 0);
+}
+
+static void on_commit(void *ctx, enum err e)
+{
+	struct handover *h = ctx;
+
+	h->wrote = false;
+	if (e != OK)
+		look_at_all(h, RETRY_MS);
+}
+
+void handover_wrote(struct handover *h)
+{
+	if (h == NULL || h->wrote)
+		return;
+	h->wrote = true;
+	state_on_commit(ledger_state(h->book->ledger), on_commit, h);
+}
+
 /* --- the object --- */
 
 struct handover *handover_create(struct presence_book *b)
@@ -293,6 +374,7 @@ struct handover *handover_create(struct presence_book *b)
 
 	h->book = b;
 	h->timer = loop_timer_create(b->gateway->loop, on_timer, h);
+	h->refused = loop_timer_create(b->gateway->loop, on_refused, h);
 	handover_look(h, NULL);
 	return h;
 }
@@ -303,6 +385,9 @@ void handover_destroy(struct handover *h)
 		return;
 	while (h->queue != NULL)
 		drop_name(h, h->queue);
+	if (h->wrote)
+		state_forget(ledger_state(h->book->ledger), h);
+	loop_timer_destroy(h->refused);
 	loop_timer_destroy(h->timer);
 	free(h);
 }

@@ -12,6 +12,8 @@ struct presence_book;
 
 /* Looks at everybody: what was begun before a restart goes on. The book has its ledger. */
 struct handover *handover_create(struct presence_book *b);
+/* Rows were written for a pair that changes sides: should this turn's commit fail, all are looked at again. */
+void handover_wrote(struct handover *h);
 void handover_destroy(struct handover *h); /* NULL is allowed, here and below */
 
 /* Something has changed that decides where this user's presence is carried; NULL: anybody's. */

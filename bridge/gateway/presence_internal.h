@@ -134,11 +134,17 @@ MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
 
 /* presence_takeover.c: rows that change sides. */
 /*
- * A pair that the ledger knows from the legacy gateway and whose user is ours now: it is taken up, and its contact
- * is not asked again. OK too where there is no such pair; else nothing can be said of it now. *taken: it was one; may be NULL.
+ * A pair that the ledger knows and nobody carries here, as a rule from the legacy gateway, whose user is ours now: it
+ * is taken up, and its contact is not asked again. OK too where there is no such pair; else nothing can be said of it now. *taken: it was one; may be NULL.
  */
 MUST_CHECK enum err watch_take_over(struct presence_book *b, const struct jid *local,
 				    const struct jid *contact, bool *taken);
+/*
+ * Where a row and the memory do not agree, because a commit has failed: the row of a half that is ours; a row of ours
+ * that nobody carries, which is the legacy gateway's.
+ */
+MUST_CHECK enum err watch_claim(struct watch *w, enum ledger_direction direction);
+MUST_CHECK enum err row_give_back(struct presence_book *b, const struct ledger_key *key);
 /* The rows are the legacy gateway's from now on, with what the contact was told, and the ends that have not arrived. */
 MUST_CHECK enum err watch_give_back(struct watch *w);
 

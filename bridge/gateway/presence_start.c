@@ -9,8 +9,9 @@
  * whom users of pools watch nothing is known: their servers are asked, and who
  * does not answer is not there.
  *
- * A row that cannot be read is removed, and the log says so: the subscription
- * itself is asked for anew. Nothing is fatal, but a ledger that cannot be read.
+ * A dialog that cannot be read is removed, and the log says so: the subscription
+ * itself is asked for anew. A half whose addresses are none is left alone, and the
+ * log says so, too. Nothing is fatal, but a ledger that cannot be read.
  */
 #include "bridge/gateway/presence_internal.h"
 
@@ -48,9 +49,14 @@ static bool load_half(void *ctx, const struct ledger_key *key, const struct ledg
 		entry->state == LEDGER_ACTIVE ? SUBSCRIPTION_ACTIVE : SUBSCRIPTION_PENDING;
 	struct watch *w;
 
-	if (entry->via != LEDGER_GATEWAY || jid_parse(key->local, &local) != OK ||
-	    jid_parse(key->contact, &contact) != OK)
+	if (entry->via != LEDGER_GATEWAY)
 		return true;
+	if (jid_parse(key->local, &local) != OK || jid_parse(key->contact, &contact) != OK) {
+		log_event(LOG_WARNING, "ledger-row-unreadable", NULL, "local=%s contact=%s direction=%s",
+			  log_value(key->local), log_value(key->contact),
+			  ledger_direction_name(key->direction));
+		return true;
+	}
 	w = watch_get(loading->book, &local, &contact);
 	if (key->direction == LEDGER_TO_CONTACT) {
 		w->state.out = half;

@@ -9,16 +9,18 @@
  * probe), the pool's word decides, as for a probe that comes now.
  *
  * A row says whose it is, so an interrupted hand-over is found again by whoever
- * looks at the ledger. Nothing is fatal.
+ * looks at the ledger. That is what follows a commit that has failed, too: memory
+ * goes on with what it has, and the rows are brought to it. Nothing is fatal.
  */
 #include "bridge/gateway/presence_internal.h"
 
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "bridge/gateway/handover.h"
 #include "bridge/gateway/map_told.h"
 
-/* What the ledger has of a pair, as far as it is the legacy gateway's. */
+/* What the ledger has of a pair, as far as nobody carries it here. */
 struct finding {
 	struct ledger_entry in, out;
 	bool has_in, has_out;
@@ -34,8 +36,7 @@ static enum err find_half(struct presence_book *b, const struct ledger_key *key,
 {
 	enum err e = ledger_get(b->ledger, key, entry);
 
-	if (e == OK)
-		*has = entry->via == LEDGER_LEGACY;
+	*has = e == OK;
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
@@ -136,6 +137,7 @@ enum err watch_take_over(struct presence_book *b, const struct jid *local, const
 		log_event(LOG_INFO, "presence-taken-over", NULL, "local=%s contact=%s told=%zu",
 			  log_value(local_text), log_value(contact_text), told.count);
 		take_up(watch_get(b, local, contact), &f, &told);
+		handover_wrote(b->handover);
 	}
 	if (e == OK && taken != NULL)
 		*taken = f.has_in || f.has_out;
@@ -143,7 +145,38 @@ enum err watch_take_over(struct presence_book *b, const struct jid *local, const
 	return e;
 }
 
+enum err watch_claim(struct watch *w, enum ledger_direction direction)
+{
+	char local[JID_BARE_SIZE];
+	struct ledger_key key = watch_key(w, direction, local);
+	struct ledger_entry entry;
+	enum err e = ledger_get(w->book->ledger, &key, &entry);
+
+	if (e == OK && entry.via == LEDGER_GATEWAY)
+		return OK;
+	if (e == OK)
+		e = put_via(w->book, &key, entry, LEDGER_GATEWAY);
+	if (e != OK)
+		return e;
+	if (direction == LEDGER_TO_LOCAL)
+		store_told(w);
+	handover_wrote(w->book->handover);
+	return OK;
+}
+
 /* --- back --- */
+
+enum err row_give_back(struct presence_book *b, const struct ledger_key *key)
+{
+	struct ledger_entry entry;
+	enum err e = ledger_get(b->ledger, key, &entry);
+
+	if (e == OK)
+		e = put_via(b, key, entry, LEDGER_LEGACY);
+	if (e == OK)
+		handover_wrote(b->handover);
+	return e;
+}
 
 static enum err give_row(struct watch *w, enum ledger_direction direction, const char *told)
 {
@@ -171,5 +204,7 @@ enum err watch_give_back(struct watch *w)
 	if (e == OK)
 		DL_FOREACH (w->notifiers, n)
 			store_remove_dialog(w->book, &n->row);
+	if (e == OK)
+		handover_wrote(w->book->handover);
 	return e;
 }

@@ -30,6 +30,18 @@ enum { SLOW_T1 = 4000 };
 
 static struct watchtest t;
 
+static bool is_ours(void *ctx)
+{
+	(void)ctx;
+	return strcmp(watchtest_value(&t, "SELECT count(*) FROM subscription WHERE via = 'gateway'"), "1") ==
+	       0;
+}
+
+static bool is_not_ours(void *ctx)
+{
+	return !is_ours(ctx);
+}
+
 static int clean(void **state)
 {
 	(void)state;
@@ -222,6 +234,103 @@ static void test_contact_of_rejected(void **state)
 	}
 }
 
+/* --- rows that cannot be written --- */
+
+static const char *rows(void)
+{
+	return watchtest_value(
+		&t, "SELECT group_concat(direction || ' ' || state || ' ' || via || ' ' || told, ', ') "
+		    "FROM (SELECT * FROM subscription ORDER BY direction)");
+}
+
+static void put_legacy(const char *contact, const char *told)
+{
+	const struct ledger_key key = { TYBALT, contact, LEDGER_TO_LOCAL };
+	const struct ledger_entry entry = { LEDGER_ACTIVE, LEDGER_LEGACY, LEDGER_HANDSHAKE, 1, 1 };
+
+	assert_int_equal(ledger_put(t.state.ledger, &key, &entry), OK);
+	assert_int_equal(ledger_tell(t.state.ledger, &key, told), OK);
+}
+
+/* He is taken over, and that is not on disk: it is written again, and a start finds him ours. */
+static void test_taken_over_without_commit(void **state)
+{
+	struct peer_dialog d;
+	(void)state;
+
+	watchtest_prepare(&t);
+	statetest_open(&t.state);
+	put_legacy(JULIET, "[{\"resource\":\"old\"}]");
+	statetest_close(&t.state);
+	t.no_commit = true;
+	watchtest_open(&t);
+	watchtest_request(&t, "SUBSCRIBE");
+	watchtest_dialog(&t, &d);
+	assert_string_equal(rows(), "to-local active legacy [{\"resource\":\"old\"}]");
+	t.no_commit = false;
+	watchtest_answer(&t, "200 OK", GRANTED, "");
+	watchtest_notify(&t, &d, "active;expires=3600", OPEN_DESK);
+	watchtest_hears(&t, DESK "/>");
+	watchtest_hears(&t, "/old'");
+	nettest_run(&t.net, is_ours, NULL);
+	watchtest_quiet(&t);
+	assert_string_equal(rows(), "to-local active gateway [{\"resource\":\"desk\"}]");
+	watchtest_end(&t);
+}
+
+/* He is given back, and that is not on disk: so that he is not nobody's. */
+static void test_given_back_without_commit(void **state)
+{
+	struct peer_dialog d;
+	(void)state;
+
+	for (int back_again = 0; back_again < 2; back_again++) {
+		watchtest_prepare(&t);
+		t.config.presence.handover_ms = 100;
+		watchtest_open(&t);
+		watchtest_subscribed(&t, &d, OPEN_DESK);
+		move(ROUTE_LEGACY, POOL_NEW);
+		pool_hears_end(&d);
+		watchtest_asks(&t, "probe");
+		t.router.hold = true;
+		watchtest_becomes(&t, "notices", 2);
+		t.no_commit = true;
+		watchtest_becomes(&t, "given_back", 1);
+		t.no_commit = false;
+		t.router.hold = false;
+		if (back_again) {
+			move(ROUTE_GATEWAY, POOL_NEW);
+			watchtest_accept(&t, &d, OPEN_DESK);
+			watchtest_hears(&t, DESK "/>");
+		}
+		nettest_run(&t.net, back_again ? is_ours : is_not_ours, NULL);
+		watchtest_quiet(&t);
+		watchtest_end(&t);
+	}
+}
+
+/* A row that the ledger refuses to change keeps nobody behind it waiting. */
+static void test_refused_row(void **state)
+{
+	struct peer_dialog d;
+	(void)state;
+
+	watchtest_prepare(&t);
+	statetest_open(&t.state);
+	put_legacy("beatrice@partner.test", "");
+	put_legacy(JULIET, "");
+	statetest_close(&t.state);
+	assert_null(dbtest_sql(
+		t.state.files,
+		"CREATE TRIGGER never BEFORE UPDATE ON subscription WHEN NEW.contact LIKE 'beatrice%' "
+		"BEGIN SELECT RAISE(ABORT, 'never'); END"));
+	watchtest_open(&t);
+	watchtest_accept(&t, &d, OPEN_DESK);
+	watchtest_hears(&t, DESK "/>");
+	watchtest_quiet(&t);
+	watchtest_end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +341,9 @@ int main(void)
 		cmocka_unit_test_teardown(test_awaited, clean),
 		cmocka_unit_test_teardown(test_news_while_rejected, clean),
 		cmocka_unit_test_teardown(test_contact_of_rejected, clean),
+		cmocka_unit_test_teardown(test_taken_over_without_commit, clean),
+		cmocka_unit_test_teardown(test_given_back_without_commit, clean),
+		cmocka_unit_test_teardown(test_refused_row, clean),
 	};
 
 	sippeer_alone();

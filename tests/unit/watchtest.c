@@ -50,8 +50,11 @@ static void on_commit(void *ctx)
 {
 	struct watchtest *t = ctx;
 
-	if (t->state.state != NULL)
-		state_commit(t->state.state);
+	if (t->state.state == NULL)
+		return;
+	if (t->no_commit && state_has_begun(t->state.state))
+		assert_int_equal(state_wrote(t->state.state, ERR_IO), ERR_IO);
+	state_commit(t->state.state);
 }
 
 void watchtest_prepare(struct watchtest *t)

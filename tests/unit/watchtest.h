@@ -48,6 +48,7 @@ struct watchtest {
 	unsigned expires;        /* seconds that the pool grants */
 	int64_t per_user, total; /* limits of the ledger */
 	bool no_ledger;
+	bool no_commit;      /* what a turn has written is not on disk at its end */
 	const char *event;   /* of the SUBSCRIBEs to us; NULL: presence */
 	const char *display; /* before their From; NULL: nothing */
 };

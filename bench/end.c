@@ -276,6 +276,7 @@ static void shake_hands(struct connection *c)
 	if (n <= 0)
 		return;
 	c->handshaking = false;
+	end_touch(c); /* this may be the end of the turn */
 	c->ops->ready(c);
 }
 

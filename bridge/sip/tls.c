@@ -274,6 +274,7 @@ static enum err load(const struct config *c, struct tls_identity *identity, X509
 				      own ? c->sip.key : c->external.key, NULL, identity, why);
 	if (e == OK) {
 		*trusted = SSL_CTX_get_cert_store(ctx);
+		tls_identity_complete(identity, *trusted);
 		if (X509_STORE_up_ref(*trusted) != 1)
 			abort();
 	}

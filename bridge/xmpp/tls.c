@@ -98,6 +98,7 @@ static enum err load_own(struct tls_state *state, const char *folder, const char
 	key = xasprintf("%s/%s.key", folder, name);
 	e = tls_identity_load(certificate, key, own->domain, &own->identity, why);
 	if (e == OK) {
+		tls_identity_complete(&own->identity, SSL_CTX_get_cert_store(state->ctx));
 		HASH_ADD_STR(state->own, domain, own);
 		own = NULL;
 	}
@@ -146,7 +147,8 @@ void tls_set_policy(SSL_CTX *ctx)
 					 SSL_OP_CIPHER_SERVER_PREFERENCE);
 	SSL_CTX_set_num_tickets(ctx, 0);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	/* What is shown is complete: else OpenSSL would look for a chain, through all CAs, in each handshake. */
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
 	/* A peer that sends nothing but key updates would otherwise keep us inside one SSL_read(). */
 	SSL_CTX_clear_mode(ctx, SSL_MODE_AUTO_RETRY);
 	SSL_CTX_set_max_cert_list(ctx, PEER_CERTIFICATES_MAX);
@@ -176,6 +178,8 @@ static enum err load(const struct tls *tls, struct tls_state **out, const char *
 	e = tls_trust_load(state->ctx, tls->ca, why);
 	if (e == OK && tls->certificate[0] != '\0')
 		e = tls_identity_load(tls->certificate, tls->key, NULL, &state->common, why);
+	if (e == OK && state->common.leaf != NULL)
+		tls_identity_complete(&state->common, SSL_CTX_get_cert_store(state->ctx));
 	if (e == OK && tls->certificates[0] != '\0')
 		e = load_folder(state, tls->certificates, why);
 	if (e == OK)

@@ -165,6 +165,22 @@ enum err tls_identity_load(const char *certificate_file, const char *key_file, c
 	return e;
 }
 
+void tls_identity_complete(struct tls_identity *identity, X509_STORE *trusted)
+{
+	STACK_OF(X509) * chain;
+
+	if (identity->chain != NULL)
+		return;
+	chain = X509_build_chain(identity->leaf, NULL, trusted, 0, NULL, NULL);
+	if (chain != NULL)
+		X509_free(sk_X509_shift(chain)); /* the leaf */
+	if (sk_X509_num(chain) > 0)
+		identity->chain = chain;
+	else
+		sk_X509_free(chain);
+	ERR_clear_error();
+}
+
 void tls_identity_free(struct tls_identity *identity)
 {
 	X509_free(identity->leaf);

@@ -21,6 +21,8 @@ struct tls_identity {
  */
 MUST_CHECK enum err tls_identity_load(const char *certificate_file, const char *key_file, const char *domain,
 				      struct tls_identity *out, const char **why);
+/* A file with a leaf alone: intermediates that are in trusted follow it, once and not in each handshake. */
+void tls_identity_complete(struct tls_identity *identity, X509_STORE *trusted);
 void tls_identity_free(struct tls_identity *identity); /* leaves it empty */
 
 /* From now on ssl shows it. */

@@ -61,7 +61,8 @@ enum err tls_trust_load(SSL_CTX *ctx, const char *ca, const char **why)
 
 	ERR_clear_error();
 	if (ca[0] == '\0') {
-		if (SSL_CTX_set_default_verify_paths(ctx) != 1)
+		/* Not all default paths at once: that would also read through the folder for each unknown issuer. */
+		if (SSL_CTX_set_default_verify_file(ctx) != 1 || SSL_CTX_set_default_verify_dir(ctx) != 1)
 			abort();
 		return OK;
 	}

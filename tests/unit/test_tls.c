@@ -422,6 +422,61 @@ static void test_client_presents_itself(void **state)
 	free(key);
 }
 
+static int shown(const char *certificate, const char *ca)
+{
+	const struct tls_settings settings = { .certificate = certificate,
+					       .key = nettest_path(folder, "leaf.key"),
+					       .certificates = "",
+					       .ca = ca };
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *client = SSL_new(ctx), *server;
+	struct tls *tls;
+	const char *why;
+	int count;
+
+	assert_int_equal(tls_create(&settings, &tls, &why), OK);
+	server = tls_session(tls, &as_server);
+	SSL_set_connect_state(client);
+	assert_true(certtest_shake_hands(client, server));
+	count = sk_X509_num(SSL_get_peer_cert_chain(client));
+	SSL_free(client);
+	SSL_free(server);
+	SSL_CTX_free(ctx);
+	tls_destroy(tls);
+	free((void *)(uintptr_t)settings.key);
+	return count;
+}
+
+/* What the file lacks comes from the authorities that we trust, but not their root, which is of no use to a peer. */
+static void test_chain_is_completed(void **state)
+{
+	static const char ca[] = "critical,CA:TRUE";
+	struct certtest root, middle, leaf;
+	char *alone = nettest_path(folder, "leaf.pem"), *whole = nettest_path(folder, "whole.pem"),
+	     *trusted = nettest_path(folder, "trusted.pem"), *other = nettest_path(folder, "other.pem");
+
+	(void)state;
+	certtest_make(&(struct certtest_spec){ .subject = "Root", .constraints = ca }, &root);
+	certtest_make(&(struct certtest_spec){ .subject = "Middle", .constraints = ca, .issuer = &root },
+		      &middle);
+	certtest_make(&(struct certtest_spec){ .subject = "leaf", .issuer = &middle }, &leaf);
+	certtest_write(folder, "leaf.pem", (const struct certtest *const[]){ &leaf }, 1);
+	certtest_write(folder, "whole.pem", (const struct certtest *const[]){ &leaf, &middle }, 2);
+	certtest_write(folder, "trusted.pem", (const struct certtest *const[]){ &middle, &root }, 2);
+	certtest_write_key(folder, "leaf.key", &leaf);
+	assert_int_equal(shown(alone, trusted), 2);
+	assert_int_equal(shown(alone, other), 1);
+	assert_int_equal(shown(whole, trusted), 2);
+	assert_int_equal(shown(whole, other), 2);
+	certtest_free(&root);
+	certtest_free(&middle);
+	certtest_free(&leaf);
+	free(alone);
+	free(whole);
+	free(trusted);
+	free(other);
+}
+
 /* A peer that nobody knows yet must not make us keep what it likes. */
 static void test_chain_too_large(void **state)
 {
@@ -804,6 +859,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_no_renegotiation_and_no_resumption, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_ciphers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_client_presents_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chain_is_completed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_chain_too_large, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_choice_by_name, setup_folder, teardown_folder),
 		cmocka_unit_test_setup_teardown(test_unrecognized_name, setup_folder, teardown_folder),

@@ -48,6 +48,7 @@ static void begin(struct fixture *f)
 	nettest_begin(&f->net);
 	f->config.sip.listen = (struct config_list){ { "udp:" OURS ":5060", "tcp:" OURS ":5060" }, 2 };
 	f->config.sip.allow = (struct config_list){ { POOL }, 1 };
+	f->config.sip.new_pool = (struct config_list){ { "sip:" POOL ":5060;transport=tcp" }, 1 };
 	f->config.sip.message_bytes = 8000;
 	f->config.sip.answer_ms = 30000;
 	f->config.sip.queue_total = 100;
@@ -203,11 +204,59 @@ static void test_connections(void **state)
 	sippeer_close(&udp);
 }
 
+static void on_response(void *ctx, const struct sip_response *r)
+{
+	(void)r;
+	(*(unsigned *)ctx)++;
+}
+
+static bool is_answered(void *ctx)
+{
+	return *(unsigned *)ctx > 0;
+}
+
+/* What the other user's client writes comes by the pool's answers, too. */
+static void test_answers(void **state)
+{
+	static const char *const extra[] = { "X-A: a\r\r" HIDDEN("\r"), "X-A: a\n\n" HIDDEN("\n"),
+					     "Content-Length: 0\r\nX-A: a\r\r" HIDDEN("\r") };
+	const struct sip_send message = { .method = "MESSAGE",
+					  .pool = POOL_NEW,
+					  .to_uri = "sip:tybalt@corp.test",
+					  .from_uri = "sip:juliet@partner.test",
+					  .content_type = "text/plain",
+					  .body = "Hi",
+					  .body_size = 2 };
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(extra); i++) {
+		struct sippeer udp, pool;
+		struct fixture f;
+		unsigned answers = 0;
+
+		begin(&f);
+		sippeer_listen(&pool, &f.net, POOL);
+		sip_send(f.endpoint, &message, on_response, &answers);
+		sippeer_receive(&pool);
+		sippeer_answer(&pool, "200 OK", extra[i]);
+		nettest_run(&f.net, is_answered, &answers);
+		sippeer_udp(&udp, &f.net, POOL);
+		sippeer_aim(&udp, OURS);
+		settle(&udp);
+		assert_int_equal(f.requests, 0);
+		assert_int_equal(answers, 1);
+		end(&f);
+		sippeer_close(&udp);
+		sippeer_close(&pool);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_datagrams),
 		cmocka_unit_test(test_connections),
+		cmocka_unit_test(test_answers),
 	};
 
 	sippeer_alone();

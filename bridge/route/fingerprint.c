@@ -1,40 +1,28 @@
 /*
- * fingerprint.c - SipHash of OpenSSL's, keyed, over what names a message.
+ * fingerprint.c - SipHash, keyed, over what names a message.
  *
  * The parts are joined by a byte that none of them holds. A name never stands for
  * a content, nor a stanza for a request: each begins with a letter of its own.
  *
- * Owns OpenSSL's contexts and a buffer that is used again and again. Fatal: an
- * OpenSSL without SipHash.
+ * Owns a buffer that is used again and again. Nothing fails.
  */
 #include "bridge/route/fingerprint.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/core_names.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
+#include "bridge/core/siphash.h"
 
 struct fingerprint {
-	EVP_MAC *algorithm;
-	EVP_MAC_CTX *mac;
 	unsigned char key[SEEN_KEY_SIZE];
 	struct strbuf buffer;
 };
 
 struct fingerprint *fingerprint_create(const unsigned char key[SEEN_KEY_SIZE])
 {
-	size_t size = sizeof(uint64_t);
-	const OSSL_PARAM params[] = { OSSL_PARAM_construct_size_t(OSSL_MAC_PARAM_SIZE, &size),
-				      OSSL_PARAM_construct_end() };
 	struct fingerprint *f = xcalloc(1, sizeof(*f));
 
 	memcpy(f->key, key, sizeof(f->key));
-	f->algorithm = EVP_MAC_fetch(NULL, "SIPHASH", NULL);
-	f->mac = f->algorithm != NULL ? EVP_MAC_CTX_new(f->algorithm) : NULL;
-	if (f->mac == NULL || EVP_MAC_CTX_set_params(f->mac, params) != 1)
-		abort();
 	return f;
 }
 
@@ -42,8 +30,6 @@ void fingerprint_destroy(struct fingerprint *f)
 {
 	if (f == NULL)
 		return;
-	EVP_MAC_CTX_free(f->mac);
-	EVP_MAC_free(f->algorithm);
 	strbuf_free(&f->buffer);
 	free(f);
 }
@@ -51,15 +37,8 @@ void fingerprint_destroy(struct fingerprint *f)
 /* Never 0, which means something else (db/seen.h). */
 static uint64_t hash(struct fingerprint *f)
 {
-	size_t length = 0;
-	unsigned char digest[sizeof(uint64_t)];
-	uint64_t value;
+	const uint64_t value = siphash(f->key, f->buffer.s, f->buffer.len);
 
-	if (EVP_MAC_init(f->mac, f->key, sizeof(f->key), NULL) != 1 ||
-	    EVP_MAC_update(f->mac, (const unsigned char *)f->buffer.s, f->buffer.len) != 1 ||
-	    EVP_MAC_final(f->mac, digest, &length, sizeof(digest)) != 1 || length != sizeof(value))
-		abort();
-	memcpy(&value, digest, sizeof(value));
 	return value != 0 ? value : 1;
 }
 

@@ -6,7 +6,7 @@
  * their own), no files, no rotation, no threads.
  *
  * Two fences keep a value from forging a line: log_value() escapes it, and
- * log_event() sweeps the finished line, should a caller forget.
+ * log_write() sweeps the finished line, should a caller forget.
  *
  * It never waits for its reader: what a full pipe or journal does not take is left
  * out and counted, and the count is the first line when there is room again.
@@ -37,19 +37,19 @@ static const struct {
 	[LOG_INFO] = { "info", 6 },   [LOG_DEBUG] = { "debug", 7 },
 };
 
-static enum log_level threshold = LOG_INFO;
+enum log_level log_threshold = LOG_INFO;
 static bool to_journal;
 static unsigned long lost; /* lines, since the last one that was written */
 static bool cut;           /* that one was not written to its end */
 
 void log_set_level(enum log_level level)
 {
-	threshold = level;
+	log_threshold = level;
 }
 
 enum log_level log_get_level(void)
 {
-	return threshold;
+	return log_threshold;
 }
 
 enum err log_level_parse(const char *name, enum log_level *out)
@@ -116,15 +116,13 @@ static void write_line(const char *line, size_t n)
 		lost++;
 }
 
-void log_event(enum log_level level, const char *event, const char *id, const char *fmt, ...)
+void log_write(enum log_level level, const char *event, const char *id, const char *fmt, ...)
 {
 	char line[LINE_SIZE];
 	const size_t size = sizeof(line) - 1; /* one byte is kept for the newline */
 	size_t len = 0;
 	va_list args;
 
-	if (level > threshold)
-		return;
 	if (to_journal)
 		len = advance(len, snprintf(line, size, "<%d>", levels[level].priority), size);
 	len = advance(len, snprintf(line + len, size - len, "%s %s", levels[level].name, event), size);

@@ -23,9 +23,23 @@ MUST_CHECK enum err log_level_parse(const char *name, enum log_level *out);
 /* Prefix each line with systemd's <n> priority (when standard error is the journal). */
 void log_set_journal(bool on);
 
-/* event: a lower-case word-with-hyphens. id: what it concerns, or NULL. fmt: "key=value ..." or NULL. */
-void log_event(enum log_level level, const char *event, const char *id, const char *fmt, ...)
+/*
+ * log_event(enum log_level level, const char *event, const char *id, const char *fmt, ...)
+ *
+ * event: a lower-case word-with-hyphens. id: what it concerns, or NULL. fmt: "key=value ..." or NULL.
+ * Of an event that the level leaves out, the arguments are not even evaluated.
+ */
+#define log_event(level, ...) (log_has(level) ? log_write(level, __VA_ARGS__) : (void)0)
+
+void log_write(enum log_level level, const char *event, const char *id, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
+
+extern enum log_level log_threshold; /* log_set_level() */
+
+static inline bool log_has(enum log_level level)
+{
+	return level <= log_threshold;
+}
 
 /*
  * A value made safe for a log line: quoted when it holds anything but

@@ -21,8 +21,11 @@
 /* Normalising may shorten a part; one longer than this is refused unread: it takes libidn milliseconds. */
 enum { WORK_SIZE = 2 * (JID_PART_MAX + 1) };
 
-/* RFC 7622 section 3.3.1, and the space. */
-static const char local_forbidden[] = "\"&'/:<>@ ";
+/* Whether a localpart may not have this byte: RFC 7622 section 3.3.1, and the space. */
+static const bool local_forbidden[256] = {
+	['"'] = true, ['&'] = true, ['\''] = true, ['/'] = true, [':'] = true,
+	['<'] = true, ['>'] = true, ['@'] = true,  [' '] = true
+};
 
 /* Bytes of the UTF-8 sequence at s that encodes an XML 1.0 Char; 0 when it is none. */
 static size_t xml_char_length(const unsigned char *s, size_t n)
@@ -106,7 +109,7 @@ static enum err parse_local(const char *s, size_t n, char out[JID_PART_MAX + 1])
 	if (n == 0 || n > JID_PART_MAX)
 		return ERR_SYNTAX;
 	for (size_t i = 0; i < n; i++) {
-		if (strchr(local_forbidden, s[i]) != NULL)
+		if (local_forbidden[(unsigned char)s[i]])
 			return ERR_SYNTAX;
 		out[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + ('a' - 'A')) : s[i];
 	}
@@ -140,21 +143,28 @@ static enum err parse_resource(const char *s, size_t n, char out[JID_PART_MAX + 
  */
 static bool label_is_number(const char *s, size_t n)
 {
+	if (s[0] < '0' || s[0] > '9')
+		return false;
 	if (n >= 2 && s[0] == '0' && s[1] == 'x')
 		return strspn(s + 2, "0123456789abcdef") == n - 2;
 	return strspn(s, "0123456789") == n;
 }
 
+static bool is_in_label(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+}
+
 /* Letters, digits and inner hyphens, labels of 1 to 63 bytes, no IP address; lower case. */
 static bool domain_is_valid(const char *s)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
-
 	if (strlen(s) > JID_DOMAIN_MAX)
 		return false;
 	for (;;) {
-		size_t n = strspn(s, allowed);
+		size_t n = 0;
 
+		while (is_in_label(s[n]))
+			n++;
 		if (n == 0 || n > 63 || s[0] == '-' || s[n - 1] == '-')
 			return false;
 		if (s[n] == '\0')

@@ -446,18 +446,29 @@ static bool is_proved(struct stream *st, const char *local, const char *remote)
 	return pair && pair->valid;
 }
 
+/* Of one that is malformed elsewhere, at least the domain. */
+static bool read_address(const char *text, struct jid *jid, bool *is_whole)
+{
+	*is_whole = *is_whole && jid_parse(text, jid) == OK;
+	return *is_whole || domain_of(text, jid->domain);
+}
+
 void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 {
 	const struct s2s_setup *setup = &st->s2s->setup;
-	char local[DOMAIN_SIZE], remote[DOMAIN_SIZE];
+	const char *local, *remote;
 	struct receipt receipt;
 	struct stanza *stanza;
+	bool are_whole = true;
 	struct jid from, to;
 
-	if (!el->from || !el->to || !domain_of(el->from, remote) || !domain_of(el->to, local)) {
+	if (!el->from || !el->to || !read_address(el->from, &from, &are_whole) ||
+	    !read_address(el->to, &to, &are_whole)) {
 		stream_close(st, "improper-addressing", "a stanza needs 'from' and 'to'");
 		return;
 	}
+	local = to.domain;
+	remote = from.domain;
 	if (!is_proved(st, local, remote)) {
 		if (st->is_component)
 			stream_close(st, "host-unknown",
@@ -473,7 +484,7 @@ void s2s_in_stanza(struct stream *st, const struct xml_element *el)
 	}
 	limits_pay(st, remote);
 	receipt = window_enter(st, stanza->size);
-	if (jid_parse(el->from, &from) != OK || jid_parse(el->to, &to) != OK) {
+	if (!are_whole) {
 		answer_malformed(st, stanza, local, remote, receipt);
 	} else if (link_is_pong(st->s2s, st->edge, stanza, &from, &to)) {
 		s2s_receipt_done(st->s2s, receipt);

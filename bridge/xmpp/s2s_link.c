@@ -30,23 +30,28 @@
 #define TICK_BUSY_MS   20
 #define TICK_QUIET_MS  250
 #define TRY_MS         5000
+#define KEY_SIZE       (2 * DOMAIN_SIZE + 4)
 #define DEAD_FACTOR    4 /* times confirm_ms: a peer that answered pings and is silent for so long is dead */
 
 static void on_tick(void *ctx);
 
-static char *make_key(enum edge edge, const char *local, const char *remote)
+/* A domain holds no blank, so no two triples share a key. */
+static void make_key(enum edge edge, const char *local, const char *remote, char out[KEY_SIZE])
 {
-	/* A domain holds no blank, so no two triples share a key. */
-	return xasprintf("%d %s %s", (int)edge, local, remote);
+	out[0] = (char)('0' + edge);
+	out[1] = ' ';
+	out = stpcpy(out + 2, local);
+	*out++ = ' ';
+	strcpy(out, remote);
 }
 
 struct link *link_find(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
 {
-	char *key = make_key(edge, local, remote);
+	char key[KEY_SIZE];
 	struct link *link;
 
+	make_key(edge, local, remote, key);
 	HASH_FIND_STR(s2s->links, key, link);
-	free(key);
 	return link;
 }
 
@@ -69,8 +74,12 @@ static struct link *create(struct s2s *s2s, char *key, enum edge edge, const cha
 struct link *link_get(struct s2s *s2s, enum edge edge, const char *local, const char *remote)
 {
 	struct link *link = link_find(s2s, edge, local, remote);
+	char key[KEY_SIZE];
 
-	return link ? link : create(s2s, make_key(edge, local, remote), edge, local, remote);
+	if (link)
+		return link;
+	make_key(edge, local, remote, key);
+	return create(s2s, xstrdup(key), edge, local, remote);
 }
 
 struct link *link_create_for_check(struct s2s *s2s, const char *local, const char *remote)
@@ -111,7 +120,7 @@ static void finish(struct link *link, struct outgoing *o, bool confirmed, enum c
 	link->bytes -= o->stanza->size;
 	o->confirmed = confirmed;
 	o->condition = condition;
-	o->text = xstrdup(text ? text : "");
+	o->text = confirmed ? NULL : xstrdup(text ? text : "");
 	s2s_finish(link->s2s, o);
 }
 

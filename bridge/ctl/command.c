@@ -40,7 +40,7 @@ static const struct option options[] = {
 	{ "mark", "legacy|moving|migrated", false, "Only users with this mark." },
 	{ "user", "ADDRESS", false, "Only what belongs to this local user." },
 	{ "hop", "move|legacy-gateway|legacy-pool|new-pool|quarantine|error", false,
-	  "Only messages that wait for this, or that were put aside." },
+	  "Only messages that wait for this, that were put aside, or whose senders are being told." },
 	{ "body", NULL, false, "Show the message itself, with what it says." },
 	{ "since", "TIME", false, "Only changes since this time, in UTC: 2026-11-21, or 2026-11-21T07:40." },
 };

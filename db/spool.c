@@ -1,9 +1,10 @@
 /*
- * spool.c - the tables message and occupancy.
+ * spool.c - the table message.
  *
- * Limits are looked up in occupancy, which the schema's triggers keep: a full
- * spool refuses as fast as an empty one takes. A walk follows an index and holds
- * one row at a time.
+ * What limits are checked against is counted in memory, so that a full spool
+ * refuses as fast as an empty one takes. It is counted anew behind a turn that
+ * failed, and where somebody else has written (a shell). A walk holds one row
+ * at a time, and follows an index, but for spool_each(), which people wait for.
  *
  * Errors go to the caller; a row that cannot be read is ERR_IO.
  */
@@ -13,12 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/occupancy.h"
 #include "db/row.h"
 
 struct spool {
 	struct state *state;
 	struct db *db;
 	struct spool_limits limits;
+	struct occupancy *occupancy;
+	bool counted;    /* it is what the table holds, */
+	int64_t version; /* as of this PRAGMA data_version */
+	bool in_turn;    /* in this one it is written already, so nobody else can */
 };
 
 static const char *const hops[SPOOL_HOPS] = {
@@ -48,6 +54,7 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 
 	s->state = state;
 	s->db = state_db(state);
+	s->occupancy = occupancy_create();
 	if (limits != NULL)
 		s->limits = *limits;
 	return s;
@@ -55,6 +62,10 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 
 void spool_destroy(struct spool *s)
 {
+	if (s == NULL)
+		return;
+	state_forget(s->state, s);
+	occupancy_destroy(s->occupancy);
 	free(s);
 }
 
@@ -63,22 +74,96 @@ const char *spool_error(const struct spool *s)
 	return db_error(s->db);
 }
 
+static bool find(const char *const *table, size_t count, const char *word, unsigned *out)
+{
+	for (unsigned i = 0; word != NULL && i < count; i++)
+		if (strcmp(table[i], word) == 0) {
+			*out = i;
+			return true;
+		}
+	return false;
+}
+
 /* --- limits --- */
+
+/* A damaged row is not counted: whoever reads it is told. */
+static void add_row(struct spool *s, struct statement *st, int64_t messages, int64_t bytes)
+{
+	const char *user = statement_text(st, 0);
+	unsigned hop;
+
+	if (user != NULL && find(hops, ARRAY_SIZE(hops), statement_text(st, 1), &hop))
+		occupancy_add(s->occupancy, user, (enum spool_hop)hop, messages, bytes);
+}
+
+static enum err count_all(struct spool *s)
+{
+	struct statement *st = statement_open(
+		s->db, "SELECT user, hop, count(*), sum(length(stanza)) FROM message GROUP BY user, hop");
+
+	occupancy_clear(s->occupancy);
+	while (statement_step(st))
+		add_row(s, st, statement_int(st, 2), statement_int(st, 3));
+	return statement_close(st);
+}
+
+/* Before anything is counted, or changed. */
+static enum err make_sure(struct spool *s)
+{
+	int64_t version;
+	enum err e = OK;
+
+	if (s->counted && s->in_turn)
+		return OK;
+	e = db_data_version(s->db, &version);
+	if (e == OK && (!s->counted || version != s->version))
+		e = count_all(s);
+	s->counted = e == OK;
+	if (e == OK)
+		s->version = version;
+	return e;
+}
+
+static void on_turn(void *ctx, enum err e)
+{
+	struct spool *s = ctx;
+
+	s->in_turn = false;
+	if (e != OK)
+		s->counted = false;
+}
+
+/* A change of the table begins. */
+static enum err begin(struct spool *s)
+{
+	enum err e = state_begin(s->state);
+
+	if (e == OK)
+		e = make_sure(s);
+	if (e == OK && !s->in_turn) {
+		s->in_turn = true;
+		state_on_commit(s->state, on_turn, s);
+	}
+	return e;
+}
 
 enum err spool_count(struct spool *s, const char *owner, struct spool_occupancy *out)
 {
-	struct statement *st =
-		statement_open(s->db, "SELECT messages, bytes FROM occupancy WHERE owner = ?1");
-	struct spool_occupancy o = { 0, 0 };
-	enum err e;
+	enum err e = make_sure(s);
 
-	statement_bind_text(st, 1, owner);
-	if (statement_step(st))
-		o = (struct spool_occupancy){ statement_int(st, 0), statement_int(st, 1) };
-	e = statement_close(st);
-	if (e == OK)
-		*out = o;
-	return e;
+	if (e != OK)
+		return e;
+	if (owner[0] == '\0') {
+		*out = occupancy_of_all(s->occupancy);
+		return OK;
+	}
+	for (enum spool_hop hop = 0; hop < SPOOL_HOPS; hop++)
+		if (strncmp(owner, "hop:", 4) == 0 && strcmp(owner + 4, hops[hop]) == 0) {
+			*out = occupancy_of_hop(s->occupancy, hop);
+			return OK;
+		}
+	*out = occupancy_of_user(s->occupancy, owner);
+	return OK;
 }
 
 /* By indexes of their own: a full spool answers as fast. */
@@ -98,39 +183,38 @@ enum err spool_look(struct spool *s, struct spool_age *out)
 	return e;
 }
 
-static enum err check_limit(struct spool *s, const char *owner, int64_t messages, int64_t bytes, size_t size)
+static bool has_room(struct spool_occupancy o, int64_t messages, int64_t bytes, size_t size)
 {
-	struct spool_occupancy o;
-	enum err e = spool_count(s, owner, &o);
-
-	if (e != OK)
-		return e;
-	return o.messages >= messages || o.bytes + (int64_t)size > bytes ? ERR_LIMIT : OK;
+	return o.messages < messages && o.bytes + (int64_t)size <= bytes;
 }
 
-static enum err check_hop(struct spool *s, enum spool_hop hop, size_t size)
+static enum err check_limits(const struct spool *s, const struct spool_message *m)
 {
-	char owner[32];
+	const struct spool_limits *l = &s->limits;
 
-	snprintf(owner, sizeof(owner), "hop:%s", hops[hop]);
-	return check_limit(s, owner, s->limits.messages_per_hop, s->limits.bytes_per_hop, size);
-}
-
-static enum err check_limits(struct spool *s, const struct spool_message *m)
-{
-	enum err e = check_limit(s, "", s->limits.messages, s->limits.bytes, m->size);
-
-	if (e == OK)
-		e = check_limit(s, m->user, s->limits.messages_per_user, s->limits.bytes_per_user, m->size);
-	return e == OK ? check_hop(s, m->hop, m->size) : e;
+	return has_room(occupancy_of_all(s->occupancy), l->messages, l->bytes, m->size) &&
+			       has_room(occupancy_of_user(s->occupancy, m->user), l->messages_per_user,
+					l->bytes_per_user, m->size) &&
+			       has_room(occupancy_of_hop(s->occupancy, m->hop), l->messages_per_hop,
+					l->bytes_per_hop, m->size)
+		       ? OK
+		       : ERR_LIMIT;
 }
 
 /* --- changes --- */
 
+/* What was counted for a change that did not come to be is counted anew. */
+static enum err wrote(struct spool *s, enum err e)
+{
+	if (e != OK && e != ERR_NOT_FOUND)
+		s->counted = false;
+	return state_wrote(s->state, e);
+}
+
 enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e == OK)
 		e = check_limits(s, m);
@@ -147,41 +231,64 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 	statement_bind_int(st, 6, m->received_at);
 	statement_bind_int(st, 7, m->expires_at);
 	statement_bind_int(st, 8, m->position);
-	e = state_wrote(s->state, statement_run(st, NULL));
-	if (e == OK)
-		*id = db_last_id(s->db);
-	return e;
+	e = wrote(s, statement_run(st, NULL));
+	if (e != OK)
+		return e;
+	occupancy_add(s->occupancy, m->user, m->hop, 1, (int64_t)m->size);
+	*id = db_last_id(s->db);
+	return OK;
+}
+
+/* It leaves, or waits for another hop from now on. ERR_NOT_FOUND. */
+static enum err count_out(struct spool *s, int64_t id, const enum spool_hop *now)
+{
+	struct statement *st =
+		statement_open(s->db, "SELECT user, hop, length(stanza) FROM message WHERE id = ?1");
+	enum err e = ERR_NOT_FOUND;
+
+	statement_bind_int(st, 1, id);
+	if (statement_step(st)) {
+		if (now != NULL)
+			occupancy_add(s->occupancy, statement_text(st, 0), *now, 1, statement_int(st, 2));
+		add_row(s, st, -1, -statement_int(st, 2));
+		e = OK;
+	}
+	return statement_close_with(st, e);
 }
 
 enum err spool_remove(struct spool *s, int64_t id)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
+	if (e == OK)
+		e = count_out(s, id, NULL);
 	if (e != OK)
 		return e;
 	st = statement_open(s->db, "DELETE FROM message WHERE id = ?1");
 	statement_bind_int(st, 1, id);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_begin(struct spool *s, int64_t id)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
 	st = statement_open(s->db, "UPDATE message SET begun = begun + 1 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char *trouble)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
+	if (e == OK)
+		e = count_out(s, id, &hop);
 	if (e != OK)
 		return e;
 	st = statement_open(s->db, "UPDATE message SET hop = ?2, trouble = ?3, attempts = attempts + 1, "
@@ -189,13 +296,13 @@ enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, hops[hop]);
 	statement_bind_text(st, 3, trouble);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
@@ -203,13 +310,13 @@ enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble)
 			    "UPDATE message SET quarantined = 1, trouble = ?2, begun = 0 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, trouble);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_fail(struct spool *s, int64_t id, const char *condition, const char *trouble)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
@@ -218,13 +325,13 @@ enum err spool_fail(struct spool *s, int64_t id, const char *condition, const ch
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, condition);
 	statement_bind_text(st, 3, trouble);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
@@ -232,13 +339,13 @@ enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
 				   "expires_at = max(expires_at, ?2) WHERE id = ?1 AND quarantined = 1");
 	statement_bind_int(st, 1, id);
 	statement_bind_int(st, 2, expires_at);
-	return state_wrote(s->state, statement_run_on_row(st));
+	return wrote(s, statement_run_on_row(st));
 }
 
 enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 {
 	struct statement *st;
-	enum err e = state_begin(s->state);
+	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
@@ -246,7 +353,8 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 	st = statement_open(s->db, "DELETE FROM message WHERE user = ?1 "
 				   "OR (pair > ?1 || ' ' AND pair < ?1 || '!')");
 	statement_bind_text(st, 1, user);
-	return state_wrote(s->state, statement_run(st, count));
+	s->counted = false; /* anew, when it is asked */
+	return wrote(s, statement_run(st, count));
 }
 
 /* --- walks --- */
@@ -255,16 +363,6 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 	"SELECT id, pair, user, hop, origin, stanza, received_at, expires_at, attempts, trouble, "           \
 	"quarantined, position, begun, failed "                                                              \
 	"FROM message "
-
-static bool find(const char *const *table, size_t count, const char *word, unsigned *out)
-{
-	for (unsigned i = 0; word != NULL && i < count; i++)
-		if (strcmp(table[i], word) == 0) {
-			*out = i;
-			return true;
-		}
-	return false;
-}
 
 static enum err read_row(struct spool *s, struct statement *st, struct spool_message *out)
 {

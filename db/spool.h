@@ -89,7 +89,7 @@ MUST_CHECK enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ct
 struct spool_occupancy {
 	int64_t messages, bytes;
 };
-/* owner: a user, or "" for all. */
+/* owner: a user, "hop:NAME", or "" for all. */
 MUST_CHECK enum err spool_count(struct spool *s, const char *owner, struct spool_occupancy *out);
 struct spool_age {
 	int64_t oldest; /* when the one that waits longest came; 0: none waits */

@@ -202,6 +202,40 @@ static void test_occupancy(void **state)
 	spool_destroy(s);
 }
 
+/* What is counted is what is on disk, whoever has written there. */
+static void test_occupancy_follows(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide), *other;
+	int64_t first = put(s, message(JULIET, ROMEO, "1234"));
+
+	state_commit(t->state);
+	put(s, message(JULIET, ROMEO, "lost"));
+	assert_int_equal(spool_defer(s, first, SPOOL_NEW_POOL, "503"), OK);
+	assert_occupancy(s, ROMEO, 2, 8);
+	assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+	state_commit(t->state);
+	assert_occupancy(s, "", 1, 4);
+	assert_occupancy(s, "hop:move", 1, 4);
+	assert_occupancy(s, "hop:new-pool", 0, 0);
+
+	assert_null(dbtest_sql(t->files, "UPDATE message SET user = '" TYBALT "', stanza = x'0102'"));
+	assert_occupancy(s, TYBALT, 1, 2);
+	assert_occupancy(s, ROMEO, 0, 0);
+	put(s, message(JULIET, ROMEO, "567"));
+	state_commit(t->state);
+	assert_null(dbtest_sql(t->files, "DELETE FROM message WHERE user = '" TYBALT "'"));
+	assert_int_equal(spool_remove(s, first), ERR_NOT_FOUND);
+	assert_occupancy(s, "", 1, 3);
+	other = spool_create(t->state, &wide);
+	assert_occupancy(other, "", 1, 3);
+	spool_destroy(other);
+	/* A turn that is under way does not hold it. */
+	put(s, message(JULIET, ROMEO, "8"));
+	spool_destroy(s);
+	state_commit(t->state);
+}
+
 static void test_defer_and_quarantine(void **state)
 {
 	struct statetest *t = *state;
@@ -327,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bytes_survive, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_occupancy_follows, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_defer_and_quarantine, statetest_setup,
 						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, statetest_setup, statetest_teardown),

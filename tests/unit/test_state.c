@@ -364,7 +364,7 @@ static void test_kinds(void **state)
 	assert_refused(t->files->folder, ERR_IO, "'state' in the configuration file must name a file");
 	assert_string_equal(dbtest_value(t->files, "SELECT group_concat(name) FROM sqlite_schema "
 						   "WHERE type = 'table' AND name NOT LIKE 'sqlite%'"),
-			    "subscription,holding,dialog,message,occupancy,seen,seen_key");
+			    "subscription,holding,dialog,message,seen,seen_key");
 }
 
 static void test_newer(void **state)

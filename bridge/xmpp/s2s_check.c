@@ -33,6 +33,10 @@ static const struct {
 	  "nothing listens there: the partner's server is down, or its SRV record is old" },
 	{ "tcp", "", "either",
 	  "a firewall between the two servers drops the connection: TCP 5269 in both directions" },
+	{ "tls", "refused STARTTLS", "theirs",
+	  "the partner's server needs a certificate and TLS switched on; until then, where that is "
+	  "acceptable: "
+	  "poolbridgectl partner set DOMAIN --tls optional" },
 	{ "tls", "", "either",
 	  "the servers agree on no TLS version or cipher; TLS 1.2 is the least taken here" },
 	{ "certificate", "", "theirs",
@@ -42,6 +46,8 @@ static const struct {
 	  "set external.certificate and external.key to a certificate for the local domain" },
 	{ "authentication", "refused our certificate", "either",
 	  "the partner must trust the CA of our certificate; see external.certificate" },
+	{ "authentication", "requires TLS", "ours",
+	  "poolbridgectl partner set DOMAIN --tls required, or ask the partner to take streams without TLS" },
 	{ "authentication", "invalid", "ours",
 	  "the SRV record of the local domain must lead to external.listen of this bridge; bridges that "
 	  "share a "

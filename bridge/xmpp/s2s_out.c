@@ -127,6 +127,16 @@ static bool wants_tls(const struct stream *st, const struct xml_element *feature
 	return s2s_offers(features, NS_TLS, "starttls") && !st->link->without_tls;
 }
 
+/* <required/> within <starttls/>. */
+static bool insists_on_tls(const struct xml_element *features)
+{
+	for (size_t i = 0; i < features->child_count; i++)
+		if (features->children[i].depth == 2 && strcmp(features->children[i].name, "required") == 0 &&
+		    strcmp(features->children[i].ns, NS_TLS) == 0)
+			return true;
+	return false;
+}
+
 static void become_trusted(struct stream *st)
 {
 	stream_set_state(st, S2S_TRUSTED);
@@ -158,6 +168,10 @@ static void out_features(struct stream *st, const struct xml_element *el)
 		strbuf_puts(&b, "<starttls xmlns='" NS_TLS "'/>");
 		stream_write(st, &b);
 		strbuf_free(&b);
+	} else if (!sock_is_tls(st->sock) && st->policy.tls == REQUIRE_NONE && insists_on_tls(el)) {
+		stream_set_state(st, S2S_NEGOTIATING);
+		give_up(st, COND_REMOTE_SERVER_NOT_FOUND,
+			"the other server requires TLS, but the settings for this partner exclude it");
 	} else {
 		bidi_ask(st, el);
 		st->offers_external = offers_mechanism(el, "EXTERNAL");

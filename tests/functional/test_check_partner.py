@@ -60,7 +60,7 @@ WRONG = [
     ("rogue.test", "corp.test", "certificate", "Lab rogue", "theirs", "external.ca"),
     ("wrong-name.test", "corp.test", "certificate", "elsewhere.test", "theirs", "renew"),
     ("good.test", "branch.test", "authentication", "does not offer it", "either", "partner show"),
-    ("clear.test", "corp.test", "authentication", "", "either", "partner show"),
+    ("clear.test", "corp.test", "authentication", "requires TLS, but the settings", "ours", "--tls required"),
 ]
 
 
@@ -127,3 +127,12 @@ def test_streams(lab):
     assert table.split("\n")[0].split()[:7] == ["LOCAL", "REMOTE", "EDGE", "STATE", "ADDRESS", "TLS", "AUTH"]
     assert "good.test" in table and "TLSv1.3" in table
     assert romeo.wait_error(number, timeout=40).error == "remote-server-timeout"
+
+
+def test_partner_without_tls(new_lab):
+    """Its server has none, and the settings want it."""
+    lab = new_lab(federation=Federation("plain", [Partner("none.test", "good", STRICT)]), pool=False, settings=FAST)
+    report, rows = check(lab, "none.test")
+    assert [row["step"] for row in report["steps"] if not row["ok"]] == ["tls"], report
+    assert "refused STARTTLS" in rows["tls"]["text"] and rows["tls"]["side"] == "theirs"
+    assert "TLS switched on" in rows["tls"]["mend"] and "--tls optional" in rows["tls"]["mend"]

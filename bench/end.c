@@ -423,17 +423,40 @@ static void say_status(const struct end_setup *setup)
 	strbuf_free(&line);
 }
 
+/* What events point to that are no connection's. */
+static char commands, due, room;
+
+static void watch_also(int fd, void *what)
+{
+	struct epoll_event e = { .events = EPOLLIN, .data.ptr = what };
+
+	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+		end_fail("standard input must be a pipe");
+}
+
+/* Only the end that sends is to be woken. */
+static void start(uint64_t count)
+{
+	static bool is_watched;
+
+	if (meter_is_open()) {
+		if (!is_watched)
+			watch_also(meter_descriptor(), &room);
+		is_watched = true;
+		meter_begin();
+	}
+	pace_start(count);
+}
+
 static void obey(const struct end_setup *setup, const char *line)
 {
 	unsigned long long count;
 	double seconds, rate;
 
 	if (strcmp(line, "start") == 0) {
-		pace_start(PACE_WITHOUT_END);
+		start(PACE_WITHOUT_END);
 	} else if (sscanf(line, "start %llu", &count) == 1) {
-		if (meter_is_open())
-			meter_begin();
-		pace_start(count);
+		start(count);
 	} else if (strcmp(line, "stop") == 0) {
 		pace_stop();
 	} else if (strcmp(line, "status") == 0) {
@@ -476,29 +499,13 @@ static void read_commands(const struct end_setup *setup)
 
 /* --- the loop --- */
 
-/* What events point to that are no connection's. */
-static char commands, due, room;
-
 /* So many were to be sent, and nothing of them is under way any more. */
 static void say_result(void)
 {
-	struct strbuf line = { 0 };
-
-	if (!meter_is_open() || !pace_has_finished() || !meter_is_done())
-		return;
-	pace_forget();
-	meter_report(&line);
-	fputs(line.s, stdout);
-	fflush(stdout);
-	strbuf_free(&line);
-}
-
-static void watch_also(int fd, void *what)
-{
-	struct epoll_event e = { .events = EPOLLIN, .data.ptr = what };
-
-	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
-		end_fail("standard input must be a pipe");
+	if (meter_is_open() && pace_has_finished() && meter_is_done()) {
+		pace_forget();
+		meter_say();
+	}
 }
 
 static void wait_events(const struct end_setup *setup)
@@ -573,8 +580,6 @@ void end_run(const struct end_setup *setup)
 	pace_set_rate(setup->rate);
 	watch_also(STDIN_FILENO, &commands);
 	watch_also(pace_open(), &due);
-	if (meter_is_open())
-		watch_also(meter_descriptor(), &room);
 	if (end.accepted)
 		start_listening();
 	puts("ready");
@@ -591,7 +596,6 @@ void end_run(const struct end_setup *setup)
 	}
 	while (end.connections)
 		bury(end.connections);
-	notes_write();
 	notes_close();
 	pace_close();
 	close(end.epoll);

@@ -47,12 +47,14 @@ static _Noreturn void die(const char *what)
 
 /* --- one side --- */
 
-/* 0: it has ended. */
+/* 0: it has ended; -1: nothing, since what came was TLS's own. */
 static int get(struct side *s, char *data)
 {
-	ssize_t n = s->ssl ? SSL_read(s->ssl, data, READ_SIZE) : recv(s->fd, data, READ_SIZE, 0);
+	int n = s->ssl ? SSL_read(s->ssl, data, READ_SIZE) : (int)recv(s->fd, data, READ_SIZE, 0);
 
-	return n > 0 ? (int)n : 0;
+	if (n > 0)
+		return n;
+	return s->ssl && SSL_get_error(s->ssl, n) == SSL_ERROR_WANT_READ ? -1 : 0;
 }
 
 static bool put(struct side *s, const char *data, int size)
@@ -109,7 +111,7 @@ static bool forth(struct side *from, struct side *to, XML_Parser parser, char *d
 {
 	int n = get(from, data);
 
-	return n > 0 && XML_Parse(parser, data, n, 0) == XML_STATUS_OK && put(to, data, n);
+	return n < 0 || (n > 0 && XML_Parse(parser, data, n, 0) == XML_STATUS_OK && put(to, data, n));
 }
 
 static bool back(struct side *from, struct side *to, XML_Parser parser, char *data)
@@ -117,8 +119,8 @@ static bool back(struct side *from, struct side *to, XML_Parser parser, char *da
 	static const char proceed[] = "<proceed";
 	int n = get(to, data);
 
-	if (n == 0 || !put(from, data, n))
-		return false;
+	if (n <= 0 || !put(from, data, n))
+		return n < 0;
 	if (from->ssl || !server_tls || !memmem(data, (size_t)n, proceed, strlen(proceed)))
 		return true;
 	begin(parser);
@@ -179,6 +181,9 @@ static void make_tls(const char *files)
 		fputs("limit: --tls needs CERT,KEY\n", stderr);
 		exit(2);
 	}
+	/* Reading returns after a session ticket, too, rather than to wait for what may not come before we write. */
+	SSL_CTX_clear_mode(server_tls, SSL_MODE_AUTO_RETRY);
+	SSL_CTX_clear_mode(client_tls, SSL_MODE_AUTO_RETRY);
 }
 
 static void serve(int listener, const struct sockaddr_in *to)

@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -91,7 +92,8 @@ void meter_begin(void)
 	meter->doubled = meter->disorder = 0;
 	for (size_t i = 0; i < BUCKETS; i++)
 		meter->latencies[i] = 0;
-	meter->began = meter->ended = end_now();
+	meter->began = end_now();
+	meter->ended = meter->began;
 }
 
 void meter_sent(const struct numbered *m)
@@ -190,16 +192,16 @@ static double percentile(double part)
 	return us_of(i);
 }
 
-void meter_report(struct strbuf *out)
+void meter_say(void)
 {
 	uint64_t sent = meter->sent - meter->began_sent, got = meter->got - meter->began_got;
 	uint64_t errors = meter->errors - meter->began_errors;
 
-	strbuf_printf(out,
-		      "{\"sent\": %llu, \"got\": %llu, \"errors\": %llu, \"lost\": %llu, \"doubled\": %llu, "
-		      "\"disorder\": %llu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
-		      (unsigned long long)sent, (unsigned long long)got, (unsigned long long)errors,
-		      (unsigned long long)(sent - got - errors), (unsigned long long)meter->doubled,
-		      (unsigned long long)meter->disorder, (double)(meter->ended - meter->began) / 1e6,
-		      percentile(0.5), percentile(0.99));
+	printf("{\"sent\": %llu, \"got\": %llu, \"errors\": %llu, \"lost\": %llu, \"doubled\": %llu, "
+	       "\"disorder\": %llu, \"seconds\": %.6f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+	       (unsigned long long)sent, (unsigned long long)got, (unsigned long long)errors,
+	       (unsigned long long)(sent - got - errors), (unsigned long long)meter->doubled,
+	       (unsigned long long)meter->disorder, (double)(meter->ended - meter->began) / 1e6,
+	       percentile(0.5), percentile(0.99));
+	fflush(stdout);
 }

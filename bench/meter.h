@@ -22,7 +22,7 @@ void meter_awake(void);
 
 /* --- the end that sends --- */
 
-/* What meter_report() tells is counted from here. */
+/* What meter_say() tells is counted from here. */
 void meter_begin(void);
 void meter_sent(const struct numbered *m);
 void meter_error(const struct numbered *m);
@@ -30,8 +30,8 @@ void meter_error(const struct numbered *m);
 bool meter_has_room(uint64_t window);
 /* Nothing is under way; else the end is woken then. */
 bool meter_is_done(void);
-/* A line of JSON: what became of the messages since meter_begin(). */
-void meter_report(struct strbuf *out);
+/* A line of JSON on standard output: what became of the messages since meter_begin(). */
+void meter_say(void);
 
 /* --- the end that receives --- */
 

@@ -12,13 +12,12 @@
 #include "config.h"
 
 #include <expat.h>
-#include <openssl/sha.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/end.h"
+#include "bench/hello.h"
 #include "bench/meter.h"
 #include "bench/peer_options.h"
 #include "bench/quick.h"
@@ -195,67 +194,6 @@ static void take_error(const struct numbered *m, unsigned id)
 
 /* --- streams --- */
 
-static void write_header(struct stream *s)
-{
-	strbuf_printf(
-		&s->connection->out,
-		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
-		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
-		peer_options.domain, peer_options.remote);
-	if (s->connection->inbound)
-		strbuf_printf(&s->connection->out, " id='s%u-%lld'", s->connection->id, (long long)end_now());
-	strbuf_puts(&s->connection->out, ">");
-}
-
-static void write_component_header(struct stream *s)
-{
-	strbuf_printf(&s->connection->out,
-		      "<stream:stream xmlns='jabber:component:accept' "
-		      "xmlns:stream='http://etherx.jabber.org/streams' to='%s'>",
-		      peer_options.domain);
-}
-
-/* The server's side of it. */
-static void write_host_header(struct stream *s)
-{
-	strbuf_printf(&s->connection->out,
-		      "<?xml version='1.0'?><stream:stream xmlns='jabber:component:accept' "
-		      "xmlns:stream='http://etherx.jabber.org/streams' from='%s' id='s%u'>",
-		      peer_options.remote, s->connection->id);
-}
-
-static void write_handshake(struct stream *s, const char *id)
-{
-	char *text = xasprintf("%s%s", id ? id : "", peer_options.secret);
-	unsigned char digest[SHA_DIGEST_LENGTH];
-
-	SHA1((const unsigned char *)text, strlen(text), digest);
-	strbuf_puts(&s->connection->out, "<handshake>");
-	for (size_t i = 0; i < sizeof(digest); i++)
-		strbuf_printf(&s->connection->out, "%02x", digest[i]);
-	strbuf_puts(&s->connection->out, "</handshake>");
-	free(text);
-}
-
-static void write_features(struct stream *s)
-{
-	struct strbuf *out = &s->connection->out;
-	bool secured = s->connection->ssl != NULL;
-
-	strbuf_puts(out, "<stream:features>");
-	if (peer_options.server_tls && !secured)
-		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
-	else if (peer_options.external && s->stage != STAGE_TRUSTED)
-		strbuf_puts(
-			out,
-			"<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
-			"</mechanisms>");
-	strbuf_puts(out, "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>");
-	if (peer_options.sm)
-		strbuf_puts(out, "<sm xmlns='urn:xmpp:sm:3'/>");
-	strbuf_puts(out, "</stream:features>");
-}
-
 static void trust(struct stream *s)
 {
 	s->stage = STAGE_TRUSTED;
@@ -263,17 +201,6 @@ static void trust(struct stream *s)
 		return;
 	if (peer_options.sm)
 		strbuf_puts(&s->connection->out, "<enable xmlns='urn:xmpp:sm:3'/>");
-}
-
-static void write_auth(struct stream *s)
-{
-	unsigned char name[4 * NAME_SIZE];
-	int n = EVP_EncodeBlock(name, (const unsigned char *)peer_options.domain,
-				(int)strlen(peer_options.domain));
-
-	strbuf_printf(&s->connection->out,
-		      "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>%.*s</auth>", n,
-		      name);
 }
 
 static void take_features(struct stream *s)
@@ -285,7 +212,7 @@ static void take_features(struct stream *s)
 	else if (peer_options.client_tls && !s->connection->ssl && s->starttls)
 		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
 	else if (peer_options.external && s->external)
-		write_auth(s);
+		hello_auth(s->connection);
 	else
 		strbuf_printf(out, "<db:result from='%s' to='%s'>0123456789abcdef</db:result>",
 			      peer_options.domain, peer_options.remote);
@@ -408,13 +335,13 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 	name = local_name(name);
 	s->depth++;
 	if (s->depth == 1 && peer_options.host) {
-		write_host_header(s);
+		hello_host(s->connection);
 	} else if (s->depth == 1 && s->connection->inbound) {
-		write_header(s);
-		write_features(s);
+		hello_stream(s->connection);
+		hello_features(s->connection, s->stage == STAGE_TRUSTED);
 		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
 	} else if (s->depth == 1 && peer_options.secret) {
-		write_handshake(s, attribute(attributes, "id"));
+		hello_handshake(s->connection, attribute(attributes, "id"));
 	} else if (s->depth == 2) {
 		str_copy(s->name, sizeof(s->name), name);
 		keep(&s->from, attribute(attributes, "from"));
@@ -479,9 +406,9 @@ static void begin(struct stream *s)
 	s->depth = 0;
 	s->restarting = s->starttls = s->external = false;
 	if (peer_options.secret)
-		write_component_header(s);
+		hello_component(s->connection);
 	else if (!s->connection->inbound)
-		write_header(s);
+		hello_stream(s->connection);
 }
 
 static void on_ready(struct connection *c)

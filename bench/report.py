@@ -11,6 +11,7 @@ import subprocess
 import time
 
 PAGE = os.path.join("docs", "performance.md")
+WIDE = 4  # columns of figures
 FIRST = ("poolbridge",)  # columns that come first; the others in the order in which they were measured
 VERSIONS = {"Prosody": "prosody", "ejabberd": "ejabberd", "jabberd2": "jabberd2", "Kamailio": "kamailio",
             "OpenSSL": "openssl", "expat": "libexpat1"}
@@ -25,11 +26,13 @@ def number(value):
 
 
 def cell(figure):
+    """With the range of the runs, and what it is as a multiple of the limit where that was measured, too."""
     if figure is None:
         return "-"
-    if figure.low == figure.high:
-        return number(figure.value)
-    return f"{number(figure.value)} ({number(figure.low)} to {number(figure.high)})"
+    text = number(figure.value)
+    if figure.low != figure.high:
+        text += f" ({number(figure.low)} to {number(figure.high)})"
+    return text + (f" = {figure.more['limits']:.3g} x" if "limits" in figure.more else "")
 
 
 def ratio_text(value):
@@ -39,7 +42,7 @@ def ratio_text(value):
 # --- tables of a case
 
 def figure_tables(session, case):
-    """Benches that were measured with the same subjects share a table: a row each, a column a subject."""
+    """Benches that were measured with the same subjects share a table."""
     benches = {}
     for (bench, subject), figure in session.figures.items():
         if figure.case == case:
@@ -51,12 +54,23 @@ def figure_tables(session, case):
 
 
 def _figure_table(benches, group):
+    """A row a bench and a column a subject; the other way round where that would be too wide."""
     subjects = sorted(benches[group[0]], key=lambda subject: subject not in FIRST)
-    rows = []
-    for bench in group:
-        one = benches[bench][subjects[0]]
-        rows.append([f"`{bench}`", f"{one.unit} per {one.per}"] + [cell(benches[bench][s]) for s in subjects])
-    return table(["bench", "unit", *subjects], rows)
+    if len(subjects) > WIDE:
+        return "\n\n".join(_subject_table(benches, group[i:i + WIDE], subjects) for i in range(0, len(group), WIDE))
+    return table(["bench", "unit", *subjects],
+                 [[f"`{bench}`", _unit(benches[bench])] + [cell(benches[bench][s]) for s in subjects] for bench in group])
+
+
+def _subject_table(benches, group, subjects):
+    rows = [["", *(_unit(benches[bench]) for bench in group)]]
+    rows += [[subject, *(cell(benches[bench][subject]) for bench in group)] for subject in subjects]
+    return table(["subject", *(f"`{bench}`" for bench in group)], rows)
+
+
+def _unit(figures):
+    one = next(iter(figures.values()))
+    return f"{one.unit} per {one.per}"
 
 
 def goal_row(goal):

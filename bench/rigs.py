@@ -42,7 +42,7 @@ class Flow:
                 wait_until(lambda: end.ask("status")["connected"], f"{end.process.name} is not connected")
 
     def send(self, count, rate="inf"):
-        """rate: a second; without, as many as the window allows. What became of them, see meter_report()."""
+        """rate: a second; without, as many as the window allows. What became of them, see meter_say()."""
         self.sender.process.write(f"rate {rate}")
         return self.sender.ask(f"start {count}")
 

@@ -5,7 +5,10 @@ is measured. Peers have half of the way each time, see bench/rigs.py, and are me
 only Prosody has XEP-0198 between servers.
 """
 
-from bench.measure import cpu_us, progress, resident_kib
+import itertools
+import statistics
+
+from bench.measure import FAULTS, cpu_us, progress, resident_kib, rounded
 from bench.rigs import rigs
 from lab import chart
 
@@ -14,7 +17,9 @@ RATES = {500: 3.0, 5000: 1.5}  # seconds at each
 # How many times less a message must cost than with each peer, one hop of it; and how the limit may be exceeded.
 AHEAD = {"jabberd2": 5, "ejabberd": 8, "Prosody": 20}
 LIMIT = {"plain": 2.0, "tls": 2.5}
-FAULTS = ("lost", "errors", "doubled", "disorder")
+NAMES = {"plain": "plain", "tls": "TLS"}
+WITH_SM = ("poolbridge", "limit", "Prosody in", "Prosody out")
+NUMBERS = itertools.count(1)  # of flows, for names of files
 
 
 class Trial:
@@ -40,35 +45,36 @@ class Trial:
         flow.close()
 
 
-NUMBERS = iter(range(1, 1000000))  # of flows, for names of files
-
-
 def measure(session, found, bench, secure, sm, rates=()):
     """One variant, all subjects in turn."""
     progress(bench)
     results = session.alternate({rig.subject: lambda rig=rig: Trial(session, rig, secure, sm, rates) for rig in found})
-    for subject, trials in results.items():
-        session.figure(bench, subject, [trial.cpu for trial in trials], "us CPU", "message")
-        session.faults(bench, subject, **{name: sum(trial.faults[name] for trial in trials) for name in FAULTS})
-    for subject, trials in results.items():
-        session.figure(f"{bench}-rate", subject, [trial.per_second for trial in trials], "messages", "second")
+
+    def figures(name, value_of, unit, per):
+        floor = statistics.median(map(value_of, results["limit"])) if "limit" in results else None
+        for subject, trials in results.items():
+            values = [value_of(trial) for trial in trials]
+            more = {"limits": rounded(statistics.median(values) / floor, 3)} if floor and subject != "limit" else {}
+            session.figure(name, subject, values, unit, per, **more)
+
+    figures(bench, lambda trial: trial.cpu, "us CPU", "message")
+    figures(f"{bench}-rate", lambda trial: trial.per_second, "messages", "second")
     for rate in rates:
         for part, name in enumerate(("p50", "p99")):
-            for subject, trials in results.items():
-                session.figure(f"{bench}-{rate}-{name}", subject, [trial.latency[rate][part] for trial in trials], "us",
-                               f"message, at {rate:,} a second")
+            figures(f"{bench}-{rate}-{name}", lambda trial: trial.latency[rate][part], "us", f"message, at {rate:,} a second")
+    for subject, trials in results.items():
+        session.faults(bench, subject, **{name: sum(trial.faults[name] for trial in trials) for name in FAULTS})
     return results
 
 
 def run(session):
     with rigs(session) as found:
-        ours = [rig for rig in found if rig.subject in ("poolbridge", "limit")]
         measure(session, found, "passthrough-plain", False, False)
         results = measure(session, found, "passthrough-tls", True, False, RATES)
         for subject, trials in results.items():
             session.figure("passthrough-memory", subject, [trial.memory for trial in trials], "MiB", "server, at saturation")
-        with_sm = [rig for rig in found if rig.subject in ("poolbridge", "Prosody in", "Prosody out")]
-        measure(session, [rig for rig in ours if rig in with_sm], "passthrough-plain-sm", False, True)
+        with_sm = [rig for rig in found if rig.subject in WITH_SM]
+        measure(session, with_sm, "passthrough-plain-sm", False, True)
         measure(session, with_sm, "passthrough-tls-sm", True, True)
     declare_goals(session)
     draw(session)
@@ -80,10 +86,10 @@ def declare_goals(session):
             session.goal(f"CPU of a message, TLS, beside {peer}'s one hop {way}", "passthrough-tls", "poolbridge",
                          at_most=1 / times, of=("passthrough-tls", f"{peer} {way}"))
     for variant, times in LIMIT.items():
-        session.goal(f"CPU of a message, {variant}, beside the limit", f"passthrough-{variant}", "poolbridge",
+        session.goal(f"CPU of a message, {NAMES[variant]}, beside the limit", f"passthrough-{variant}", "poolbridge",
                      at_most=times, of=(f"passthrough-{variant}", "limit"))
     for variant in LIMIT:
-        session.goal(f"XEP-0198 and custody, {variant}, beside without", f"passthrough-{variant}-sm", "poolbridge",
+        session.goal(f"XEP-0198 and custody, {NAMES[variant]}, beside without", f"passthrough-{variant}-sm", "poolbridge",
                      at_most=1.3, of=(f"passthrough-{variant}", "poolbridge"))
     for rate in RATES:
         for way in ("in", "out"):

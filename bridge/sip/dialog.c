@@ -17,13 +17,36 @@
 
 #define CSEQ_MAX 0x7fffffffU
 
+enum { RANDOM_STOCK = 1024 };
+
 static const char *const pool_names[POOLS] = { [POOL_LEGACY] = "legacy", [POOL_NEW] = "new" };
 
-/* glibc's arc4random() is the kernel's generator and does not fail. */
+/* glibc's arc4random() is the kernel's generator and does not fail; each call of it is one of the system's. */
+static void take_random(unsigned char *out, size_t size)
+{
+	static unsigned char stock[RANDOM_STOCK];
+	static size_t left;
+
+	if (left < size) {
+		arc4random_buf(stock, sizeof(stock));
+		left = sizeof(stock);
+	}
+	left -= size;
+	memcpy(out, stock + left, size);
+	explicit_bzero(stock + left, size);
+}
+
 void sip_token(char out[SIP_TOKEN_SIZE])
 {
-	for (int i = 0; i < 4; i++)
-		snprintf(out + (ptrdiff_t)8 * i, 9, "%08x", arc4random());
+	static const char digits[] = "0123456789abcdef";
+	unsigned char random[(SIP_TOKEN_SIZE - 1) / 2];
+
+	take_random(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++) {
+		out[2 * i] = digits[random[i] >> 4];
+		out[2 * i + 1] = digits[random[i] & 15];
+	}
+	out[SIP_TOKEN_SIZE - 1] = '\0';
 }
 
 static char *copy(const char *s)

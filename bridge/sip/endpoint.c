@@ -92,11 +92,13 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 	}
 	if (e == OK)
 		e = endpoint_listen(ep, why);
-	if (e != OK)
+	if (e != OK) {
 		sip_endpoint_destroy(ep);
-	else
-		*out = ep;
-	return e;
+		return e;
+	}
+	endpoint_flush_in(ep->loop);
+	*out = ep;
+	return OK;
 }
 
 void sip_endpoint_destroy(struct sip_endpoint *ep)
@@ -104,6 +106,7 @@ void sip_endpoint_destroy(struct sip_endpoint *ep)
 	if (ep == NULL)
 		return;
 	ep->ending = true;
+	endpoint_flush_no_more();
 	endpoint_end_received(ep);
 	endpoint_end_unacked(ep);
 	endpoint_end_sent(ep);

@@ -9,6 +9,7 @@
  *	endpoint_in.c      received requests: which are taken
  *	endpoint_method.c  methods
  *	endpoint_header.c  how long a header may be
+ *	endpoint_burst.c   many messages at once on one connection
  *	endpoint_merge.c   which of them have come before, by another way
  *	endpoint_answer.c  their answers
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
@@ -183,6 +184,12 @@ bool endpoint_takes_method(sip_method_t method);
 
 /* Before anything is received. False: sofia-sip is another one than we know. */
 MUST_CHECK bool endpoint_bound_headers(void);
+
+/* --- endpoint_burst.c --- */
+
+/* From now on what is written leaves at the end of the turn, until the endpoint ends. */
+void endpoint_flush_in(struct loop *loop);
+void endpoint_flush_no_more(void);
 
 /* --- endpoint_merge.c --- */
 

@@ -1,0 +1,100 @@
+/*
+ * endpoint_burst.c - many messages on one connection: read in pieces, written
+ * together.
+ *
+ * COMPAT: sofia-sip reads all that a connection has, and moves the rest of it
+ * for each message that it takes out of it: a hundred responses of 400 bytes
+ * cost a hundred times 20 KB. And it writes each message by itself, so that the
+ * kernel makes a packet of it and wakes the peer up. Its su_getmsgsize() and
+ * su_vsend() are replaced here, as msg_extract() is in endpoint_header.c: the
+ * first never says more than READ_BYTES of a connection, the second lets the
+ * kernel collect what a turn writes, and endpoint_flush() sends it off at its end.
+ * What was not written fails as it did before: the kernel has it either way.
+ *
+ * Datagrams pass unchanged, and so does TLS, which writes by itself. Keeps the
+ * descriptors that were written to in this turn. Nothing is fatal.
+ */
+#include "bridge/sip/endpoint_internal.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <sofia-sip/su.h>
+
+enum { READ_BYTES = 8192, SOCKETS_MAX = 64 };
+
+/* Zero before there is a loop that flushes: then nothing is held back. */
+static struct {
+	bool flushes;
+	int fd[SOCKETS_MAX];
+	size_t count;
+} held;
+
+static bool is_stream(int fd)
+{
+	int type;
+	socklen_t size = sizeof(type);
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+/* One call for each connection and turn, to ask what it is. */
+static bool may_hold(int fd)
+{
+	for (size_t i = 0; i < held.count; i++)
+		if (held.fd[i] == fd)
+			return true;
+	if (!held.flushes || held.count == SOCKETS_MAX || !is_stream(fd))
+		return false;
+	held.fd[held.count++] = fd;
+	return true;
+}
+
+issize_t su_getmsgsize(su_socket_t s)
+{
+	int size = -1;
+
+	if (ioctl(s, FIONREAD, &size) == -1)
+		return -1;
+	return size > READ_BYTES && is_stream(s) ? READ_BYTES : size;
+}
+
+issize_t su_vsend(su_socket_t s, const su_iovec_t iov[], isize_t count, int flags, const su_sockaddr_t *to,
+		  socklen_t to_size)
+{
+	const struct msghdr message = {
+		.msg_name = (void *)(uintptr_t)to,
+		.msg_namelen = to != NULL ? to_size : 0,
+		.msg_iov = (struct iovec *)(uintptr_t)iov,
+		.msg_iovlen = (size_t)count,
+	};
+
+	if (to == NULL && may_hold(s))
+		flags |= MSG_MORE;
+	return (issize_t)sendmsg(s, &message, flags);
+}
+
+/* With TCP_NODELAY set again the kernel sends what it holds. A descriptor that was closed meanwhile is none of ours. */
+static void flush(void *ctx)
+{
+	const int on = 1;
+
+	(void)ctx;
+	for (size_t i = 0; i < held.count; i++)
+		setsockopt(held.fd[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	held.count = 0;
+}
+
+void endpoint_flush_in(struct loop *loop)
+{
+	loop_phase_add(loop, LOOP_FLUSH, flush, NULL);
+	held.flushes = true;
+}
+
+void endpoint_flush_no_more(void)
+{
+	flush(NULL);
+	held.flushes = false;
+}

@@ -9,8 +9,9 @@
  * moves an element into another namespace. Of attributes the tree has the plain
  * ones of the stanza's children; those of the stanza itself are in struct stanza.
  *
- * A tree owns its libstrophe context, its nodes and every string that it gave
- * out. Nothing but memory is fatal.
+ * A tree owns its nodes and every string that it gave out. The parser and
+ * libstrophe's context are one for all, made with the first tree and kept.
+ * Nothing but memory is fatal.
  */
 #include "bridge/xmpp/stanza.h"
 
@@ -23,17 +24,26 @@
 #include "bridge/xmpp/xmlname.h"
 
 struct stanza_tree {
-	xmpp_ctx_t *strophe;
+	xmpp_ctx_t *strophe; /* shared */
 	xmpp_stanza_t *root; /* NULL until its start tag */
 	char **texts;        /* given out; libstrophe's memory */
 	size_t text_count;
 };
 
+static struct {
+	xmpp_ctx_t *strophe;
+	XML_Parser parser; /* NULL: to be made */
+	size_t parsed;     /* by it, bytes */
+} shared;
+
+enum { PARSED_MAX = 256 * 1024 };
+
 struct builder {
 	struct stanza_tree *tree;
 	xmpp_stanza_t **open; /* the open elements; open[0] is the wrapper's place, NULL */
 	size_t depth, cap;
-	bool failed;        /* there is more than one stanza */
+	bool failed;        /* there is more than one stanza, or what is behind it */
+	bool closed;        /* the wrapper */
 	struct strbuf text; /* of the innermost open element, not in the tree yet */
 };
 
@@ -101,11 +111,11 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
 	struct builder *b = ctx;
 	xmpp_stanza_t *node;
 
-	if (b->depth == 0) {
+	if (b->depth == 0 && !b->closed) {
 		push(b, NULL);
 		return;
 	}
-	b->failed = b->failed || (b->depth == 1 && b->tree->root != NULL);
+	b->failed = b->failed || b->closed || (b->depth == 1 && b->tree->root != NULL);
 	if (b->failed)
 		return;
 	node = new_element(b->tree, name);
@@ -126,11 +136,12 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
 	struct builder *b = ctx;
 
 	(void)name;
+	b->failed = b->failed || b->closed;
 	if (b->failed)
 		return;
 	if (b->depth > 1)
 		flush_text(b);
-	b->depth--;
+	b->closed = --b->depth == 0;
 }
 
 static void XMLCALL on_text(void *ctx, const XML_Char *text, int n)
@@ -141,32 +152,65 @@ static void XMLCALL on_text(void *ctx, const XML_Char *text, int n)
 		strbuf_add(&b->text, text, (size_t)n);
 }
 
-/* In a wrapper, so that the stanza has the default namespace of its stream. */
-static bool parse(XML_Parser parser, const struct stanza *s)
+static bool feed(const char *bytes, size_t size)
+{
+	return XML_Parse(shared.parser, bytes, (int)size, XML_FALSE) == XML_STATUS_OK;
+}
+
+static void drop_parser(void)
+{
+	XML_ParserFree(shared.parser);
+	shared.parser = NULL;
+	shared.parsed = 0;
+}
+
+/*
+ * It reads one document that never ends, of which each stanza is a part: a parser costs as much to make as
+ * a stanza to parse, and knows names that it has had before. False: there is no memory.
+ */
+static bool open_parser(struct builder *b)
+{
+	static const XML_Memory_Handling_Suite memory = { xmalloc, xrealloc, free };
+	static const char separator[] = { XML_SEPARATOR, '\0' }, root[] = "<root>";
+	const bool is_new = shared.parser == NULL;
+
+	if (is_new)
+		shared.parser = XML_ParserCreate_MM("UTF-8", &memory, separator);
+	XML_SetUserData(shared.parser, b);
+	if (!is_new)
+		return true;
+	if (!feed(root, sizeof(root) - 1))
+		return false;
+	XML_SetElementHandler(shared.parser, on_start, on_end);
+	XML_SetCharacterDataHandler(shared.parser, on_text);
+	return true;
+}
+
+/* In a wrapper, so that the stanza has the default namespace of its stream, and that what it leaves open is an error. */
+static bool parse(struct builder *b, const struct stanza *s)
 {
 	static const char head[] = "<wrapper xmlns='" NS_SERVER "'>", tail[] = "</wrapper>";
+	const bool ok = s->size <= INT_MAX && open_parser(b) && feed(head, sizeof(head) - 1) &&
+			feed(s->bytes, s->size) && feed(tail, sizeof(tail) - 1) && b->closed;
 
-	return s->size <= INT_MAX && XML_Parse(parser, head, sizeof(head) - 1, XML_FALSE) == XML_STATUS_OK &&
-	       XML_Parse(parser, s->bytes, (int)s->size, XML_FALSE) == XML_STATUS_OK &&
-	       XML_Parse(parser, tail, sizeof(tail) - 1, XML_TRUE) == XML_STATUS_OK;
+	shared.parsed += s->size;
+	/* It remembers every name, and has grown as large as the largest stanza. */
+	if (shared.parser != NULL && (!ok || shared.parsed > PARSED_MAX))
+		drop_parser();
+	return ok;
 }
 
 enum err stanza_tree_build(const struct stanza *s, struct stanza_tree **out)
 {
 	static const xmpp_mem_t strophe_memory = { strophe_malloc, strophe_free, strophe_realloc, NULL };
-	static const XML_Memory_Handling_Suite expat_memory = { xmalloc, xrealloc, free };
-	static const char separator[] = { XML_SEPARATOR, '\0' };
-	XML_Parser parser = XML_ParserCreate_MM("UTF-8", &expat_memory, separator);
 	struct stanza_tree *t = xcalloc(1, sizeof(*t));
 	struct builder b = { .tree = t };
 	bool ok;
 
-	t->strophe = xmpp_ctx_new(&strophe_memory, NULL);
-	XML_SetUserData(parser, &b);
-	XML_SetElementHandler(parser, on_start, on_end);
-	XML_SetCharacterDataHandler(parser, on_text);
-	ok = parse(parser, s) && !b.failed && t->root != NULL;
-	XML_ParserFree(parser);
+	if (shared.strophe == NULL)
+		shared.strophe = xmpp_ctx_new(&strophe_memory, NULL);
+	t->strophe = shared.strophe;
+	ok = parse(&b, s) && !b.failed && t->root != NULL;
 	strbuf_free(&b.text);
 	free(b.open);
 	if (!ok) {
@@ -186,7 +230,6 @@ void stanza_tree_free(struct stanza_tree *t)
 	free(t->texts);
 	if (t->root != NULL)
 		xmpp_stanza_release(t->root);
-	xmpp_ctx_free(t->strophe);
 	free(t);
 }
 

@@ -24,9 +24,18 @@
 static const char usage[] =
 	"Usage: crowd --listen ADDRESS --connect ADDRESS[:PORT] [options]\n"
 	"\n"
-	"Opens streams from numbered domains and sends messages over them in a closed loop. Commands on\n"
-	"standard input: open N, send N WINDOW USERS STREAMS (over the first so many), status, quit.\n"
-	"Each but the last is answered by a line of JSON, open and send when it is done.\n"
+	"Opens streams from numbered domains and sends messages over them. Commands on standard input, each\n"
+	"but quit answered by a line of JSON when it is done:\n"
+	"\n"
+	"  open N                         so many streams more\n"
+	"  send N WINDOW USERS STREAMS    messages to u0, u2, u4, ... of so many users, over the first so "
+	"many\n"
+	"                                 streams in turn, WINDOW of them under way\n"
+	"  unproved N                     from now on so many of what came in are not acknowledged\n"
+	"  throw N USERS                  messages to h0, h1, ... over the first stream, without waiting for "
+	"them\n"
+	"  await N                        until so many of these have come\n"
+	"  status, quit\n"
 	"\n"
 	"  --listen ADDRESS     for streams to it, port 5269: dialback's questions, and the messages\n"
 	"  --connect ADDRESS    where its own streams go, from the address that it listens on\n"
@@ -35,8 +44,7 @@ static const char usage[] =
 	"  --to D               the remote domain (default corp.test)\n"
 	"  --said WHAT          where a stream rests: nothing, header, element (one that never ends), "
 	"secure\n"
-	"                       (STARTTLS and a second header) or trusted (default)\n"
-	"  --unproved N         so many of what came in are not acknowledged while messages are sent\n";
+	"                       (STARTTLS and a second header) or trusted (default)\n";
 
 enum { NAME_SIZE = 64, OPENING_MAX = 64, TEXT_SIZE = 200, OUT_MAX = 1000000, PROVED_AT_ONCE = 256 };
 
@@ -64,7 +72,6 @@ static struct {
 	const char *from, *to;
 	unsigned domains;
 	enum said said;
-	uint32_t unproved;
 } options = { .from = "p#.test", .to = "corp.test", .domains = 1, .said = SAID_TRUSTED };
 
 static struct {
@@ -75,6 +82,7 @@ static struct {
 	size_t count, wanted, resting, ended;
 	int64_t since;
 	bool opening;
+	uint32_t unproved;
 } self;
 
 /* One round of messages. */
@@ -86,6 +94,13 @@ static struct {
 	unsigned long user;
 	int64_t since;
 } sending;
+
+/* What is thrown: of each user the next number, and the one that is to come. */
+static struct {
+	unsigned long left, among, users, user;
+	unsigned long *next, *expected;
+	unsigned long got, errors, doubled, disorder, awaited;
+} thrown;
 
 /* --- writing --- */
 
@@ -101,16 +116,16 @@ static void write_header(struct stream *s)
 	strbuf_puts(&s->connection->out, ">");
 }
 
-static void write_message(struct stream *s, unsigned long carrier)
+static void write_message(struct stream *s, char kind, unsigned long user, unsigned long series,
+			  unsigned long number)
 {
 	static const char text[] = "so may the outward shows be least themselves ";
 
-	/* Users in an order in which the one after is not the next one on a page. */
-	sending.user = (sending.user + 7919) % sending.users;
 	strbuf_printf(&s->connection->out,
-		      "<message from='juliet@%s' to='u%lu@%s' type='chat' "
-		      "id='m%lu-%lu'><body>%s%s%s</body></message>",
-		      s->domain, sending.user, s->remote, carrier, sending.next[carrier]++, text, text, text);
+		      "<message from='juliet@%s' to='%c%lu@%s' type='chat' "
+		      "id='%c%lu-%lu'><body>%s%s%s</body></message>",
+		      s->domain, kind, user, s->remote, kind, series, number, text, text, text);
+	end_touch(s->connection);
 }
 
 static void prove(struct stream *s, uint32_t h)
@@ -122,17 +137,21 @@ static void prove(struct stream *s, uint32_t h)
 
 static void prove_if_asked(struct stream *s)
 {
-	uint32_t behind = sending.on ? options.unproved : 0;
-
 	if (!s->asked)
 		return;
-	if (behind == 0)
+	if (self.unproved == 0)
 		prove(s, s->handled);
-	else if (s->handled - s->proved >= behind + PROVED_AT_ONCE)
-		prove(s, s->handled - behind);
+	else if (s->handled - s->proved >= self.unproved + PROVED_AT_ONCE)
+		prove(s, s->handled - self.unproved);
 }
 
 /* --- opening --- */
+
+static void say(const char *line)
+{
+	puts(line);
+	fflush(stdout);
+}
 
 static void say_opened(void)
 {
@@ -169,23 +188,34 @@ static void take_features(struct stream *s)
 
 /* --- what comes in --- */
 
+/* In its series: the one that is expected, one that was there, or one before which another is missing. */
+static void check_order(unsigned long *expected, unsigned long number, unsigned long *doubled,
+			unsigned long *disorder)
+{
+	*doubled += number < *expected;
+	*disorder += number > *expected;
+	if (number >= *expected)
+		*expected = number + 1;
+}
+
 static void take_message(const struct stream *s)
 {
-	unsigned long carrier, number;
+	bool is_error = s->type && strcmp(s->type, "error") == 0;
+	unsigned long series, number;
+	char kind;
 
-	if (!s->id || sscanf(s->id, "m%lu-%lu", &carrier, &number) != 2 || carrier >= sending.carriers) {
-		fprintf(stderr, "crowd: a message of somebody else\n");
-		exit(1);
+	if (!s->id || sscanf(s->id, "%c%lu-%lu", &kind, &series, &number) != 3 ||
+	    series >= (kind == 'u' ? sending.carriers : thrown.users))
+		end_usage("crowd: a message of somebody else\n", 1);
+	if (is_error) {
+		(*(kind == 'u' ? &sending.errors : &thrown.errors))++;
+	} else if (kind == 'u') {
+		sending.got++;
+		check_order(&sending.expected[series], number, &sending.doubled, &sending.disorder);
+	} else {
+		thrown.got++;
+		check_order(&thrown.expected[series], number, &thrown.doubled, &thrown.disorder);
 	}
-	if (s->type && strcmp(s->type, "error") == 0) {
-		sending.errors++;
-		return;
-	}
-	sending.got++;
-	sending.doubled += number < sending.expected[carrier];
-	sending.disorder += number > sending.expected[carrier];
-	if (number >= sending.expected[carrier])
-		sending.expected[carrier] = number + 1;
 }
 
 static void take_dialback(struct stream *s)
@@ -409,32 +439,53 @@ static void send_more(void)
 			end_usage("crowd: a stream that was to carry messages is not there\n", 1);
 		if (s->connection->out.len > OUT_MAX)
 			return;
-		write_message(s, carrier);
-		end_touch(s->connection);
+		/* The one after is not the next one on a page; even numbers, see bench/registries.py. */
+		sending.user = (sending.user + 7919) % sending.users;
+		write_message(s, 'u', 2 * sending.user, carrier, sending.next[carrier]++);
 		sending.sent++;
 	}
 }
 
+static void throw_more(void)
+{
+	struct stream *s = self.count > 0 ? self.streams[0] : NULL;
+
+	if (!s || !s->rests)
+		end_usage("crowd: the stream that messages were to be thrown over is not there\n", 1);
+	while (thrown.left > 0 && s->connection->out.len <= OUT_MAX) {
+		write_message(s, 'h', thrown.user, thrown.user, thrown.next[thrown.user]++);
+		thrown.user = (thrown.user + 1) % thrown.among;
+		if (--thrown.left == 0)
+			say("{}");
+	}
+}
+
+static void check_awaited(void)
+{
+	if (thrown.awaited == 0 || thrown.got + thrown.errors < thrown.awaited)
+		return;
+	printf("{\"got\": %lu, \"errors\": %lu, \"doubled\": %lu, \"disorder\": %lu}\n", thrown.got,
+	       thrown.errors, thrown.doubled, thrown.disorder);
+	fflush(stdout);
+	thrown.awaited = thrown.got = thrown.errors = thrown.doubled = thrown.disorder = 0;
+}
+
 static void on_turn(void)
 {
-	struct stream *s;
-
 	while (self.opening && self.count < self.wanted &&
 	       self.count - self.resting - self.ended < OPENING_MAX)
 		open_one();
 	if (self.opening && self.resting + self.ended == self.wanted)
 		say_opened();
-	if (!sending.on)
-		return;
-	send_more();
-	if (sending.got + sending.errors < sending.count)
-		return;
-	sending.on = false;
-	DL_FOREACH (self.accepted, s) {
-		prove_if_asked(s);
-		end_touch(s->connection);
+	if (sending.on)
+		send_more();
+	if (sending.on && sending.got + sending.errors >= sending.count) {
+		sending.on = false;
+		say_sent();
 	}
-	say_sent();
+	if (thrown.left > 0)
+		throw_more();
+	check_awaited();
 }
 
 static void begin_sending(unsigned long carriers)
@@ -453,9 +504,36 @@ static void begin_sending(unsigned long carriers)
 	sending.on = true;
 }
 
+static void begin_throwing(unsigned long count, unsigned long users)
+{
+	if (users > thrown.users) {
+		thrown.next = xrealloc(thrown.next, users * sizeof(*thrown.next));
+		thrown.expected = xrealloc(thrown.expected, users * sizeof(*thrown.expected));
+		for (unsigned long i = thrown.users; i < users; i++)
+			thrown.next[i] = thrown.expected[i] = 0;
+		thrown.users = users;
+	}
+	thrown.left = count;
+	thrown.among = users;
+	thrown.user = count < users ? users - count : 0;
+}
+
+static void prove_some(uint32_t unproved)
+{
+	struct stream *s;
+
+	self.unproved = unproved;
+	DL_FOREACH (self.accepted, s) {
+		prove_if_asked(s);
+		end_touch(s->connection);
+	}
+	say("{}");
+}
+
 static bool on_command(const char *line)
 {
-	unsigned long carriers;
+	unsigned long carriers, count, users;
+	unsigned unproved;
 	size_t more;
 
 	if (sscanf(line, "open %zu", &more) == 1) {
@@ -463,6 +541,16 @@ static bool on_command(const char *line)
 		self.streams = xrealloc(self.streams, self.wanted * sizeof(struct stream *));
 		self.since = end_now();
 		self.opening = true;
+		return true;
+	}
+	if (sscanf(line, "throw %lu %lu", &count, &users) == 2 && count > 0 && users > 0) {
+		begin_throwing(count, users);
+		return true;
+	}
+	if (sscanf(line, "await %lu", &thrown.awaited) == 1)
+		return true;
+	if (sscanf(line, "unproved %u", &unproved) == 1) {
+		prove_some(unproved);
 		return true;
 	}
 	if (sscanf(line, "send %lu %lu %lu %lu", &sending.count, &sending.window, &sending.users,
@@ -509,9 +597,6 @@ static void take_option(int option, const char *value)
 	case 's':
 		options.said = said_from(value);
 		break;
-	case 'u':
-		options.unproved = (uint32_t)strtoul(value, NULL, 10);
-		break;
 	default:
 		end_usage(usage, option == 'h' ? 0 : 2);
 	}
@@ -520,9 +605,9 @@ static void take_option(int option, const char *value)
 static void read_options(int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "listen", 1, NULL, 'l' },   { "connect", 1, NULL, 'c' }, { "from", 1, NULL, 'f' },
-		{ "domains", 1, NULL, 'd' },  { "to", 1, NULL, 't' },      { "said", 1, NULL, 's' },
-		{ "unproved", 1, NULL, 'u' }, { "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
+		{ "listen", 1, NULL, 'l' },  { "connect", 1, NULL, 'c' }, { "from", 1, NULL, 'f' },
+		{ "domains", 1, NULL, 'd' }, { "to", 1, NULL, 't' },      { "said", 1, NULL, 's' },
+		{ "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
 	};
 	int option;
 
@@ -565,5 +650,7 @@ int main(int argc, char **argv)
 	free(self.streams);
 	free(sending.next);
 	free(sending.expected);
+	free(thrown.next);
+	free(thrown.expected);
 	return 0;
 }

@@ -90,7 +90,8 @@ static struct {
 	bool on;
 	unsigned long count, window, users, carriers;
 	unsigned long sent, got, errors, doubled, disorder;
-	unsigned long *next, *expected; /* numbers of each carrier's messages */
+	unsigned long *next, *expected,
+		series; /* numbers of each carrier's messages: no message comes twice */
 	unsigned long user;
 	int64_t since;
 } sending;
@@ -492,11 +493,12 @@ static void begin_sending(unsigned long carriers)
 {
 	if (carriers > self.count)
 		end_usage("crowd: more streams are to carry messages than are there\n", 1);
-	if (carriers > sending.carriers) {
+	if (carriers > sending.series) {
 		sending.next = xrealloc(sending.next, carriers * sizeof(*sending.next));
 		sending.expected = xrealloc(sending.expected, carriers * sizeof(*sending.expected));
-		for (unsigned long i = sending.carriers; i < carriers; i++)
+		for (unsigned long i = sending.series; i < carriers; i++)
 			sending.next[i] = sending.expected[i] = 0;
+		sending.series = carriers;
 	}
 	sending.carriers = carriers;
 	sending.sent = sending.got = sending.errors = sending.doubled = sending.disorder = 0;

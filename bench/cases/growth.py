@@ -20,7 +20,7 @@ SETTINGS = {"log_level": "warning", "s2s.stanza_rate": 1000000, "s2s.stanza_burs
             "spool.messages_per_user": 100000, "spool.bytes_per_user": 1073741824, "spool.messages_per_hop": 1000000,
             "spool.messages": 1000000}
 USERS, WINDOW = 100, 64
-FLAT = 1.5  # times the cost with the least, at most
+FLAT = 2  # times the cost with the least, at most
 
 
 class Rig:

@@ -4,6 +4,10 @@ A message is lost when its sender was told that it is taken over (XEP-0198's h, 
 error, and nobody got it. Messages are in order when those of each pair of users arrive first in the order of their
 numbers, wherever they arrive.
 
+Errors are answers, but a bridge that answers everything with an error would lose nothing either. So each flow has a
+ceiling: the share of its messages that may end in an error while nothing is broken, and the share of those that lived
+while something was. What is above it counts as refused.
+
 Where something was killed or broken, some of it is unavoidable, and counted apart as "in the window": a message that arrived,
 but whose acknowledgement the break swallowed, arrives again; one that was not acknowledged at a crash of the bridge is sent
 again, perhaps behind later ones; and an end that was silent may have got what its sender had to be told an error for.
@@ -14,6 +18,7 @@ from collections import Counter, defaultdict
 WINDOW = 2.0    # seconds before a break in which an acknowledgement may have been on its way
 AFTER = 1.0     # seconds behind its end in which what had been read, or waited in sockets, is still noted
 SILENCE = 40.0  # seconds behind a break in which outcomes that it made uncertain are told
+REACH = 10.0    # seconds behind a break in which messages are still sent into what it has left: links and pools come back
 
 
 class Message:
@@ -57,9 +62,13 @@ class Break:
 
 
 class Verdict:
-    """Defects are lists of keys of messages; window: counts of what a break explains."""
+    """
+    Defects are lists of keys of messages; window: counts of what a break explains. calm: {flow: the part of its
+    messages that may end in an error though nothing is broken}, none where it is not named; broken: likewise of those
+    that a break touches, all where it is not named.
+    """
 
-    def __init__(self, messages, breaks=()):
+    def __init__(self, messages, breaks=(), calm=None, broken=None):
         self.messages, self._breaks = messages, sorted(breaks, key=lambda b: b.begin)
         self.lost, self.doubled, self.both_sides, self.disorder, self.errored, self.open = [], [], [], [], [], []
         self.window = {"doubled": 0, "disorder": 0, "errored_and_delivered": 0, "open": 0}
@@ -67,6 +76,8 @@ class Verdict:
         for key, message in messages.items():
             self._judge(key, message)
         self._judge_order()
+        self.errors, self.ceilings, self.refused = {}, {}, []
+        self._judge_errors(calm or {}, broken or {})
 
     def _judge(self, key, m):
         if m.sent is None:  # of an end that was killed before it noted what the kernel had taken
@@ -85,10 +96,12 @@ class Verdict:
         first, last = m.got[0], m.got[-1]
         around = [b for b in self._breaks if b.begin - WINDOW <= first[0] <= b.end + AFTER and last[0] >= b.begin]
         same = any(one[1:] == other[1:] for one, other in zip(m.got, m.got[1:]))
+        elsewhere = len({got[1] for got in m.got}) > 1
+        if elsewhere:  # a connection that breaks is no reason to go to the other side
+            around = [b for b in around if b.crash]
         if around and not (same and not any(b.crash for b in around)):
             self.window_ms = max(self.window_ms, round(1000 * max(min(b.begin - first[0] for b in around), 0)))
-        list_ = self.both_sides if len({got[1] for got in m.got}) > 1 else self.doubled
-        self._put(list_, "doubled", key, bool(around))
+        self._put(self.both_sides if elsewhere else self.doubled, "doubled", key, bool(around))
 
     def _judge_order(self):
         pairs = defaultdict(list)
@@ -103,6 +116,27 @@ class Verdict:
                     self._put(self.disorder, "disorder", key, self._crashed_unacknowledged(self.messages[key]))
                 highest = max(highest, number)
 
+    def _judge_errors(self, calm, broken):
+        sent, failed = Counter(), defaultdict(list)
+        for key, m in self.messages.items():
+            if m.sent is None:
+                continue
+            kind = (key[0], self._is_touched(m))
+            sent[kind] += 1
+            if m.error is not None:
+                failed[kind].append(key)
+        for flow in sorted({flow for flow, _ in sent}):
+            most = {False: round(calm.get(flow, 0) * sent[flow, False]), True: round(broken.get(flow, 1) * sent[flow, True])}
+            self.errors[flow] = sum(len(failed[flow, touched]) for touched in most)
+            self.ceilings[flow] = sum(most.values())
+            for touched in most:
+                self.refused += failed[flow, touched][most[touched]:]
+
+    def _is_touched(self, m):
+        """Something was away between its sending and its end."""
+        ends = [at for at in (m.acked, m.error) if at is not None]
+        return any(m.sent <= b.end + REACH and (not ends or max(ends) >= b.begin) for b in self._breaks)
+
     def _crashed_unacknowledged(self, m):
         return any(b.crash and m.sent <= b.end and (m.acked is None or m.acked >= b.begin) and m.got[0][0] >= b.begin
                    for b in self._breaks)
@@ -114,14 +148,14 @@ class Verdict:
             defects.append(key)
 
     def ok(self):
-        return not (self.lost or self.doubled or self.both_sides or self.disorder or self.errored or self.open)
+        return not (self.lost or self.doubled or self.both_sides or self.disorder or self.errored or self.open or
+                    self.refused)
 
     def document(self):
         count = {name: sum(getattr(m, name) is not None for m in self.messages.values())
                  for name in ("sent", "acked", "error", "unknown")}
-        errors = Counter(key[0] for key, m in self.messages.items() if m.error is not None)
         return {"sent": count["sent"], "acknowledged": count["acked"], "errors": count["error"],
-                "errors_by_flow": dict(sorted(errors.items())),
+                "errors_by_flow": self.errors, "errors_at_most": self.ceilings, "refused": len(self.refused),
                 "unknown": count["unknown"], "delivered": sum(bool(m.got) for m in self.messages.values()),
                 "lost": len(self.lost), "doubled": len(self.doubled), "both_sides": len(self.both_sides),
                 "disorder": len(self.disorder), "errored_and_delivered": len(self.errored), "open": len(self.open),
@@ -129,7 +163,7 @@ class Verdict:
 
     def stories(self, count=5):
         """A line for each of the first defects of every kind: what is known of the message."""
-        for kind in ("lost", "doubled", "both_sides", "disorder", "errored", "open"):
+        for kind in ("lost", "doubled", "both_sides", "disorder", "errored", "open", "refused"):
             for key in getattr(self, kind)[:count]:
                 m = self.messages[key]
                 yield (f"{kind} {'-'.join(map(str, key))}: " +

@@ -37,9 +37,14 @@ CASES = {
     "good": ([], [], {}, {}),
     "lost": (["3.0 s 3", "3.1 a 3"], [], {"lost": 1}, {}),
     "lost in a crash all the same": (["3.0 s 3", "3.1 a 3"], [Break(3, 4, True)], {"lost": 1}, {}),
-    "answered with an error": (["3.0 s 3", "3.1 e 3"], [], {}, {}),
-    "taken over, then answered": (["3.0 s 3", "3.1 a 3", "9.0 e 3"], [], {}, {}),
-    "answered and delivered": (["3.0 s 3", "3.1 e 3", "3.2 g 3 pool"], [], {"errored_and_delivered": 1}, {}),
+    "answered with an error": (["3.0 s 3", "3.1 e 3"], [], {"refused": 1}, {}),
+    "answered with an error while something was away": (["3.0 s 3", "3.1 e 3"], [Break(2, 4, False)], {}, {}),
+    "answered with an error soon behind a break": (["9.0 s 3", "9.1 e 3"], [Break(2, 4, False)], {}, {}),
+    "answered with an error long behind a break": (["29.0 s 3", "29.1 e 3"], [Break(2, 4, False)], {"refused": 1}, {}),
+    "answered with an error before a break": (["3.0 s 3", "3.1 e 3"], [Break(4, 5, True)], {"refused": 1}, {}),
+    "taken over, then answered": (["3.0 s 3", "3.1 a 3", "9.0 e 3"], [], {"refused": 1}, {}),
+    "answered and delivered": (["3.0 s 3", "3.1 e 3", "3.2 g 3 pool"], [],
+                               {"errored_and_delivered": 1, "refused": 1}, {}),
     "answered and delivered by a silent end": (["3.0 s 3", "12.0 e 3", "14.0 g 3 pool"], [Break(3, 13, False)], {},
                                                {"errored_and_delivered": 1}),
     "answered, delivered by a silent end behind the next": (
@@ -53,6 +58,10 @@ CASES = {
     "doubled over a crash that came too late to excuse it": (["3.0 s 3", "3.1 a 3", "3.2 g 3 pool", "9.9 g 3 pool"],
                                                              [Break(9, 10, True)], {"doubled": 1}, {}),
     "both sides": (["3.0 s 3", "3.1 a 3", "3.2 g 3 pool", "3.3 g 3 legacy"], [], {"both_sides": 1}, {}),
+    "both sides over a broken connection": (["3.0 s 3", "6.1 a 3", "3.2 g 3 pool", "6.0 g 3 legacy"],
+                                            [Break(3.5, 5, False)], {"both_sides": 1}, {}),
+    "both sides over a crash": (["3.0 s 3", "6.1 a 3", "3.2 g 3 pool", "6.0 g 3 legacy"], [Break(3.5, 5, True)], {},
+                                {"doubled": 1}),
     "out of order": (["3.0 s 3", "3.0 s 4", "3.1 a 3", "3.1 a 4", "3.2 g 4 pool", "3.3 g 3 pool"], [], {"disorder": 1}, {}),
     "out of order on two sides": (["3.0 s 3", "3.0 s 4", "3.1 a 3", "3.1 a 4", "3.2 g 4 pool", "3.3 g 3 legacy"], [],
                                   {"disorder": 1}, {}),
@@ -75,7 +84,21 @@ def test_verdict(tmp_path, more, breaks, defects, window):
         records[name] = tmp_path / name
         records[name].write_text("".join(lines), encoding="ascii")
     document = Verdict(read(records), breaks).document()
-    found = {name: document[name] for name in ("lost", "doubled", "both_sides", "disorder", "errored_and_delivered", "open")
-             if document[name]}
+    kinds = ("lost", "doubled", "both_sides", "disorder", "errored_and_delivered", "open", "refused")
+    found = {name: document[name] for name in kinds if document[name]}
     assert (found, {name: count for name, count in document["in_window"].items() if count}) == (defects, window)
     assert document["ok"] == (not defects)
+
+
+@pytest.mark.parametrize("share, refused, ceiling", [(0, 2, 0), (0.25, 1, 1), (0.5, 0, 2)])
+def test_errors_have_a_ceiling(tmp_path, share, refused, ceiling):
+    """Two of four end in an error."""
+    record = tmp_path / "partner"
+    record.write_text("".join(f"{number}000000 s d 0 {number} 1\n{number}100000 {note} d 0 {number} 1\n"
+                              for number, note in ((1, "e"), (2, "a"), (3, "e"), (4, "a"))), encoding="ascii")
+    (tmp_path / "pool").write_text("2050000 g d 0 2 1\n4050000 g d 0 4 1\n", encoding="ascii")
+    verdict = Verdict(read({"partner": record, "pool": tmp_path / "pool"}), calm={"d": share})
+    assert (verdict.errors, verdict.ceilings, len(verdict.refused)) == ({"d": 2}, {"d": ceiling}, refused)
+    assert verdict.ok() == (refused == 0)
+    touched = Verdict(read({"partner": record, "pool": tmp_path / "pool"}), [Break(0, 9, False)], broken={"d": share})
+    assert (touched.errors, touched.ceilings, len(touched.refused)) == ({"d": 2}, {"d": ceiling}, refused)

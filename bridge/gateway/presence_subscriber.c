@@ -359,6 +359,13 @@ static struct sip_dialog *new_dialog(const struct watch *w, enum pool pool)
 	return sip_dialog_create(pool, from, to, NULL);
 }
 
+/* The pool need not tell us any more either. */
+static void end_sight(struct subscriber *s)
+{
+	parting_begin(s->watch->book, s->dialog);
+	subscriber_lose_sight(s);
+}
+
 /*
  * The user is not ours now. Who takes him over tells the contact what is true;
  * where nobody does, what was told is taken back.
@@ -375,7 +382,7 @@ static void stand_by(struct subscriber *s, const struct verdict *v)
 	if (v->route == ROUTE_LEGACY)
 		watch_look(s->watch); /* which ends the dialog, too */
 	else
-		subscriber_lose_sight(s);
+		end_sight(s);
 	subscriber_rest(s);
 }
 

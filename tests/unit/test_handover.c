@@ -528,6 +528,7 @@ static void test_rejected(void **state)
 	watchtest_subscribed(&t, &d, OPEN_DESK);
 	move(ROUTE_REJECT);
 	watchtest_hears(&t, SEEN("desk") ENDS);
+	pool_hears_end(&d);
 	watchtest_quiet(&t);
 	/* And he may again. */
 	move(ROUTE_GATEWAY);

@@ -136,6 +136,7 @@ static void test_rejected(void **state)
 			watchtest_answer(&t, "200 OK", GRANTED, "");
 		}
 		watchtest_hears(&t, DESK ENDS);
+		pool_hears_end(&d);
 		watchtest_quiet(&t);
 		move(ROUTE_GATEWAY, POOL_NEW);
 		watchtest_accept(&t, &fresh, OPEN_DESK);

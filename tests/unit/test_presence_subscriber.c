@@ -921,6 +921,8 @@ static void test_not_routed(void **state)
 	watchtest_subscribed(&t, &d, OPEN_DESK);
 	t.router.verdict.route = ROUTE_REJECT;
 	watchtest_hears(&t, DESK " type='unavailable'");
+	assert_string_equal(sip_field(watchtest_request(&t, "SUBSCRIBE"), "Expires"), "0");
+	watchtest_answer(&t, "200 OK", "Expires: 0\r\n", "");
 	watchtest_quiet(&t);
 	assert_string_equal(half(&t), "active handshake");
 	assert_string_equal(dialogs(&t), "0");

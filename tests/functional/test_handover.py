@@ -15,6 +15,8 @@ from lab.sipe_user import BUILT
 
 needs_sipe = pytest.mark.skipif(not BUILT, reason="lab/sipe_user was not built: libpurple-dev")
 
+# Seconds until a side that says nothing is waited for no longer: more than real clients on a slow machine take.
+HANDOVER = 90
 JULIET, ROMEO = "juliet@partner.test", "romeo@corp.test"
 
 
@@ -41,7 +43,7 @@ class Watcher:
         """From here on."""
         self.resources, self.since = self.view().resources, len(self.user.inbox.history)
 
-    def wait(self, reached, timeout=40):
+    def wait(self, reached, timeout=2 * HANDOVER):
         try:
             wait_until(lambda: reached(self.view()), timeout)
         except AssertionError as error:
@@ -77,7 +79,7 @@ def log_in_after(lab):
 
 @pytest.fixture(scope="module")
 def lab(own_lab):
-    return own_lab(presence="2005")
+    return own_lab(presence="2005", settings={"presence.handover_time": HANDOVER})
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +114,7 @@ def via(lab, where):
 
 def wait_until_polled(reached, what):
     """What nobody is told of."""
-    end = time.monotonic() + 40
+    end = time.monotonic() + 2 * HANDOVER
     while not reached():
         assert time.monotonic() < end, what()
         time.sleep(0.05)

@@ -1,12 +1,15 @@
 """A sender hears of a failure even if poolbridge is killed while the error is on its way to him."""
 
+import contextlib
+import re
+import threading
 import time
 
 import pytest
 
 from lab.chaos import Chaos
 from lab.federation import Federation, Partner
-from lab.raw_peer import RawPeer
+from lab.raw_peer import Ended, RawPeer
 
 FAST = {"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3, "s2s.confirm_time": 1}
 PLAIN = ("--tls", "optional", "--sasl", "optional")
@@ -207,3 +210,51 @@ def test_no_error_for_an_error(raw):
     while count(stream) < 1:
         pass
     assert peer.none_came()
+
+
+def test_window_full_of_errors(raw):
+    """
+    The peer does not count what we send it: its answers to our pings come by the stream that is not read, since its
+    window is full of messages that wait for the proof that their errors have arrived. It goes on all the same.
+    """
+    lab, peer = raw
+    many, turn = 6000, threading.Lock()
+    peer.offer(False)
+    stream = connect(peer)
+    stream.message("window", "nobody@corp.test")
+    back = peer.accept()
+
+    def write():
+        with turn:
+            stream.send("".join(f"<message from='raw@raw.test' to='nobody@corp.test' id='w{number}'><body>x</body></message>"
+                                for number in range(many)))
+
+    def read():
+        """Pings are answered in their turn, behind what is being written."""
+        with contextlib.suppress(Ended, OSError):
+            while True:
+                found = back.wait(f"{ERROR}|<iq [^>]*type='get'[^>]*>").group(0)
+                heard.append(found)
+                if found.startswith("<iq"):
+                    number = re.search(" id='([^']*)'", found).group(1)
+                    threading.Thread(target=answer, args=(number,), daemon=True).start()
+
+    def answer(number):
+        with turn:
+            stream.send(f"<iq type='result' from='raw.test' to='corp.test' id='{number}'/>")
+
+    heard = []
+    threading.Thread(target=read, daemon=True).start()
+    while count(stream) < 1:
+        pass
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    lab.bridge.process.wait_line("stream-held")
+    writer.join()
+    counted = 0
+    while counted < many + 1:
+        with turn:
+            stream.send("<r xmlns='urn:xmpp:sm:3'/>")
+        counted = int(stream.wait(COUNT).group(1))
+    assert sum(found.startswith("<message") for found in heard) == many + 1
+    assert lab.bridge.json("status")["router"]["unanswerable"] == 0

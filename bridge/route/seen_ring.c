@@ -1,10 +1,11 @@
 /*
- * seen_ring.c - a ring of hashes with chained buckets over it.
+ * seen_ring.c - a ring of hashes, and an index over it.
  *
  * A place is its position modulo the bound. Until the bound is reached the ring
- * has not come round, so it can grow by copying. Buckets are chosen by the name:
- * one walk finds an equal hash, and all that is to be forgotten. A chain is
- * short, for equal names are limited and others fall anywhere.
+ * has not come round, so it can grow by copying. The index is a table with linear
+ * probing, at most half full, by the low bits of the name, of which each slot has 32: who looks for a name
+ * that is not there reads one line of memory, and none of the ring. That is most
+ * of the cost, since nothing of either is in a cache when the next message comes.
  *
  * Owns its memory. Nothing fails.
  */
@@ -13,20 +14,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NONE = 0, FIRST_CAPACITY = 64 };
+enum { NONE = 0, FIRST_CAPACITY = 64, AHEAD = 4 };
 
 struct place {
 	struct seen_hash hash;
 	int32_t at;
 	uint32_t source;
-	uint32_t next; /* the index of an older one in the same chain, + 1; NONE */
-	bool chained;
+};
+
+struct slot {
+	uint32_t tag;   /* of the name */
+	uint32_t index; /* of the place, + 1; NONE */
 };
 
 struct seen_ring {
 	struct place *places;
-	uint32_t *buckets; /* the index of the newest of a chain, + 1; as many as a power of two */
-	size_t bound, capacity, bucket_count;
+	struct slot *slots;
+	size_t bound, capacity;
+	size_t mask; /* slots are one more */
 	uint64_t end;
 };
 
@@ -43,127 +48,147 @@ void seen_ring_destroy(struct seen_ring *r)
 	if (r == NULL)
 		return;
 	free(r->places);
-	free(r->buckets);
+	free(r->slots);
 	free(r);
 }
 
-/* --- chains --- */
+/* --- the index --- */
 
-static uint32_t *bucket_of(const struct seen_ring *r, uint64_t name)
+static void put(struct seen_ring *r, size_t index)
 {
-	return &r->buckets[name & (r->bucket_count - 1)];
+	const uint32_t tag = (uint32_t)r->places[index].hash.name;
+	size_t i = tag & r->mask;
+
+	while (r->slots[i].index != NONE)
+		i = (i + 1) & r->mask;
+	r->slots[i] = (struct slot){ tag, (uint32_t)index + 1 };
 }
 
-static void unchain(struct seen_ring *r, uint32_t *link)
+/* What stands behind it moves up, but for what would then be before its home. */
+static void take(struct seen_ring *r, size_t i)
 {
-	struct place *p = &r->places[*link - 1];
+	for (size_t j = (i + 1) & r->mask; r->slots[j].index != NONE; j = (j + 1) & r->mask) {
+		const size_t home = r->slots[j].tag & r->mask;
 
-	*link = p->next;
-	p->next = NONE;
-	p->chained = false;
+		if (((j - home) & r->mask) < ((j - i) & r->mask))
+			continue;
+		r->slots[i] = r->slots[j];
+		i = j;
+	}
+	r->slots[i].index = NONE;
 }
 
-/* The link that leads to a place which is in its chain. */
-static uint32_t *link_to(const struct seen_ring *r, size_t index)
+/* From slot i on, the next place with this name; NULL: there is none. */
+static const struct place *next_of(const struct seen_ring *r, uint64_t name, size_t *i)
 {
-	uint32_t *link = bucket_of(r, r->places[index].hash.name);
+	for (; r->slots[*i].index != NONE; *i = (*i + 1) & r->mask) {
+		const struct place *p = &r->places[r->slots[*i].index - 1];
 
-	while (*link != index + 1)
-		link = &r->places[*link - 1].next;
-	return link;
+		if (r->slots[*i].tag == (uint32_t)name && p->hash.name == name)
+			return p;
+	}
+	return NULL;
 }
 
-static void chain(struct seen_ring *r, size_t index)
+/* How many places ago it came. */
+static size_t age_of(const struct seen_ring *r, const struct place *p)
 {
-	struct place *p = &r->places[index];
-	uint32_t *bucket = bucket_of(r, p->hash.name);
+	const size_t index = (size_t)(p - r->places), next = r->end % r->bound;
 
-	p->next = *bucket;
-	p->chained = true;
-	*bucket = (uint32_t)index + 1;
+	return index < next ? next - index : next + r->bound - index;
 }
 
-/* A chain has the newest first: the last ones with this name are the oldest. */
+/* The place is about to be used again: it may be in the index still. */
+static void let_go(struct seen_ring *r, size_t index)
+{
+	const struct place *p = &r->places[index], *found;
+	size_t i = p->hash.name & r->mask;
+
+	if (p->hash.content == 0)
+		return;
+	while ((found = next_of(r, p->hash.name, &i)) != NULL && found != p)
+		i = (i + 1) & r->mask;
+	if (found != NULL)
+		take(r, i);
+}
+
+/* The oldest of too many. One more came, so it is one at most. */
 static void limit_name(struct seen_ring *r, uint64_t name)
 {
-	uint32_t *link = bucket_of(r, name);
-	unsigned count = 0;
+	size_t count = 0, oldest = 0, most = 0;
+	const struct place *p;
 
-	while (*link != NONE) {
-		struct place *p = &r->places[*link - 1];
-
-		if (p->hash.name == name && ++count > SEEN_SAME_NAME_MAX)
-			unchain(r, link);
-		else
-			link = &p->next;
+	for (size_t i = name & r->mask; (p = next_of(r, name, &i)) != NULL; i = (i + 1) & r->mask, count++) {
+		if (age_of(r, p) < most)
+			continue;
+		most = age_of(r, p);
+		oldest = i;
 	}
+	if (count > SEEN_SAME_NAME_MAX)
+		take(r, oldest);
 }
 
 static void grow(struct seen_ring *r)
 {
-	size_t capacity = r->capacity > 0 ? 2 * r->capacity : FIRST_CAPACITY;
+	const size_t capacity = r->capacity > 0 ? 2 * r->capacity : FIRST_CAPACITY;
+	struct slot *old = r->slots;
+	const size_t old_mask = r->mask;
 
 	r->places = xrealloc(r->places, (capacity < r->bound ? capacity : r->bound) * sizeof(*r->places));
 	r->capacity = capacity < r->bound ? capacity : r->bound;
-	free(r->buckets);
-	r->bucket_count = capacity;
-	r->buckets = xcalloc(capacity, sizeof(*r->buckets));
-	for (size_t i = 0; i < r->end; i++)
-		if (r->places[i].chained)
-			chain(r, i);
+	r->mask = 2 * capacity - 1;
+	r->slots = xcalloc(2 * capacity, sizeof(*r->slots));
+	for (size_t i = 0; old != NULL && i <= old_mask; i++)
+		if (old[i].index != NONE)
+			put(r, old[i].index - 1);
+	free(old);
 }
 
 /* --- what it is for --- */
 
 void seen_ring_add(struct seen_ring *r, const struct seen_hash *hash, int32_t at, uint32_t source)
 {
-	size_t index = r->end % r->bound;
-	struct place *p;
+	const size_t index = r->end % r->bound;
 
 	if (r->end == r->capacity && r->capacity < r->bound)
 		grow(r);
-	p = &r->places[index];
-	if (r->end >= r->bound && p->chained)
-		unchain(r, link_to(r, index));
-	*p = (struct place){ .hash = *hash, .at = at, .source = source };
+	if (r->end >= r->bound) {
+		let_go(r, index);
+		/* Many come in a row: what the next ones have to read may be on its way meanwhile. */
+		__builtin_prefetch(&r->slots[r->places[(index + AHEAD) % r->bound].hash.name & r->mask]);
+	}
+	r->places[index] = (struct place){ .hash = *hash, .at = at, .source = source };
 	r->end++;
 	if (hash->content == 0)
 		return;
-	chain(r, index);
+	put(r, index);
 	limit_name(r, hash->name);
 }
 
 bool seen_ring_find(const struct seen_ring *r, const struct seen_hash *hash, int32_t *at, uint32_t *source)
 {
-	const struct place *p;
+	const struct place *p, *newest = NULL;
 
-	if (r->bucket_count == 0)
+	if (r->slots == NULL)
 		return false;
-	for (uint32_t i = *bucket_of(r, hash->name); i != NONE; i = p->next) {
-		p = &r->places[i - 1];
-		if (p->hash.name == hash->name && p->hash.content == hash->content) {
-			*at = p->at;
-			*source = p->source;
-			return true;
-		}
-	}
-	return false;
+	for (size_t i = hash->name & r->mask; (p = next_of(r, hash->name, &i)) != NULL; i = (i + 1) & r->mask)
+		if (p->hash.content == hash->content && (newest == NULL || age_of(r, p) < age_of(r, newest)))
+			newest = p;
+	if (newest == NULL)
+		return false;
+	*at = newest->at;
+	*source = newest->source;
+	return true;
 }
 
 bool seen_ring_forget(struct seen_ring *r, uint64_t name)
 {
-	uint32_t *link = r->bucket_count > 0 ? bucket_of(r, name) : NULL;
+	size_t i = name & r->mask;
 	bool any = false;
 
-	while (link != NULL && *link != NONE) {
-		struct place *p = &r->places[*link - 1];
-
-		if (p->hash.name == name) {
-			unchain(r, link);
-			any = true;
-		} else {
-			link = &p->next;
-		}
+	while (r->slots != NULL && next_of(r, name, &i) != NULL) {
+		take(r, i); /* another one may stand there now */
+		any = true;
 	}
 	return any;
 }
@@ -185,5 +210,5 @@ struct seen_hash seen_ring_at(const struct seen_ring *r, uint64_t position)
 
 size_t seen_ring_memory(const struct seen_ring *r)
 {
-	return r->capacity * sizeof(*r->places) + r->bucket_count * sizeof(*r->buckets);
+	return r->capacity * sizeof(*r->places) + (r->slots != NULL ? r->mask + 1 : 0) * sizeof(*r->slots);
 }

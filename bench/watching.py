@@ -32,17 +32,14 @@ class Traffic:
         self.partner.say("start")
         self._started = time.monotonic()
 
-    def settle(self, patience=60.0):
-        """No more is made; returns when every message has been acknowledged and what was kept has left."""
+    def settle(self, ends, patience=60.0):
+        """No more is made; returns when every message has been acknowledged, and these ends together have them all."""
         self.partner.say("stop")
-        deadline = time.monotonic() + patience
-        while not (self.partner.is_idle() and self._arrived()):
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not all messages arrived: {self.partner.status()}, {self.legacy.status()}, {self.pool.status()}")
-            time.sleep(0.02)
+        wait(lambda: self.partner.is_idle() and self._arrived(ends), patience,
+             lambda: f"not all messages arrived: {[end.status() for end in self.ends]}")
 
-    def _arrived(self):
-        return self.legacy.status()["got"] + self.pool.status()["got"] >= self.partner.status()["sent"]
+    def _arrived(self, ends):
+        return sum(end.status()["got"] for end in ends) >= self.partner.status()["sent"]
 
     def messages(self):
         """{(flow, pair, number): lab.record.Message}; got names the end."""
@@ -51,6 +48,14 @@ class Traffic:
     def close(self):
         for end in self.ends:
             end.close()
+
+
+def wait(condition, patience=60.0, story=lambda: "it never came to be"):
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(story())
+        time.sleep(0.01)
 
 
 def faults(messages):

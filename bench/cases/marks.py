@@ -52,7 +52,7 @@ def _mark(session, lab, users, wave):
     ended = time.monotonic()
     committed = commit.wait()
     time.sleep(0.5)  # of messages that go the new way
-    traffic.settle()
+    traffic.settle([traffic.legacy, traffic.pool])
     messages = traffic.messages()
     traffic.close()
     return _figures(messages, marked, began, committed, ended)

@@ -6,8 +6,7 @@
  * requests on connections that it is opened, and sessions too; 200 goes out only behind the log.
  *
  * A message whose connection broke, or that nobody answered for half a minute, is unknown and never
- * sent again: so SIP has it, by TCP. No registrations of others, no BYE of its own, and by UDP it sends nothing
- * again either.
+ * sent again, but by UDP: so SIP has it. No registrations of others, no BYE of its own, no sessions by UDP.
  */
 #include "config.h"
 
@@ -20,12 +19,12 @@
 #include "bench/sippeer_options.h"
 #include "bench/sipwire.h"
 
-enum { RETRY_US = 100000, PATIENCE_US = 32000000, BACKLOG = 1000000, LETTER = 's' };
+enum { RETRY_US = 100000, AGAIN_US = 500000, PATIENCE_US = 32000000, BACKLOG = 1000000, LETTER = 's' };
 
 struct pair {
 	unsigned long number; /* of the last one */
 	bool waiting;
-	int64_t since;
+	int64_t since, sent; /* sent: the last time, by UDP */
 	/* Of the session in which its messages go; target NULL: none yet. */
 	char *target, *tag;
 	unsigned cseq;
@@ -288,6 +287,21 @@ static void forget_waiting(unsigned id, int64_t before)
 			settle(i, self.pairs[i].number, NOTE_UNKNOWN, id);
 }
 
+/* Timer E, without its doubling: what a full buffer has dropped must not end the run. */
+static void send_again(int64_t now)
+{
+	for (unsigned i = 0; i < options->pairs; i++) {
+		struct pair *p = &self.pairs[i];
+		struct numbered m = { options->flow, i, p->number };
+
+		if (!p->waiting || now - p->sent < AGAIN_US)
+			continue;
+		p->sent = now;
+		end_note(NOTE_AGAIN, &m, self.out->id);
+		write_message(p, &m);
+	}
+}
+
 static void register_users(struct connection *c)
 {
 	for (unsigned i = 0; i < options->pairs; i++) {
@@ -352,7 +366,7 @@ static bool send_next(void)
 	self.idle_first = (self.idle_first + 1) % options->pairs;
 	self.idle_count--;
 	p->waiting = true;
-	p->since = end_now();
+	p->since = p->sent = end_now();
 	if (options->sessions && !p->target) {
 		write_invite(p);
 		return true;
@@ -384,6 +398,8 @@ static void on_turn(void)
 		open_out();
 	if (waiting() > 0)
 		forget_waiting(0, now - PATIENCE_US);
+	if (waiting() > 0 && options->udp && !options->sessions)
+		send_again(now);
 }
 
 static void on_status(struct strbuf *out)

@@ -59,9 +59,9 @@ class ConsoleUser:
         self._text = None
         self.inbox.put(Event("message", sender, "\n".join(lines)))
 
-    def _start(self, argv):
+    def _start(self, argv, **env):
         self.process = Process(self.name, argv, self.lab.folder, self.lab.guard, cwd=self.folder, on_line=self._line,
-                               env={"HOME": self.folder, "XDG_CONFIG_HOME": self.folder + "/.config",
+                               env=env | {"HOME": self.folder, "XDG_CONFIG_HOME": self.folder + "/.config",
                                     "XDG_DATA_HOME": self.folder + "/.local/share", "LC_ALL": "C.UTF-8"})
 
     def _line(self, text):

@@ -9,9 +9,11 @@ begins with a time, also after a text of several lines.
 import os
 import re
 
+from lab.bridge import BUILD
 from lab.console_user import ConsoleUser, Event
 
 PORT = 5073
+FAREWELL = os.path.join(BUILD, "lab", "farewell.so")
 
 CONFIG = """\
 [sip]
@@ -71,7 +73,9 @@ class LinphoneUser(ConsoleUser):
         self._put("linphonerc", CONFIG.format(
             port=PORT, host=lab.block.user_address(), name=address.partition("@")[0].title(), address=address,
             server=pool.address, transport=transport) + "".join(friends))
-        self._start(["linphonec", "-d", "6", "-c", os.path.join(self.folder, "linphonerc")])
+        # Its last words are to be read: see there. Without it they nearly always are.
+        preload = {"LD_PRELOAD": FAREWELL} if os.access(FAREWELL, os.R_OK) else {}
+        self._start(["linphonec", "-d", "6", "-c", os.path.join(self.folder, "linphonerc")], **preload)
         self._wait_connected()
 
     def _line(self, text):

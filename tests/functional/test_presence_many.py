@@ -16,7 +16,7 @@ def test_subscriptions_survive(new_lab):
                   settings={"presence.expires": EXPIRES, "log_level": "notice"})
     lab.bridge.ctl("domain", "set", "corp.test", "--phase", "migrated")
     crowd = Crowd(lab, COUNT, EXPIRES)
-    crowd.build(timeout=120)
+    crowd.build(timeout=EXPIRES)
     crowd.crash()
     crowd.check_alive(timeout=EXPIRES)
     crowd.close()

@@ -81,7 +81,8 @@ MUST_CHECK enum err registry_find_user(struct db *db, const char *address, struc
  * there, until anybody changes anything. The file is asked for that at each of them (PRAGMA
  * data_version), so that a change is in force for the next one. Between view_begin and view_end it is asked
  * once, by the first, and all see one state of it: for the messages of one read from a network, which were
- * all there before it. Views do not nest, and db_begin() ends what one sees. Without keep_rows they do nothing.
+ * all there before it, or for look-ups that belong together. One within another is part of that one. db_begin() ends
+ * what they see: the next look-up sees what there is then. Without keep_rows they do nothing.
  */
 void registry_keep_rows(struct db *db);
 void registry_view_begin(struct db *db);

@@ -9,7 +9,8 @@
  *
  * A view is a transaction that reads: it begins with its first look-up, and sees one
  * state of the file, so that what has to be read costs no locks. Who wants to write
- * ends it (db_begin()).
+ * ends it (db_begin()), and so does SQLite when the file cannot be read; the next
+ * look-up begins another one.
  *
  * Where the file cannot say whether it has changed, everything is read anew, and
  * that reports the error.
@@ -27,8 +28,8 @@ struct registry_view {
 	struct row_cache *tables[VIEW_TABLES];
 	uint64_t stamp;
 	int64_t version, changes; /* what the stamp stands for */
-	bool within;              /* between begin and end, */
-	bool reading;             /* and its transaction has begun */
+	unsigned depth;           /* of views within each other; 0: none */
+	bool reading;             /* the transaction of the outermost one has begun */
 	bool valid;               /* the stamp is that of now */
 };
 
@@ -70,20 +71,20 @@ void view_release(struct db *db)
 	if (db->view == NULL || !db->view->reading)
 		return;
 	db->view->reading = false;
-	run(db, "COMMIT");
+	if (!sqlite3_get_autocommit(db->handle))
+		run(db, "COMMIT");
 }
 
 void registry_view_begin(struct db *db)
 {
 	if (db->view != NULL)
-		db->view->within = true;
+		db->view->depth++;
 }
 
 void registry_view_end(struct db *db)
 {
-	view_release(db);
-	if (db->view != NULL)
-		db->view->within = false;
+	if (db->view != NULL && --db->view->depth == 0)
+		view_release(db);
 }
 
 /* The file is asked, by the first look-up of a view or by each of those outside of one. */
@@ -92,9 +93,10 @@ static bool ask(struct db *db)
 	struct registry_view *v = db->view;
 	int64_t version;
 
+	v->reading = false;
 	if (!sqlite3_get_autocommit(db->handle))
 		return false;
-	if (v->within) {
+	if (v->depth > 0) {
 		run(db, "BEGIN");
 		v->reading = !sqlite3_get_autocommit(db->handle);
 	}
@@ -112,8 +114,9 @@ static bool is_valid(struct db *db)
 {
 	struct registry_view *v = db->view;
 	const int64_t changes = sqlite3_total_changes64(db->handle);
+	const bool reads_on = v->reading && !sqlite3_get_autocommit(db->handle);
 
-	if (!v->reading && !ask(db))
+	if (!reads_on && !ask(db))
 		return false;
 	if (changes != v->changes)
 		v->stamp++;

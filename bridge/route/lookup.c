@@ -15,8 +15,7 @@ static enum err as_fact(enum err e, bool *known)
 	return e == ERR_NOT_FOUND ? OK : e;
 }
 
-enum err route_lookup_rows(struct db *db, const struct jid *local, const char *partner,
-			   struct route_rows *out)
+static enum err find_rows(struct db *db, const struct jid *local, const char *partner, struct route_rows *out)
 {
 	char address[JID_BARE_SIZE];
 	enum err e = as_fact(registry_find_domain(db, local->domain, &out->domain), &out->domain_known);
@@ -28,6 +27,18 @@ enum err route_lookup_rows(struct db *db, const struct jid *local, const char *p
 		jid_bare(local, address);
 		e = as_fact(registry_find_user(db, address, &out->user), &out->user_known);
 	}
+	return e;
+}
+
+/* All three of one state of the registry: a cutover may change several of them in one transaction. */
+enum err route_lookup_rows(struct db *db, const struct jid *local, const char *partner,
+			   struct route_rows *out)
+{
+	enum err e;
+
+	registry_view_begin(db);
+	e = find_rows(db, local, partner, out);
+	registry_view_end(db);
 	return e;
 }
 

@@ -58,7 +58,7 @@ struct request_verdict request_decide(const struct request_facts *f)
 	return to_partner(f);
 }
 
-enum err request_lookup(struct db *db, const struct jid *from, const struct jid *to, int source,
+static enum err look_up(struct db *db, const struct jid *from, const struct jid *to, int source,
 			struct request_verdict *out)
 {
 	struct request_facts f = { .source = source };
@@ -84,4 +84,15 @@ enum err request_lookup(struct db *db, const struct jid *from, const struct jid 
 	f.facts = route_facts_of(&rows);
 	*out = request_decide(&f);
 	return OK;
+}
+
+enum err request_lookup(struct db *db, const struct jid *from, const struct jid *to, int source,
+			struct request_verdict *out)
+{
+	enum err e;
+
+	registry_view_begin(db); /* all of it from one state of the registry */
+	e = look_up(db, from, to, source, out);
+	registry_view_end(db);
+	return e;
 }

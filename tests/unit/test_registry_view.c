@@ -7,10 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "bridge/route/lookup.h"
 #include "db/registry.h"
+#include "db/statement.h"
 #include "tests/unit/dbtest.h"
 
 static int begin(void **state)
@@ -112,6 +115,66 @@ static void test_view(void **state)
 	registry_view_end(t->db);
 }
 
+static void test_view_in_view(void **state)
+{
+	const struct dbtest *t = *state;
+
+	registry_view_begin(t->db);
+	registry_view_begin(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	registry_view_end(t->db);
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'moving'"));
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	assert_int_not_equal(sqlite3_get_autocommit(t->db->handle), 1);
+	registry_view_end(t->db);
+	assert_int_equal(sqlite3_get_autocommit(t->db->handle), 1);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MOVING);
+}
+
+/* When the partner is looked for, after the domain and before the user. */
+static int change_both(unsigned kind, void *ctx, void *handle, void *sql)
+{
+	struct dbtest *t = ctx;
+
+	(void)kind;
+	(void)handle;
+	if (strstr(sql, "FROM partner") != NULL)
+		assert_null(dbtest_sql(t, "BEGIN; UPDATE domain SET phase = 'migrated';"
+					  "UPDATE user SET mark = 'legacy'; COMMIT"));
+	return 0;
+}
+
+/* Before the cutover he is on the new side by his mark, after it by his domain's phase; never is he on the old one. */
+static void test_one_decision(void **state)
+{
+	struct dbtest *t = *state;
+	struct verdict v;
+	struct jid bob;
+
+	assert_int_equal(jid_parse("bob@corp.test", &bob), OK);
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'migrated'"));
+	assert_int_equal(sqlite3_trace_v2(t->db->handle, SQLITE_TRACE_STMT, change_both, t), SQLITE_OK);
+	assert_int_equal(route_lookup(t->db, &bob, "partner.test", &v), OK);
+	assert_int_equal(v.row, 9);
+	sqlite3_trace_v2(t->db->handle, 0, NULL, NULL);
+	assert_int_equal(route_lookup(t->db, &bob, "partner.test", &v), OK);
+	assert_int_equal(v.row, 8);
+}
+
+/* As SQLite does it when the file cannot be read. */
+static void test_undone(void **state)
+{
+	const struct dbtest *t = *state;
+
+	registry_view_begin(t->db);
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	db_rollback(t->db);
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'moving'"));
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MOVING);
+	registry_view_end(t->db);
+	assert_string_equal(db_error(t->db), "");
+}
+
 static void test_own_changes(void **state)
 {
 	const struct dbtest *t = *state;
@@ -175,6 +238,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_partners, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_domains, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_view, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_view_in_view, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_one_decision, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_undone, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_own_changes, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, begin, dbtest_teardown),

@@ -5,8 +5,8 @@ error, and nobody got it. Messages are in order when those of each pair of users
 numbers, wherever they arrive.
 
 Errors are answers, but a bridge that answers everything with an error would lose nothing either. So each flow has a
-ceiling: the share of its messages that may end in an error while nothing is broken, and the share of those that lived
-while something was. What is above it counts as refused.
+ceiling: those of its messages that had to be answered so, and a share of those that lived while something was broken.
+What is above it counts as refused.
 
 Where something was killed or broken, some of it is unavoidable, and counted apart as "in the window": a message that arrived,
 but whose acknowledgement the break swallowed, arrives again; one that was not acknowledged at a crash of the bridge is sent
@@ -63,12 +63,12 @@ class Break:
 
 class Verdict:
     """
-    Defects are lists of keys of messages; window: counts of what a break explains. calm: {flow: the part of its
-    messages that may end in an error though nothing is broken}, none where it is not named; broken: likewise of those
-    that a break touches, all where it is not named.
+    Defects are lists of keys of messages; window: counts of what a break explains. due(key, message): whether
+    that one's error had to be. broken: {flow: the part of its messages touched by a break that may end in an error}, all
+    where it is not named.
     """
 
-    def __init__(self, messages, breaks=(), calm=None, broken=None):
+    def __init__(self, messages, breaks=(), due=None, broken=None):
         self.messages, self._breaks = messages, sorted(breaks, key=lambda b: b.begin)
         self.lost, self.doubled, self.both_sides, self.disorder, self.errored, self.open = [], [], [], [], [], []
         self.window = {"doubled": 0, "disorder": 0, "errored_and_delivered": 0, "open": 0}
@@ -77,7 +77,7 @@ class Verdict:
             self._judge(key, message)
         self._judge_order()
         self.errors, self.ceilings, self.refused = {}, {}, []
-        self._judge_errors(calm or {}, broken or {})
+        self._judge_errors(due or (lambda key, message: False), broken or {})
 
     def _judge(self, key, m):
         if m.sent is None:  # of an end that was killed before it noted what the kernel had taken
@@ -116,21 +116,22 @@ class Verdict:
                     self._put(self.disorder, "disorder", key, self._crashed_unacknowledged(self.messages[key]))
                 highest = max(highest, number)
 
-    def _judge_errors(self, calm, broken):
-        sent, failed = Counter(), defaultdict(list)
+    def _judge_errors(self, due, broken):
+        touched, expected, failed = Counter(), Counter(), defaultdict(list)
         for key, m in self.messages.items():
             if m.sent is None:
                 continue
-            kind = (key[0], self._is_touched(m))
-            sent[kind] += 1
-            if m.error is not None:
-                failed[kind].append(key)
-        for flow in sorted({flow for flow, _ in sent}):
-            most = {False: round(calm.get(flow, 0) * sent[flow, False]), True: round(broken.get(flow, 1) * sent[flow, True])}
-            self.errors[flow] = sum(len(failed[flow, touched]) for touched in most)
-            self.ceilings[flow] = sum(most.values())
-            for touched in most:
-                self.refused += failed[flow, touched][most[touched]:]
+            is_touched = self._is_touched(m)
+            touched[key[0]] += is_touched
+            if m.error is not None and due(key, m):
+                expected[key[0]] += 1
+            elif m.error is not None:
+                failed[key[0], is_touched].append(key)
+        for flow in sorted(touched):
+            most = round(broken.get(flow, 1) * touched[flow])
+            self.errors[flow] = expected[flow] + len(failed[flow, False]) + len(failed[flow, True])
+            self.ceilings[flow] = expected[flow] + most
+            self.refused += failed[flow, False] + failed[flow, True][most:]
 
     def _is_touched(self, m):
         """Something was away between its sending and its end."""

@@ -79,16 +79,16 @@ def growth(title, axis, panels):
 
 
 def bars(title, unit, groups):
-    """groups: [(title, {name: value})], each with a scale of its own; the value stands behind its bar."""
-    names, y, parts = sorted({name for _, values in groups for name in values}), TOP, []
+    """groups: [(title, {name: value})], each with a scale of its own; the first bar of each is what it is about."""
+    y, parts = TOP, []
     left, width = LEFT + 80, WIDTH - LEFT - RIGHT - 80
     for group, values in groups:
         parts.append(f'<text x="{LEFT}" y="{y + 4}" class="t">{escape(group)}</text>')
-        for name, value in values.items():
+        for number, (name, value) in enumerate(values.items()):
             y += 20
             long = max(width * value / max(values.values()), 1)
             parts.append(f'<text x="{left - 8}" y="{y + 4}" text-anchor="end">{escape(name)}</text>'
-                         f'<rect x="{left}" y="{y - 7}" width="{long:.1f}" height="14" fill="{COLOURS[names.index(name) % 5]}"/>'
+                         f'<rect x="{left}" y="{y - 7}" width="{long:.1f}" height="14" fill="{COLOURS[0 if number else 1]}"/>'
                          f'<text x="{left + long + 6:.1f}" y="{y + 4}">{value:,g} {escape(unit)}</text>')
         y += 36
     return page(title, y - 10, parts)

@@ -173,13 +173,21 @@ struct arrival {
 	enum transport transport;
 	int pool; /* enum pool, or -1 */
 	int way;  /* what on_route said */
+	struct sip_request request;
+	bool is_viewed; /* what on_route gets of it */
 };
 
 /* The request as plain values, or why not. */
 static struct refusal read_request(const struct arrival *a, struct sip_request *request)
 {
-	const char *phrase = endpoint_view_request(a->view, request);
+	const char *phrase = NULL;
 
+	if (a->is_viewed)
+		*request = a->request;
+	else
+		phrase = endpoint_view_route(a->view, request);
+	if (phrase == NULL)
+		phrase = endpoint_view_rest(a->view, request);
 	if (phrase != NULL)
 		return refusal(400, phrase, NULL);
 	request->pool = a->pool;
@@ -258,6 +266,8 @@ static bool route(struct arrival *a, nta_incoming_t *irq)
 		return false;
 	r = check_uris(sip);
 	phrase = endpoint_view_route(a->view, &request);
+	a->request = request;
+	a->is_viewed = true;
 	if (r.status == 0 && phrase != NULL)
 		r = refusal(400, phrase, NULL);
 	if (r.status != 0) {

@@ -151,13 +151,14 @@ void endpoint_end_pings(struct sip_endpoint *ep);
 
 /* --- endpoint_view.c --- */
 
-enum { VIEW_TEXT_SIZE = 2048 };
+enum { VIEW_TEXT_SIZE = 2048, VIEW_AREA_SIZE = 3072 };
 
 /* What the strings of a request or response point to; between view_begin and view_end. */
 struct sip_view {
 	const sip_t *sip;
-	su_home_t home[1];
+	su_home_t *home; /* in area, until that is full */
 	char source[64];
+	long area[VIEW_AREA_SIZE / sizeof(long)];
 };
 void endpoint_view_begin(struct sip_view *v, const sip_t *sip);
 void endpoint_view_end(struct sip_view *v);
@@ -165,7 +166,9 @@ void endpoint_view_end(struct sip_view *v);
 void endpoint_view_source(struct sip_view *v, nta_agent_t *agent, msg_t *msg);
 /* Only what on_route gets. */
 const char *endpoint_view_route(struct sip_view *v, struct sip_request *r);
-/* The first value that cannot be read gives the phrase of the 400; NULL: all is well. */
+/* After it, all else. */
+const char *endpoint_view_rest(struct sip_view *v, struct sip_request *r);
+/* Both. The first value that cannot be read gives the phrase of the 400; NULL: all is well. */
 const char *endpoint_view_request(struct sip_view *v, struct sip_request *r);
 /* What cannot be read is absent. */
 void endpoint_view_response(struct sip_view *v, struct sip_response *r);

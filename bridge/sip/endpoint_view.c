@@ -27,8 +27,9 @@ enum { DEFAULT_HOPS = 70, SECONDS_DIGITS = 10 };
 
 void endpoint_view_begin(struct sip_view *v, const sip_t *sip)
 {
-	*v = (struct sip_view){ .sip = sip };
-	su_home_init(v->home);
+	v->sip = sip;
+	v->source[0] = '\0';
+	v->home = su_home_auto(v->area, sizeof(v->area));
 }
 
 void endpoint_view_end(struct sip_view *v)
@@ -305,8 +306,6 @@ static const char *set_fields(struct sip_view *v, struct sip_request *r)
 	const sip_t *sip = v->sip;
 	struct content content;
 
-	if (!set_text(v, sip->sip_call_id->i_id, NULL, &r->call_id) || r->call_id[0] == '\0')
-		return "Bad Call-ID";
 	if (!set_text(v, sip->sip_subject != NULL ? sip->sip_subject->g_string : NULL, NULL, &r->subject))
 		return "Bad Subject";
 	if (!set_language(v, r))
@@ -339,13 +338,12 @@ const char *endpoint_view_route(struct sip_view *v, struct sip_request *r)
 	return NULL;
 }
 
-const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+const char *endpoint_view_rest(struct sip_view *v, struct sip_request *r)
 {
 	const sip_t *sip = v->sip;
-	const char *phrase = endpoint_view_route(v, r);
 
-	if (phrase != NULL)
-		return phrase;
+	if (r->call_id[0] == '\0')
+		return "Bad Call-ID";
 	if (!set_to(v, r))
 		return "Bad To";
 	r->cseq = sip->sip_cseq->cs_seq;
@@ -354,6 +352,13 @@ const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
 	r->contact_uri = contact_of(v);
 	r->expires = expires_of(sip);
 	return set_fields(v, r);
+}
+
+const char *endpoint_view_request(struct sip_view *v, struct sip_request *r)
+{
+	const char *phrase = endpoint_view_route(v, r);
+
+	return phrase != NULL ? phrase : endpoint_view_rest(v, r);
 }
 
 /* --- responses --- */

@@ -59,7 +59,8 @@ static size_t xml_char_length(const unsigned char *s, size_t n)
 bool utf8_is_xml(const char *s, size_t n)
 {
 	for (size_t i = 0; i < n;) {
-		size_t length = xml_char_length((const unsigned char *)s + i, n - i);
+		const bool plain = s[i] >= 0x20 && s[i] <= 0x7E; /* most are */
+		size_t length = plain ? 1 : xml_char_length((const unsigned char *)s + i, n - i);
 
 		if (length == 0)
 			return false;

@@ -175,16 +175,20 @@ static bool is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device && st.st_ino == inode;
 }
 
-/* Alive is who can decide: one read of the registry, whatever it finds. */
+/*
+ * Alive is who can decide: one read of the registry, whatever it finds. A file that was replaced is for people to
+ * mend: started again by itself, the daemon would read the old one's log into the new one.
+ */
 static void on_watchdog(void *ctx)
 {
 	struct daemon *d = ctx;
 	struct domain domain;
 	enum err e = registry_find_domain(d->db, "watchdog.invalid", &domain);
+	const bool can_decide = e == OK || e == ERR_NOT_FOUND;
 
-	if (e == OK || e == ERR_NOT_FOUND)
+	if (can_decide || db_check_place(d->db) != OK)
 		sd_notify(0, "WATCHDOG=1");
-	else
+	if (!can_decide)
 		log_event(LOG_ERROR, "registry-unreadable", NULL, "error=%s", log_value(db_error(d->db)));
 	loop_timer_set(d->watchdog, d->watchdog_ms);
 }

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "db/open_internal.h"
 #include "db/registry_view_internal.h"
 #include "db/statement.h"
 
@@ -19,6 +20,7 @@ void db_close(struct db *db)
 	view_free(db);
 	statement_free_all(db);
 	sqlite3_close(db->handle);
+	place_free(db->place);
 	if (db->lock >= 0)
 		close(db->lock); /* only now: see open.c */
 	free(db);

@@ -45,6 +45,12 @@ MUST_CHECK enum err db_commit(struct db *db);
 void db_rollback(struct db *db);
 
 /*
+ * Whether the file, and those beside it, are still where they were opened. ERR_IO: they were moved, removed or
+ * replaced, and until this finds them there again everything else fails likewise.
+ */
+MUST_CHECK enum err db_check_place(struct db *db);
+
+/*
  * What was deleted is in none of the file's pages any more (secure_delete); now the log beside it is
  * emptied, too. ERR_BUSY: another program reads just now, and keeps the log alive.
  */

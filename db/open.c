@@ -288,10 +288,12 @@ enum err db_open_as(const struct db_kind *kind, enum db_mode mode, const char *p
 		e = lock_out_others(path, &db->lock, why);
 	if (e == OK)
 		e = connect_and_settle(db, path, mode, why);
-	if (e == OK)
+	if (e == OK) {
+		db->place = place_of(db, path);
 		*out = db;
-	else
+	} else {
 		db_close(db);
+	}
 	return e;
 }
 

@@ -22,6 +22,9 @@ enum err db_explain(enum err e, const char **why, const char *path, const char *
 enum err db_explain_system(const struct db_kind *kind, int error, const char **why, const char *path);
 /* SQLite could not use the file. */
 enum err db_explain_database(struct db *db, enum err e, const char **why, const char *path);
+/* place.c. Where the files of an open database are. */
+struct place *place_of(struct db *db, const char *path);
+void place_free(struct place *place); /* NULL is allowed */
 void db_folder_of(const char *path, char *out, size_t size);
 
 #endif

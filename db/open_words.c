@@ -69,6 +69,10 @@ const char *db_mend(const struct db *db, enum err e)
 		return "another program is writing to it; try again";
 	if (e != ERR_IO)
 		return "";
+	if (db->code == SQLITE_READONLY_DBMOVED)
+		return "put the files back where they were; or stop poolbridge, remove what is left of "
+		       "FILE-wal and "
+		       "FILE-shm, put the other file in place, and start poolbridge again";
 	switch (db->code & 0xff) {
 	case SQLITE_CORRUPT: /* also what SQLite makes of a page that the disk does not give */
 		return "see in the kernel's log whether the disk fails; if not, restore it from a copy, or "

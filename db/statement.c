@@ -84,8 +84,8 @@ struct statement *statement_open(struct db *db, const char *sql)
 		LL_PREPEND(db->statements, st);
 	}
 	st->busy = true;
-	st->result = OK;
-	if (!st->handle)
+	st->result = db->gone != NULL ? place_error(db) : OK;
+	if (st->result == OK && !st->handle)
 		st->result = db_result(db, sqlite3_prepare_v3(db->handle, sql, -1, SQLITE_PREPARE_PERSISTENT,
 							      &st->handle, NULL));
 	return st;
@@ -181,6 +181,8 @@ enum err statement_run_on_row(struct statement *st)
 
 enum err db_execute(struct db *db, const char *sql)
 {
+	if (db->gone != NULL)
+		return place_error(db);
 	return db_result(db, sqlite3_exec(db->handle, sql, NULL, NULL, NULL));
 }
 

@@ -20,6 +20,7 @@
 
 struct statement;
 struct db_kind;
+struct place;
 struct registry_view;
 
 struct db {
@@ -28,6 +29,8 @@ struct db {
 	int lock;                     /* a descriptor that keeps other writers out; -1: they are welcome */
 	struct statement *statements; /* prepared once, kept */
 	struct registry_view *view;   /* NULL: every row is read anew */
+	struct place *place;
+	const char *gone; /* the one of its files that is not there any more; NULL: all are */
 	int version;
 	int code; /* of the last failure, as SQLite counts, and its words */
 	char error[1024];
@@ -35,6 +38,9 @@ struct db {
 
 /* A result of SQLite as ours; a failure's words are kept for db_error(). */
 enum err db_result(struct db *db, int rc);
+
+/* The error of a connection whose file has gone (db->gone). */
+enum err place_error(struct db *db);
 
 /* sql is a constant: its address is the key under which the statement is kept. */
 struct statement *statement_open(struct db *db, const char *sql);

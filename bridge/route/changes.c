@@ -10,8 +10,8 @@
  * registry locked, it waits for the next turn. Nothing of this is kept here, so
  * a restart loses nothing: since when a user is moving stands in the registry.
  *
- * A registry that cannot be read or written is logged when it begins, and tried
- * again. Nothing is fatal.
+ * A registry that cannot be read or written, or is not where it was opened any more, is
+ * logged when it begins, and tried again. Nothing is fatal.
  */
 #include "bridge/route/changes.h"
 
@@ -145,8 +145,10 @@ static enum err follow_audit(struct changes *c)
 static enum err look(struct changes *c)
 {
 	int64_t version;
-	enum err e = db_data_version(c->setup.registry, &version);
+	enum err e = db_check_place(c->setup.registry);
 
+	if (e == OK)
+		e = db_data_version(c->setup.registry, &version);
 	if (e == OK && version != c->version)
 		e = follow_audit(c);
 	if (e == OK)
@@ -241,8 +243,8 @@ static void note_health(struct changes *c, enum err e)
 		return;
 	c->failing = e != OK;
 	if (c->failing)
-		log_event(LOG_WARNING, "registry-not-followed", NULL, "why=%s",
-			  log_value(db_error(c->setup.registry)));
+		log_event(LOG_WARNING, "registry-not-followed", NULL, "why=%s hint=%s",
+			  log_value(db_error(c->setup.registry)), log_value(db_mend(c->setup.registry, e)));
 	else
 		log_event(LOG_NOTICE, "registry-followed", NULL, NULL);
 }

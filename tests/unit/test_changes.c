@@ -362,6 +362,35 @@ static void test_locked(void **state)
 	end(&w);
 }
 
+static bool is_unreadable(void *ctx)
+{
+	struct watch *w = ctx;
+	json_t *status = changes_status(w->changes);
+	const bool is = json_is_null(status);
+
+	json_decref(status);
+	return is;
+}
+
+/* The file has gone from its place: no word of it counts until it is there again, and then nothing was missed. */
+static void test_moved(void **state)
+{
+	char aside[128];
+	struct watch w;
+
+	begin(&w, state);
+	start(&w, MINUTES_15);
+	snprintf(aside, sizeof(aside), "%s.aside", w.files->path);
+	assert_false(is_unreadable(&w));
+	assert_int_equal(rename(w.files->path, aside), 0);
+	nettest_run(&w.net, is_unreadable, &w);
+	assert_int_equal(rename(aside, w.files->path), 0);
+	sql(&w, "UPDATE user SET mark = 'moving' WHERE address = 'romeo@corp.test'");
+	assert_string_equal(told(&w, "romeo@corp.test "), "romeo@corp.test ");
+	assert_false(is_unreadable(&w));
+	end(&w);
+}
+
 /* A file of the first schema, in which users are being moved. */
 static void test_migration(void **state)
 {
@@ -401,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_short, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_locked, dbtest_setup, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_moved, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_migration, dbtest_setup, dbtest_teardown),
 	};
 

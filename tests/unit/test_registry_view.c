@@ -231,6 +231,38 @@ static void test_unreadable(void **state)
 	}
 }
 
+/* One of the three files has gone, or another one has its name: what was read before is not answered either. */
+static void test_moved(void **state)
+{
+	static const char *const endings[] = { "", "-wal", "-shm" };
+	const struct dbtest *t = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(endings); i++) {
+		char path[128], aside[160];
+		struct user u;
+		FILE *other;
+
+		snprintf(path, sizeof(path), "%s%s", t->path, endings[i]);
+		snprintf(aside, sizeof(aside), "%s.aside", path);
+		assert_int_equal(db_check_place(t->db), OK);
+		assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+		assert_int_equal(rename(path, aside), 0);
+		assert_int_equal(db_check_place(t->db), ERR_IO);
+		assert_non_null(strstr(db_error(t->db), path));
+		assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), ERR_IO);
+		assert_int_equal(db_begin(t->db, "me"), ERR_IO);
+		assert_non_null(strstr(db_mend(t->db, ERR_IO), "put the files back"));
+		other = fopen(path, "w");
+		assert_non_null(other);
+		fclose(other);
+		assert_int_equal(db_check_place(t->db), ERR_IO);
+		assert_int_equal(registry_find_user(t->db, "bob@corp.test", &u), ERR_IO);
+		assert_int_equal(rename(aside, path), 0);
+		assert_int_equal(db_check_place(t->db), OK);
+		assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +276,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_own_changes, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_unreadable, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_moved, begin, dbtest_teardown),
 	};
 
 	return cmocka_run_group_tests_name("registry view", tests, NULL, NULL);

@@ -28,6 +28,7 @@
 enum {
 	INPUT_SIZE = 16 * 1024, /* a TLS record fits, so none is left inside OpenSSL after a read */
 	READS_PER_EVENT = 4,    /* then the others have their turn */
+	SPARE_MAX = 256 * 1024, /* bytes of an output buffer that is kept for whoever writes next */
 	LINGERING_MAX = 256     /* no limit on streams counts these, so this one does */
 };
 
@@ -75,6 +76,7 @@ static struct {
 	struct sock *dirty;     /* have something to do in the flush phase */
 	struct sock *lingering; /* the oldest first */
 	size_t lingering_count;
+	struct strbuf spare; /* empty */
 } hub;
 
 /* For every read of every socket: what is read is used before the next read. */
@@ -235,6 +237,9 @@ static void read_input(struct sock *s)
 		}
 		if (!feed(s, got))
 			return;
+		/* That was all there is; should more have come meanwhile, epoll says so. */
+		if (s->io.ssl == NULL && got < sizeof(input_buffer))
+			break;
 	}
 	update_watch(s);
 }
@@ -274,11 +279,24 @@ static void tell_failure(struct sock *s)
 
 /* --- writing, in the flush phase --- */
 
+/* Most streams are idle most of the time, and have no buffer; a busy one would make a new one each turn. */
+static void give_buffer_back(struct sock *s)
+{
+	if (s->out.cap > hub.spare.cap && s->out.cap <= SPARE_MAX) {
+		strbuf_free(&hub.spare);
+		hub.spare = s->out;
+		strbuf_reset(&hub.spare);
+		s->out = (struct strbuf){ NULL, 0, 0 };
+	} else {
+		strbuf_free(&s->out);
+	}
+	s->out_first = 0;
+}
+
 static void forget_written(struct sock *s)
 {
 	if (pending(s) == 0) {
-		strbuf_free(&s->out); /* most streams are idle most of the time */
-		s->out_first = 0;
+		give_buffer_back(s);
 	} else if (s->out_first > s->out.len / 2) {
 		strbuf_consume(&s->out, s->out_first);
 		s->out_first = 0;
@@ -462,6 +480,7 @@ void sock_cleanup(struct loop *loop)
 		return;
 	while (hub.lingering != NULL)
 		sock_destroy(hub.lingering);
+	strbuf_free(&hub.spare);
 	hub.loop = NULL;
 }
 
@@ -514,6 +533,10 @@ enum err sock_write(struct sock *s, const void *bytes, size_t n)
 {
 	if (n > s->out_limit - pending(s))
 		return ERR_LIMIT;
+	if (s->out.s == NULL) {
+		s->out = hub.spare;
+		hub.spare = (struct strbuf){ NULL, 0, 0 };
+	}
 	strbuf_add(&s->out, bytes, n);
 	s->offset += n;
 	if (!s->write_blocked)

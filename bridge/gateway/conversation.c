@@ -37,10 +37,9 @@ void conversation_lock(struct conversation *c, const char *full)
 }
 
 void conversation_note_sender(struct conversation *c, const struct stanza *stanza, const struct jid *from,
-			      struct stanza_tree *tree)
+			      const char *thread)
 {
 	char full[JID_FULL_SIZE];
-	const char *thread = stanza_tree_text(tree, "thread", NULL);
 
 	jid_full(from, full);
 	c->chat = stanza_has_type(stanza, "chat");

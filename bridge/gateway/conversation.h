@@ -124,9 +124,9 @@ void conversation_lock(struct conversation *c, const char *full);
 bool conversation_use_call_id(struct conversation *c, enum pool pool, const char *call_id);
 void conversation_free(struct conversation *c); /* nothing of it is left anywhere */
 
-/* How a client of the XMPP user's writes from now on. */
+/* How a client of the XMPP user's writes from now on. thread: NULL or "" for none. */
 void conversation_note_sender(struct conversation *c, const struct stanza *stanza, const struct jid *from,
-			      struct stanza_tree *tree);
+			      const char *thread);
 /* conversation_passing.c: router_passing_fn; ctx is the gateway. */
 void conversation_passing(void *ctx, const struct submission *s);
 

@@ -4,18 +4,84 @@
  *
  * What is kept of one is what any conversation remembers: its thread, the
  * client of the XMPP user's, whether that one knows chat states, and whether it
- * was shown that somebody types. The stanza itself passes unchanged. Most say
- * nothing of this kind, and are not even parsed; remembered conversations give
+ * was shown that somebody types. The stanza itself passes unchanged, and a walk over
+ * its bytes tells most of it, without a tree; remembered conversations give
  * way to those that the gateway holds itself: they take half of the room at most.
  * Nothing is fatal.
  */
 #include "bridge/gateway/conversation.h"
 
-#include <string.h>
+#include <stdlib.h>
 
-static bool holds(const struct stanza *stanza, const char *text)
+/* What one message says. */
+struct said {
+	enum chat_state state; /* CHAT_STATE_NONE: nothing */
+	bool content;          /* text */
+	bool has_thread;
+	char *thread; /* its name; NULL: none, or "" */
+};
+
+static enum chat_state state_of(const struct stanza_child *child)
 {
-	return memmem(stanza->bytes, stanza->size, text, strlen(text)) != NULL;
+	for (enum chat_state state = CHAT_STATE_ACTIVE; state <= CHAT_STATE_GONE; state++)
+		if (stanza_child_is(child, chat_state_name(state), NS_CHAT_STATES))
+			return state;
+	return CHAT_STATE_NONE;
+}
+
+/* False: only a tree knows. The first body and the first thread count, and of chat states the first in their order. */
+static bool walk(const struct stanza *stanza, struct said *out)
+{
+	struct stanza_walk w = stanza_walk_begin(stanza);
+	bool has_body = false, is_plain = true;
+	struct stanza_child child;
+
+	while (is_plain && stanza_walk_next(&w, &child)) {
+		const enum chat_state state = state_of(&child);
+
+		if (state != CHAT_STATE_NONE && (out->state == CHAT_STATE_NONE || state < out->state))
+			out->state = state;
+		if (!has_body && stanza_child_is(&child, "body", NS_SERVER)) {
+			has_body = true;
+			is_plain = child.text != NULL;
+			out->content = child.text_size > 0;
+		} else if (!out->has_thread && stanza_child_is(&child, "thread", NS_SERVER)) {
+			out->has_thread = true;
+			is_plain = child.text != NULL && child.is_literal;
+			if (child.text_size > 0)
+				out->thread = xstrndup(child.text, child.text_size);
+		}
+	}
+	return is_plain && !w.is_complex;
+}
+
+static bool read_tree(const struct stanza *stanza, struct said *out)
+{
+	struct map_signals signals;
+	struct stanza_tree *tree;
+	const char *body, *thread;
+
+	if (stanza_tree_build(stanza, &tree) != OK)
+		return false;
+	map_signals_read(tree, &signals);
+	body = stanza_tree_text(tree, "body", NULL);
+	thread = stanza_tree_text(tree, "thread", NULL);
+	*out = (struct said){ .state = signals.chat_state,
+			      .content = body != NULL && body[0] != '\0',
+			      .has_thread = thread != NULL,
+			      .thread = thread != NULL && thread[0] != '\0' ? xstrdup(thread) : NULL };
+	stanza_tree_free(tree);
+	return true;
+}
+
+/* The thread is the caller's. */
+static bool read_said(const struct stanza *stanza, struct said *out)
+{
+	*out = (struct said){ .state = CHAT_STATE_NONE };
+	if (walk(stanza, out))
+		return true;
+	free(out->thread);
+	return read_tree(stanza, out);
 }
 
 static struct conversation *find(struct gateway *g, const struct stanza *stanza, const struct jid *partner,
@@ -32,57 +98,48 @@ static struct conversation *find(struct gateway *g, const struct stanza *stanza,
 }
 
 /* The XMPP user's client, to the legacy user. */
-static void hear_partner(struct conversation *c, const struct submission *s, struct stanza_tree *tree,
-			 enum chat_state state, bool content)
+static void hear_partner(struct conversation *c, const struct submission *s, const struct said *said)
 {
-	if (content)
-		conversation_note_sender(c, s->stanza, s->from, tree);
-	if (state != CHAT_STATE_NONE)
+	if (said->content)
+		conversation_note_sender(c, s->stanza, s->from, said->thread);
+	if (said->state != CHAT_STATE_NONE)
 		c->chat_states = SUPPORT_YES;
-	else if (content)
+	else if (said->content)
 		c->chat_states = SUPPORT_NO;
-	if (state == CHAT_STATE_GONE && !content)
+	if (said->state == CHAT_STATE_GONE && !said->content)
 		conversation_set(&c->thread, NULL);
 }
 
 /* The legacy user's client, to the XMPP user. */
-static void hear_user(struct conversation *c, const struct submission *s, struct stanza_tree *tree,
-		      enum chat_state state, bool content)
+static void hear_user(struct conversation *c, const struct submission *s, const struct said *said)
 {
-	const char *thread = stanza_tree_text(tree, "thread", NULL);
-
 	c->chat = stanza_has_type(s->stanza, "chat");
-	if (thread != NULL && thread[0] != '\0')
-		conversation_set(&c->thread, thread);
-	if (state == CHAT_STATE_GONE && !content)
+	if (said->thread != NULL)
+		conversation_set(&c->thread, said->thread);
+	if (said->state == CHAT_STATE_GONE && !said->content)
 		conversation_set(&c->thread, NULL);
-	if (state != CHAT_STATE_NONE || content)
-		c->told = state;
-	conversation_set(&c->typist, state == CHAT_STATE_COMPOSING ? s->stanza->from : NULL);
+	if (said->state != CHAT_STATE_NONE || said->content)
+		c->told = said->state;
+	conversation_set(&c->typist, said->state == CHAT_STATE_COMPOSING ? s->stanza->from : NULL);
 	conversation_touch(c);
 }
 
 void conversation_passing(void *ctx, const struct submission *s)
 {
 	struct gateway *g = ctx;
-	bool from_user = s->origin == ORIGIN_LEGACY;
+	bool from_user = s->origin == ORIGIN_LEGACY, speaks;
 	const struct jid *user = from_user ? s->from : s->to, *partner = from_user ? s->to : s->from;
-	bool speaks = holds(s->stanza, "<thread") || holds(s->stanza, NS_CHAT_STATES);
 	struct conversation *c;
-	struct stanza_tree *tree;
-	struct map_signals signals;
-	const char *body;
+	struct said said;
 
-	if (g->endpoint == NULL || g->stopped || user->local[0] == '\0' || partner->local[0] == '\0')
+	if (g->endpoint == NULL || g->stopped || user->local[0] == '\0' || partner->local[0] == '\0' ||
+	    !read_said(s->stanza, &said))
 		return;
+	speaks = said.state != CHAT_STATE_NONE || said.has_thread;
 	c = speaks ? find(g, s->stanza, partner, user) : conversation_find(g, partner, user);
-	if (c == NULL || (!speaks && (!c->passing || c->told != CHAT_STATE_COMPOSING)) ||
-	    stanza_tree_build(s->stanza, &tree) != OK)
-		return;
-	map_signals_read(tree, &signals);
-	body = stanza_tree_text(tree, "body", NULL);
-	c->passing = true;
-	(from_user ? hear_user : hear_partner)(c, s, tree, signals.chat_state,
-					       body != NULL && body[0] != '\0');
-	stanza_tree_free(tree);
+	if (c != NULL && (speaks || (c->passing && c->told == CHAT_STATE_COMPOSING))) {
+		c->passing = true;
+		(from_user ? hear_user : hear_partner)(c, s, &said);
+	}
+	free(said.thread);
 }

@@ -79,7 +79,7 @@ static struct objection take_text(struct gateway *g, struct outbound *o, enum po
 	o->receipt_wanted = signals->receipt_request;
 	c->pool = pool;
 	c->passing = false;
-	conversation_note_sender(c, o->stanza, from, tree);
+	conversation_note_sender(c, o->stanza, from, stanza_tree_text(tree, "thread", NULL));
 	chat_state_heard(c, signals->chat_state, true);
 	queue_add(c, o);
 	return objection;

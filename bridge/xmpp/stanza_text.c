@@ -1,6 +1,7 @@
 /*
- * stanza_text.c - the texts of a stanza, without a tree: what tells a message that
- * is sent again from another one with the same id.
+ * stanza_text.c - the texts of a stanza, and its children, without a tree: what
+ * tells a message that is sent again from another one with the same id, and what a
+ * message that passes says.
  *
  * The bytes are those of a stanza, so they are well-formed and hold no comments,
  * instructions or document types; of bytes that are not, it reads no further than
@@ -108,4 +109,124 @@ bool stanza_texts(const struct stanza *stanza, struct strbuf *out)
 			break;
 	}
 	return s.has_body;
+}
+
+/* --- children --- */
+
+struct stanza_walk stanza_walk_begin(const struct stanza *stanza)
+{
+	struct stanza_walk w = { .end = stanza->bytes + stanza->size };
+	const char *tag = tag_end(stanza->bytes, w.end);
+
+	w.at = tag != NULL && tag[-1] != '/' ? tag + 1 : w.end;
+	return w;
+}
+
+static bool give_up(struct stanza_walk *w)
+{
+	w->is_complex = true;
+	w->at = w->end;
+	return false;
+}
+
+/* Between the last attribute and the '=': is this the name? */
+static bool is_named_attribute(const char *at, const char *equals, const char *name)
+{
+	const size_t n = strlen(name);
+
+	while (at < equals && strchr(" \t\r\n", *at) != NULL)
+		at++;
+	while (equals > at && strchr(" \t\r\n", equals[-1]) != NULL)
+		equals--;
+	return (size_t)(equals - at) == n && memcmp(at, name, n) == 0;
+}
+
+/* From behind the name to the end of the tag. False: a namespace that is written in an unusual way. */
+static bool read_namespace(const char *at, const char *end, struct stanza_child *out)
+{
+	out->ns = NULL;
+	out->ns_size = 0;
+	while (at < end) {
+		const char *value = memchr(at, '=', (size_t)(end - at)), *stop;
+		bool is_ns;
+
+		if (value == NULL)
+			return true;
+		is_ns = is_named_attribute(at, value, "xmlns");
+		while (++value < end && *value != '"' && *value != '\'')
+			continue;
+		stop = value < end ? memchr(value + 1, *value, (size_t)(end - value - 1)) : NULL;
+		if (stop == NULL)
+			return false;
+		if (is_ns) {
+			out->ns = value + 1;
+			out->ns_size = (size_t)(stop - value - 1);
+			if (memchr(out->ns, '&', out->ns_size) != NULL)
+				return false;
+		}
+		at = stop + 1;
+	}
+	return true;
+}
+
+/* at is behind the child's start tag; what follows its end tag, or NULL. */
+static const char *skip_content(const char *at, const char *end, struct stanza_child *out)
+{
+	unsigned depth = 1;
+	const char *text = at, *tag;
+
+	while ((tag = memchr(at, '<', (size_t)(end - at))) != NULL) {
+		const char *stop = starts(tag, end, "<!") ? NULL : tag_end(tag + 1, end);
+		const bool closes = stop != NULL && tag[1] == '/';
+
+		if (stop == NULL)
+			return NULL;
+		if (at == text && closes) {
+			out->text = text;
+			out->text_size = (size_t)(tag - text);
+			out->is_literal = memchr(text, '&', out->text_size) == NULL &&
+					  memchr(text, '\r', out->text_size) == NULL;
+		}
+		if (closes && --depth == 0)
+			return stop + 1;
+		if (!closes && stop[-1] != '/')
+			depth++;
+		at = stop + 1;
+	}
+	return NULL;
+}
+
+bool stanza_walk_next(struct stanza_walk *w, struct stanza_child *out)
+{
+	const char *tag = memchr(w->at, '<', (size_t)(w->end - w->at)), *stop;
+
+	if (tag == NULL || starts(tag, w->end, "</"))
+		return false;
+	stop = starts(tag, w->end, "<!") ? NULL : tag_end(tag + 1, w->end);
+	if (stop == NULL)
+		return give_up(w);
+	*out = (struct stanza_child){ .name = tag + 1 };
+	while (strchr(" \t\r\n/>:", out->name[out->name_size]) == NULL)
+		out->name_size++;
+	if (out->name[out->name_size] == ':' || !read_namespace(out->name + out->name_size, stop, out))
+		return give_up(w);
+	if (stop[-1] == '/') {
+		out->text = "";
+		out->is_literal = true;
+		w->at = stop + 1;
+		return true;
+	}
+	w->at = skip_content(stop + 1, w->end, out);
+	return w->at != NULL || give_up(w);
+}
+
+static bool is_same(const char *text, size_t n, const char *word)
+{
+	return strlen(word) == n && memcmp(text, word, n) == 0;
+}
+
+bool stanza_child_is(const struct stanza_child *child, const char *name, const char *ns)
+{
+	return is_same(child->name, child->name_size, name) &&
+	       (child->ns != NULL ? is_same(child->ns, child->ns_size, ns) : strcmp(ns, NS_SERVER) == 0);
 }

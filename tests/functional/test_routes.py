@@ -4,6 +4,7 @@ For each case `route explain` must say what the message then shows.
 """
 
 import itertools
+import os
 
 import pytest
 
@@ -218,3 +219,18 @@ def test_mark_and_undo(lab, juliet, romeo, romeo_after):
     assert (entry["object"], entry["key"]) == ("user", "romeo@corp.test")
     lab.bridge.ctl("audit", "undo", str(entry["id"]))
     assert lab.deliver(juliet, "romeo@corp.test").by == "legacy"
+
+
+def test_registry_that_has_gone(lab, juliet, romeo):
+    """By a file that nobody else sees any more nothing is decided; put back, it counts again."""
+    path = os.path.join(lab.bridge.folder, "registry.db")
+    assert lab.deliver(juliet, romeo.address).by == "legacy"
+    mark = lab.bridge.process.mark()
+    os.rename(path, path + ".aside")
+    try:
+        lab.bridge.process.wait_line("registry-not-followed", after=mark)
+        assert lab.deliver(juliet, romeo.address).condition == "internal-server-error"
+    finally:
+        os.rename(path + ".aside", path)
+    lab.bridge.process.wait_line("registry-followed", after=mark)
+    assert lab.deliver(juliet, romeo.address).by == "legacy"

@@ -9,9 +9,9 @@
  * What is kept is acknowledged by the commit of the turn (state_on_commit), and
  * not before.
  *
- * Owns the lanes. Errors of the spool go to the message's sender when it comes,
- * and to the log when it is to be let go; then it is tried again. Nothing is
- * fatal.
+ * The lanes are custody_lanes.c's. Errors of the spool go to the message's sender
+ * when it comes, and to the log when it is to be let go; then it is tried again.
+ * Nothing is fatal.
  */
 #include "bridge/route/custody_internal.h"
 
@@ -31,99 +31,9 @@ struct keeping {
 	void *ctx;
 };
 
-/* --- lanes --- */
-
-struct lane *custody_find(const struct custody *c, const char *key)
-{
-	struct lane *lane;
-
-	HASH_FIND_STR(c->lanes, key, lane);
-	return lane;
-}
-
-struct lane *custody_lane(struct custody *c, const char *key)
-{
-	struct lane *lane = custody_find(c, key);
-
-	if (lane != NULL)
-		return lane;
-	lane = xcalloc(1, sizeof(*lane) + strlen(key) + 1);
-	lane->custody = c;
-	lane->from_length = strcspn(key, " ");
-	strcpy(lane->key, key);
-	HASH_ADD_KEYPTR(hh, c->lanes, lane->key, strlen(lane->key), lane);
-	return lane;
-}
-
-void lane_gained(struct lane *lane, size_t count)
-{
-	if (lane->count == 0)
-		DL_APPEND(lane->custody->keeping, lane);
-	lane->count += count;
-}
-
-void lane_lost(struct lane *lane)
-{
-	if (lane->count > 0 && --lane->count == 0)
-		DL_DELETE(lane->custody->keeping, lane);
-}
-
-void lane_check(struct lane *lane)
-{
-	struct custody *c = lane->custody;
-
-	if (c->walking || lane->count > 0 || lane->passes > 0 || lane->busy || lane->counting > 0 ||
-	    lane->failing > 0)
-		return;
-	HASH_DEL(c->lanes, lane);
-	free(lane);
-}
-
-/* Where the spool cannot be read: too many is found out when the next one is to be let go. */
-static void count_anew(struct lane *lane)
-{
-	int64_t count;
-
-	if (spool_count_pair(lane->custody->setup.spool, lane->key, &count) != OK) {
-		custody_trouble(lane->custody, 0);
-		return;
-	}
-	while (lane->count > 0)
-		lane_lost(lane);
-	if (count > 0)
-		lane_gained(lane, (size_t)count);
-}
-
-static void on_count(void *ctx, enum err e)
-{
-	struct lane *lane = ctx;
-
-	(void)e; /* what was changed in vain is there still */
-	count_anew(lane);
-	lane->counting--;
-	custody_arm(lane->custody, CUSTODY_TICK_MS);
-	lane_check(lane);
-}
-
-void lane_count(struct lane *lane)
-{
-	lane->counting++;
-	state_on_commit(lane->custody->setup.state, on_count, lane);
-}
-
-/* After a walk. */
-void custody_sweep(struct custody *c)
-{
-	struct lane *lane, *next;
-
-	c->walking = false;
-	HASH_ITER (hh, c->lanes, lane, next)
-		lane_check(lane);
-}
-
 void custody_arm(struct custody *c, int64_t ms)
 {
-	bool idle = c->keeping == NULL && c->told == NULL && c->failed_read;
+	bool idle = c->pairs == 0 && c->told == NULL && c->failed_read;
 
 	if (!c->stopped && !idle && (ms == 0 || !loop_timer_pending(c->tick)))
 		loop_timer_set(c->tick, ms);
@@ -213,8 +123,10 @@ void custody_return(struct custody_pass *pass)
 		return;
 	pass->under_way = false;
 	pass->returned = true;
-	if (--pass->lane->under_way == 0 && pass->lane->count > 0)
-		custody_arm(pass->lane->custody, 0);
+	if (--pass->lane->under_way > 0 || pass->lane->count == 0)
+		return;
+	lane_look(pass->lane);
+	custody_arm(pass->lane->custody, 0);
 }
 
 void custody_leave(struct custody_pass *pass)
@@ -237,7 +149,7 @@ static void on_commit(void *ctx, enum err e)
 				   .text = "the message cannot be kept now" };
 
 	if (e != OK)
-		count_anew(k->lane);
+		lane_count_anew(k->lane);
 	k->done(k->ctx, k->stanza, &outcome);
 	stanza_unref(k->stanza);
 	free(k);
@@ -347,17 +259,11 @@ void custody_end(struct custody *c)
 
 void custody_destroy(struct custody *c)
 {
-	struct lane *lane, *next;
-
 	if (c == NULL)
 		return;
 	loop_timer_destroy(c->tick);
 	custody_free_told(c);
-	HASH_ITER (hh, c->lanes, lane, next) {
-		HASH_DEL(c->lanes, lane);
-		stanza_unref(lane->stanza);
-		free(lane);
-	}
+	lanes_free(c);
 	free(c);
 }
 
@@ -387,17 +293,14 @@ json_t *custody_status(const struct custody *c)
 {
 	struct spool_occupancy o = { 0, 0 };
 	struct spool_age age = { 0, 0 };
-	const struct lane *lane;
-	size_t pairs;
 
 	if (spool_count(c->setup.spool, "", &o) != OK || spool_look(c->setup.spool, &age) != OK)
 		return json_null();
-	DL_COUNT(c->keeping, lane, pairs);
 	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I}", "messages",
 			 (json_int_t)o.messages, "bytes", (json_int_t)o.bytes, "quarantined",
 			 (json_int_t)age.quarantined, "oldest_seconds", (json_int_t)waited(&age), "pairs",
-			 (json_int_t)pairs, "waits_for", by_hop(c), "kept", (json_int_t)c->kept, "released",
-			 (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "telling",
+			 (json_int_t)c->pairs, "waits_for", by_hop(c), "kept", (json_int_t)c->kept,
+			 "released", (json_int_t)c->released, "bounced", (json_int_t)c->bounced, "telling",
 			 (json_int_t)custody_told_count(c), "refused", (json_int_t)c->refused, "dropped",
 			 (json_int_t)c->dropped);
 }

@@ -1,7 +1,8 @@
 /*
  * custody_internal.h - what the files of custody share.
  *
- *	custody.c          arriving, keeping, the lanes, the object
+ *	custody.c          arriving, keeping, the object
+ *	custody_lanes.c    which lanes may go, which wait, and whose they are
  *	custody_release.c  letting go, what an administrator asks
  *	custody_told.c     what will not be delivered: its sender is told, then it leaves
  */
@@ -10,11 +11,16 @@
 
 #include <uthash.h>
 
+#include "bridge/core/timerheap.h"
 #include "bridge/route/custody.h"
 
 enum { CUSTODY_TICK_MS = 250, CUSTODY_RETRY_MS = 1000 };
 
 /* All messages of one user to another that are kept or under way. */
+enum lane_place { LANE_NOWHERE, LANE_TO_LOOK_AT, LANE_READY, LANE_WAITING };
+
+struct lane_user;
+
 struct lane {
 	struct custody *custody;
 	size_t count;             /* in the spool, but for quarantine */
@@ -32,7 +38,12 @@ struct lane {
 	size_t counting;   /* times that count is to be read anew, behind the commit */
 	unsigned failures; /* in a row */
 	int64_t retry_at;
-	struct lane *prev, *next; /* of those that keep something, the one that was let go last at the end */
+	enum lane_place place;
+	enum spool_hop ready_hop;             /* in whose list it is, when it is ready */
+	struct lane *place_prev, *place_next; /* in that list, or in the one to look at */
+	struct timer_entry wait;              /* in the heap */
+	struct lane_user *user;               /* NULL: it keeps nothing */
+	struct lane *user_prev, *user_next;   /* of those that keep something for him */
 	UT_hash_handle hh;
 	size_t from_length;
 	char key[]; /* "FROM TO", bare */
@@ -51,39 +62,54 @@ struct failure {
 struct custody {
 	struct custody_setup setup;
 	struct lane *lanes;
-	struct lane *keeping; /* those with something in the spool */
-	struct told *told;    /* by id */
-	int64_t failed_id;    /* those before it have been taken up from the last process */
-	bool failed_read;     /* so have all */
+	struct lane_user *users; /* those for whom something is in the spool */
+	size_t pairs;            /* lanes with something in the spool */
+	struct lane *to_look_at; /* something about them has changed */
+	struct lane *ready
+		[SPOOL_HOPS]; /* in the order in which they came to be; the one that went last at the end */
+	struct timerheap waiting; /* for their time */
+	struct told *told;        /* by id */
+	int64_t failed_id;        /* those before it have been taken up from the last process */
+	bool failed_read;         /* so have all */
 	struct loop_timer *tick;
 	size_t releasing[SPOOL_HOPS]; /* on their way, by what they have waited for */
 	bool away[SPOOL_HOPS];        /* the last one that went there came back */
 	int64_t position;             /* of the message that came last */
 	bool stopped, ended;
-	bool walking;      /* along the lanes: none is freed */
 	int64_t expire_at; /* not before */
 	uint64_t kept, released, bounced, refused, dropped;
 };
 
 /* custody.c */
+void custody_arm(struct custody *c, int64_t ms);
+void custody_trouble(const struct custody *c, int64_t id);
+
+/* custody_lanes.c */
 struct lane *custody_find(const struct custody *c, const char *key);
 struct lane *custody_lane(struct custody *c, const char *key); /* made where there is none */
 void lane_gained(struct lane *lane, size_t count);
 void lane_lost(struct lane *lane);  /* one of the kept */
 void lane_count(struct lane *lane); /* behind the commit: as many as the spool has then */
 void lane_check(struct lane *lane); /* freed when nothing needs it */
-void custody_sweep(struct custody *c);
-void custody_arm(struct custody *c, int64_t ms);
-void custody_trouble(const struct custody *c, int64_t id);
-
+void lane_count_anew(struct lane *lane);
+/* What kept it back may be over, or its time is another one. */
+void lane_look(struct lane *lane);
+/* All that are to be looked at, and all whose time has come. */
+void lanes_place(struct custody *c, int64_t now);
+struct lane *lanes_take_ready(struct custody *c, enum spool_hop hop); /* NULL: none */
+/* Along user_next; of NULL, everybody's: call fn for each, which frees none. */
+void lanes_each(const struct custody *c, const char *user, void (*fn)(struct lane *lane, void *ctx),
+		void *ctx);
+void lanes_free(struct custody *c);
 /* custody_release.c */
 void custody_tick(void *ctx);
+void lane_leave_again(struct lane *lane); /* it could not leave the spool */
 
 /* custody_told.c */
 void custody_tell(struct custody *c, const struct failure *f, const struct outcome *outcome);
 bool custody_is_told(const struct custody *c, int64_t id);
 size_t custody_told_count(const struct custody *c);
 void custody_free_told(struct custody *c);
-void custody_expire(struct custody *c); /* within a walk along the lanes */
+void custody_expire(struct custody *c);
 
 #endif

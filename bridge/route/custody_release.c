@@ -22,8 +22,8 @@
 #include "bridge/core/log.h"
 
 enum {
-	RELEASING_MAX = 128, /* on their way at the same time */
-	RELEASED_A_TICK = 256,
+	RELEASING_MAX = 128,   /* on their way at the same time, for each next hop */
+	RELEASED_A_TICK = 128, /* for each */
 	RETRY_MAX_MS = 10000,
 	RETRY_MOVE_MS = 60000, /* a change of the mark wakes it */
 	BEGUN_MAX = 10         /* ends of the process while one was on its way, before it is put aside */
@@ -44,6 +44,7 @@ static void back_off(struct lane *lane)
 	lane->failures++;
 	lane->retry_at = loop_now(lane->custody->setup.loop) + wait / 2 +
 			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));
+	lane_look(lane);
 }
 
 static void on_aside(void *ctx, enum err e)
@@ -54,6 +55,7 @@ static void on_aside(void *ctx, enum err e)
 	lane->retry_at = e == OK ? 0 : loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
 	if (e == OK)
 		lane_lost(lane);
+	lane_look(lane);
 	custody_arm(lane->custody, e == OK ? 0 : CUSTODY_TICK_MS);
 	lane_check(lane);
 }
@@ -81,6 +83,7 @@ static void on_left(void *ctx, enum err e)
 
 	if (e != OK) {
 		lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+		lane_look(lane);
 		custody_arm(lane->custody, CUSTODY_TICK_MS);
 		lane_check(lane);
 		return;
@@ -89,6 +92,7 @@ static void on_left(void *ctx, enum err e)
 	lane->finished = false;
 	if (!lane->erased)
 		lane_lost(lane);
+	lane_look(lane);
 	if (lane->count > 0)
 		custody_arm(lane->custody, 0);
 	lane_check(lane);
@@ -108,17 +112,27 @@ static void leave_spool(struct lane *lane)
 	state_on_commit(c->setup.state, on_left, lane);
 }
 
+void lane_leave_again(struct lane *lane)
+{
+	lane->retry_at = 0;
+	leave_spool(lane);
+}
+
+static void wake_if_of_hop(struct lane *lane, void *ctx)
+{
+	if (lane->hop != *(const enum spool_hop *)ctx)
+		return;
+	lane->retry_at = 0;
+	lane_look(lane);
+}
+
 /* A next hop that was away takes messages again. */
 static void wake_hop(struct custody *c, enum spool_hop hop)
 {
-	struct lane *lane;
-
 	if (!c->away[hop])
 		return;
 	c->away[hop] = false;
-	DL_FOREACH (c->keeping, lane)
-		if (lane->hop == hop)
-			lane->retry_at = 0;
+	lanes_each(c, NULL, wake_if_of_hop, &hop);
 }
 
 static void wait_again(struct lane *lane, enum spool_hop hop, const struct outcome *outcome)
@@ -169,6 +183,8 @@ static void on_release(void *ctx, enum release release, enum spool_hop hop, cons
 
 	lane->stanza = NULL;
 	c->releasing[lane->hop]--;
+	if (c->ready[lane->hop] != NULL)
+		custody_arm(c, 0);
 	if (release == RELEASE_FAILED && c->ended)
 		lane->busy = false; /* no word reaches its sender any more: it stays, for the next start */
 	else if (release == RELEASE_FAILED)
@@ -231,6 +247,7 @@ static void stay(struct lane *lane)
 	lane->custody->releasing[lane->hop]--;
 	lane->busy = false;
 	lane->retry_at = loop_now(lane->custody->setup.loop) + CUSTODY_RETRY_MS;
+	lane_look(lane);
 	custody_arm(lane->custody, CUSTODY_TICK_MS);
 	lane_check(lane);
 }
@@ -306,52 +323,46 @@ static void let_go(struct lane *lane)
 
 /* --- time --- */
 
-static bool may_go(const struct lane *lane, int64_t now)
+/* False: there may be more that can go. */
+static bool let_go_ready(struct custody *c, enum spool_hop hop)
 {
-	const struct custody *c = lane->custody;
+	struct lane *lane;
 
-	return !lane->busy && lane->under_way == 0 && lane->counting == 0 && lane->failing == 0 &&
-	       lane->retry_at <= now && c->releasing[lane->hop] < RELEASING_MAX;
+	for (unsigned left = RELEASED_A_TICK; left > 0; left--) {
+		if (c->releasing[hop] >= RELEASING_MAX || (lane = lanes_take_ready(c, hop)) == NULL)
+			return true;
+		let_go(lane);
+	}
+	return false;
 }
 
 void custody_tick(void *ctx)
 {
 	struct custody *c = ctx;
-	int64_t now = loop_now(c->setup.loop);
-	struct lane *lane, *next, *last;
-	unsigned left = RELEASED_A_TICK;
+	bool all = true;
 
 	if (c->stopped)
 		return;
-	c->walking = true;
 	custody_expire(c);
-	last = c->keeping != NULL ? c->keeping->prev : NULL;
-	for (lane = c->keeping; lane != NULL && left > 0; lane = lane == last ? NULL : next) {
-		next = lane->next;
-		if (lane->finished && lane->retry_at > 0 && lane->retry_at <= now) {
-			lane->retry_at = 0;
-			leave_spool(lane);
-		} else if (may_go(lane, now)) {
-			DL_DELETE(c->keeping, lane);
-			DL_APPEND(c->keeping, lane);
-			let_go(lane);
-			left--;
-		}
-	}
-	custody_sweep(c);
-	custody_arm(c, left > 0 ? CUSTODY_TICK_MS : 0);
+	lanes_place(c, loop_now(c->setup.loop));
+	for (enum spool_hop hop = 0; hop < SPOOL_HOPS; hop++)
+		all = let_go_ready(c, hop) && all;
+	custody_arm(c, all ? CUSTODY_TICK_MS : 0);
+}
+
+static void wake(struct lane *lane, void *ctx)
+{
+	(void)ctx;
+	if (lane->finished)
+		return;
+	lane->retry_at = 0;
+	lane->failures = 0;
+	lane_look(lane);
 }
 
 void custody_wake(struct custody *c, const char *user)
 {
-	struct lane *lane;
-
-	DL_FOREACH (c->keeping, lane) {
-		if (lane->finished || (user != NULL && strcmp(lane->key + lane->from_length + 1, user) != 0))
-			continue;
-		lane->retry_at = 0;
-		lane->failures = 0;
-	}
+	lanes_each(c, user, wake, NULL);
 	custody_arm(c, 0);
 }
 
@@ -391,35 +402,39 @@ enum err custody_retry(struct custody *c, int64_t id)
 		lane->hop = f.hop;
 	if (f.quarantined)
 		lane_gained(lane, 1);
-	if (!lane->finished) {
-		lane->retry_at = 0;
-		lane->failures = 0;
-	}
+	wake(lane, NULL);
 	custody_arm(c, 0);
+	lane_check(lane);
 	return OK;
+}
+
+static void count_if_of(struct lane *lane, void *ctx)
+{
+	const char *user = ctx;
+
+	if (strcmp(lane->key + lane->from_length + 1, user) == 0 ||
+	    (strlen(user) == lane->from_length && strncmp(lane->key, user, lane->from_length) == 0))
+		lane_count(lane);
 }
 
 enum err custody_erase(struct custody *c, const char *user, int64_t *count)
 {
-	struct lane *lane;
 	enum err e = spool_erase(c->setup.spool, user, count);
 
-	if (e != OK)
-		return e;
-	DL_FOREACH (c->keeping, lane)
-		if (strcmp(lane->key + lane->from_length + 1, user) == 0 ||
-		    (strlen(user) == lane->from_length && strncmp(lane->key, user, lane->from_length) == 0))
-			lane_count(lane);
-	return OK;
+	if (e == OK)
+		lanes_each(c, NULL, count_if_of, (void *)(uintptr_t)user);
+	return e;
+}
+
+static void add_count(struct lane *lane, void *ctx)
+{
+	*(size_t *)ctx += lane->count;
 }
 
 size_t custody_count(const struct custody *c, const char *user)
 {
-	const struct lane *lane;
 	size_t count = 0;
 
-	DL_FOREACH (c->keeping, lane)
-		if (user == NULL || strcmp(lane->key + lane->from_length + 1, user) == 0)
-			count += lane->count;
+	lanes_each(c, user, add_count, &count);
 	return count;
 }

@@ -90,6 +90,7 @@ static void leave_lane(struct told *t, bool counted)
 	lane->failing--;
 	if (counted)
 		lane_lost(lane);
+	lane_look(lane);
 	custody_arm(lane->custody, 0);
 	lane_check(lane);
 }

@@ -2,7 +2,8 @@
  * row_cache.c - places by hash, one row in each.
  *
  * The hash needs no key: all that somebody can reach who chooses names to meet in
- * one place is that a row is read again.
+ * one place is that a row is read again. Of names that he makes up, the long ones are
+ * not kept: a place never gives back what it has taken.
  *
  * Owns the rows. Nothing fails.
  */
@@ -10,6 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+enum { KEY_SIZE = 256 };
 
 struct place {
 	uint64_t stamp, hash;
@@ -73,6 +76,8 @@ void row_cache_put(struct row_cache *c, uint64_t stamp, const char *key, const v
 	const uint64_t hash = hash_of(key, &key_size);
 	struct place **place = &c->places[hash & (c->count - 1)], *p = *place;
 
+	if (key_size > KEY_SIZE)
+		return;
 	if (p == NULL || p->capacity < size + key_size) {
 		p = *place = xrealloc(p, sizeof(*p) + size + key_size);
 		p->capacity = size + key_size;

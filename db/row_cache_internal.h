@@ -5,7 +5,8 @@
  * Each is good for one stamp, that of the registry as it was read
  * (registry_view.c): what was kept under another one is not found. A cache has a
  * fixed number of places, one for each hash; who comes later takes the place. So it
- * never holds more than its places, and nothing has to be cleared.
+ * never holds more than its places, and nothing has to be cleared. What has a key of
+ * more than 255 bytes is not kept.
  */
 #ifndef POOLBRIDGE_DB_ROW_CACHE_INTERNAL_H
 #define POOLBRIDGE_DB_ROW_CACHE_INTERNAL_H

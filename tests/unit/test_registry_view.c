@@ -13,6 +13,7 @@
 
 #include "bridge/route/lookup.h"
 #include "db/registry.h"
+#include "db/row_cache_internal.h"
 #include "db/statement.h"
 #include "tests/unit/dbtest.h"
 
@@ -216,6 +217,25 @@ static void test_many(void **state)
 	}
 }
 
+/* Whoever makes addresses up can make them long. */
+static void test_long_keys(void **state)
+{
+	struct row_cache *c = row_cache_create(4);
+	char key[257];
+	size_t size;
+
+	(void)state;
+	memset(key, 'a', sizeof(key));
+	key[255] = '\0';
+	row_cache_put(c, 1, key, "row", 4);
+	assert_string_equal(row_cache_find(c, 1, key, &size), "row");
+	key[255] = 'a';
+	key[256] = '\0';
+	row_cache_put(c, 1, key, "row", 4);
+	assert_null(row_cache_find(c, 1, key, &size));
+	row_cache_destroy(c);
+}
+
 static void test_unreadable(void **state)
 {
 	const struct dbtest *t = *state;
@@ -275,6 +295,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_undone, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_own_changes, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, begin, dbtest_teardown),
+		cmocka_unit_test(test_long_keys),
 		cmocka_unit_test_setup_teardown(test_unreadable, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_moved, begin, dbtest_teardown),
 	};

@@ -116,6 +116,13 @@ static void on_cancel(void *ctx, struct sip_transaction *transaction)
 	session_cancelled(ctx, transaction);
 }
 
+static void on_burst(void *ctx, bool begins)
+{
+	const struct gateway *g = ctx;
+
+	router_view(g->router, begins);
+}
+
 static enum err open_endpoint(struct gateway *g, const struct gateway_setup *from, const char **why)
 {
 	struct sip_setup setup = { .loop = g->loop,
@@ -124,6 +131,7 @@ static enum err open_endpoint(struct gateway *g, const struct gateway_setup *fro
 				   .on_route = gateway_route,
 				   .on_request = gateway_receive,
 				   .on_cancel = on_cancel,
+				   .on_burst = on_burst,
 				   .ctx = g,
 				   .t1_ms = from->t1_ms };
 

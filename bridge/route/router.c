@@ -105,6 +105,14 @@ void router_set_duplicates(struct router *r, struct duplicates *duplicates)
 	answers_set_duplicates(r->answers, duplicates);
 }
 
+void router_view(const struct router *r, bool begins)
+{
+	if (begins)
+		registry_view_begin(r->db);
+	else
+		registry_view_end(r->db);
+}
+
 struct duplicates *router_duplicates(const struct router *r)
 {
 	return r->duplicates;

@@ -55,6 +55,8 @@ typedef bool router_presence_fn(void *ctx, const struct submission *s, const str
 void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx);
 /* Keeps what cannot go on now; its submit and bounce are the two below. Borrowed. */
 void router_set_custody(struct router *r, struct custody *custody);
+/* Between true and false all decisions are of one state of the registry: for what was all read before. */
+void router_view(const struct router *r, bool begins);
 /* Knows what comes a second time; NULL: nobody does. Borrowed. */
 void router_set_duplicates(struct router *r, struct duplicates *duplicates);
 struct duplicates *router_duplicates(const struct router *r);

@@ -96,7 +96,7 @@ enum err sip_endpoint_create(const struct sip_setup *setup, struct sip_endpoint 
 		sip_endpoint_destroy(ep);
 		return e;
 	}
-	endpoint_flush_in(ep->loop);
+	endpoint_begin_bursts(ep);
 	*out = ep;
 	return OK;
 }
@@ -106,7 +106,7 @@ void sip_endpoint_destroy(struct sip_endpoint *ep)
 	if (ep == NULL)
 		return;
 	ep->ending = true;
-	endpoint_flush_no_more();
+	endpoint_end_bursts(ep);
 	endpoint_end_received(ep);
 	endpoint_end_unacked(ep);
 	endpoint_end_sent(ep);

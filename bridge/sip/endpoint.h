@@ -126,6 +126,11 @@ struct sip_setup {
 	 * holder drops it with sip_answer(), which only frees it now. May be NULL.
 	 */
 	void (*on_cancel)(void *ctx, struct sip_transaction *transaction);
+	/*
+	 * What comes between true and false was read at one time, before the true. By TLS it is not told. May
+	 * be NULL.
+	 */
+	void (*on_burst)(void *ctx, bool begins);
 	void *ctx;
 	int64_t resolve_ms; /* how often next hops' names are looked up; 0: every minute */
 	unsigned t1_ms; /* timer T1 (RFC 3261 section 17.1.1.1), from which the others follow; 0: 500 ms */

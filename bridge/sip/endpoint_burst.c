@@ -8,20 +8,26 @@
  * kernel makes a packet of it and wakes the peer up. Its su_getmsgsize() and
  * su_vsend() are replaced here, as msg_extract() is in endpoint_header.c: the
  * first never says more than READ_BYTES of a connection, the second lets the
- * kernel collect what a turn writes, and endpoint_flush() sends it off at its end.
+ * kernel collect what a turn writes, until its end.
  * What was not written fails as it did before: the kernel has it either way.
+ *
+ * Who listens (sip_setup's on_burst) is told of each read, and when all that it brought has been
+ * handed on: tport_recv_event() is replaced for that. It may read several times, which
+ * su_getmsgsize() tells, except by TLS, of which nobody is told.
  *
  * Datagrams pass unchanged, and so does TLS, which writes by itself. Keeps the
  * descriptors that were written to in this turn. Nothing is fatal.
  */
 #include "bridge/sip/endpoint_internal.h"
 
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <sofia-sip/su.h>
+#include <sofia-sip/tport.h>
 
 enum { READ_BYTES = 8192, SOCKETS_MAX = 64 };
 
@@ -52,10 +58,54 @@ static bool may_hold(int fd)
 	return true;
 }
 
+/* sofia-sip's, from a header that it keeps to itself. */
+int tport_recv_event(tport_t *connection);
+typedef int recv_event_fn(tport_t *connection);
+
+static struct {
+	const struct sip_setup *setup; /* NULL: nobody listens */
+	recv_event_fn *recv_event;
+	bool within; /* one of its calls */
+	bool told;   /* that a burst has begun */
+} reading;
+
+static void tell(bool begins)
+{
+	if (reading.told == begins)
+		return;
+	reading.told = begins;
+	reading.setup->on_burst(reading.setup->ctx, begins);
+}
+
+int tport_recv_event(tport_t *connection)
+{
+	int result;
+
+	if (reading.recv_event == NULL)
+		*(void **)&reading.recv_event = dlsym(RTLD_NEXT, "tport_recv_event");
+	if (reading.setup == NULL || reading.within || tport_has_tls(connection))
+		return reading.recv_event(connection);
+	reading.within = true;
+	result = reading.recv_event(connection);
+	if (reading.setup != NULL)
+		tell(false);
+	reading.within = false;
+	return result;
+}
+
+static void begin_read(void)
+{
+	if (!reading.within || reading.setup == NULL)
+		return;
+	tell(false);
+	tell(true);
+}
+
 issize_t su_getmsgsize(su_socket_t s)
 {
 	int size = -1;
 
+	begin_read();
 	if (ioctl(s, FIONREAD, &size) == -1)
 		return -1;
 	return size > READ_BYTES && is_stream(s) ? READ_BYTES : size;
@@ -87,14 +137,19 @@ static void flush(void *ctx)
 	held.count = 0;
 }
 
-void endpoint_flush_in(struct loop *loop)
+void endpoint_begin_bursts(const struct sip_endpoint *ep)
 {
-	loop_phase_add(loop, LOOP_FLUSH, flush, NULL);
+	loop_phase_add(ep->loop, LOOP_FLUSH, flush, NULL);
 	held.flushes = true;
+	reading.setup = ep->setup.on_burst != NULL ? &ep->setup : NULL;
 }
 
-void endpoint_flush_no_more(void)
+void endpoint_end_bursts(const struct sip_endpoint *ep)
 {
 	flush(NULL);
 	held.flushes = false;
+	if (reading.setup != &ep->setup)
+		return;
+	tell(false);
+	reading.setup = NULL;
 }

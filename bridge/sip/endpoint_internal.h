@@ -190,9 +190,9 @@ MUST_CHECK bool endpoint_bound_headers(void);
 
 /* --- endpoint_burst.c --- */
 
-/* From now on what is written leaves at the end of the turn, until the endpoint ends. */
-void endpoint_flush_in(struct loop *loop);
-void endpoint_flush_no_more(void);
+/* From now on what is written leaves at the end of the turn, and on_burst is told, until the endpoint ends. */
+void endpoint_begin_bursts(const struct sip_endpoint *ep);
+void endpoint_end_bursts(const struct sip_endpoint *ep);
 
 /* --- endpoint_merge.c --- */
 

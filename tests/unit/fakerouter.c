@@ -29,6 +29,12 @@ void router_set_passing(struct router *r, router_passing_fn *passing, void *ctx)
 	fake_of(r)->passing_ctx = ctx;
 }
 
+void router_view(const struct router *r, bool begins)
+{
+	(void)r;
+	(void)begins;
+}
+
 struct duplicates *router_duplicates(const struct router *r)
 {
 	(void)r;

@@ -43,6 +43,20 @@ struct seen {
 	char phrase[256], contact[256];
 };
 
+/* What on_burst has said, and whether any request came outside of it. */
+static struct {
+	unsigned begun, outside;
+	bool within;
+} bursts;
+
+static void on_burst(void *ctx, bool begins)
+{
+	(void)ctx;
+	assert_int_not_equal(bursts.within, begins);
+	bursts.within = begins;
+	bursts.begun += begins;
+}
+
 struct fixture {
 	struct nettest net;
 	struct config config;
@@ -55,6 +69,7 @@ static void on_request(void *ctx, const struct sip_request *r)
 	struct seen *s = ctx;
 
 	s->requests++;
+	bursts.outside += !bursts.within;
 	snprintf(s->method, sizeof(s->method), "%s", r->method);
 	snprintf(s->source, sizeof(s->source), "%s", r->source);
 	assert_int_equal(sip_address_format(&r->from, s->from), OK);
@@ -88,7 +103,9 @@ static void on_response(void *ctx, const struct sip_response *r)
 
 static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bool with_tcp)
 {
-	struct sip_setup setup = { .on_request = on_request, .ctx = &f->seen, .t1_ms = t1_ms };
+	struct sip_setup setup = {
+		.on_request = on_request, .on_burst = on_burst, .ctx = &f->seen, .t1_ms = t1_ms
+	};
 	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
@@ -896,6 +913,44 @@ static void test_receive(void **state)
 	sippeer_close(&pool);
 }
 
+static bool has_all(void *ctx)
+{
+	return ((struct fixture *)ctx)->seen.requests == 12;
+}
+
+/* 12 KB on a connection are read in two pieces at least, and each is told; nothing is read unsaid. */
+static void test_bursts(void **state)
+{
+	char body[1000];
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	for (int tcp = 0; tcp < 2; tcp++) {
+		begin(&f, 0, true);
+		bursts.begun = bursts.outside = 0;
+		f.seen.answer_at_once = true;
+		if (tcp)
+			sippeer_connect(&pool, &f.net, POOL, OURS);
+		else
+			sippeer_udp(&pool, &f.net, POOL);
+		if (!tcp)
+			sippeer_aim(&pool, OURS);
+		for (int i = 0; i < 12; i++)
+			send_request(&pool, &(struct parts){ .body = body });
+		nettest_run(&f.net, has_all, &f);
+		for (int i = 0; i < 12; i++)
+			expect_status(&pool, "200 OK");
+		assert_int_equal(bursts.outside, 0);
+		assert_false(bursts.within);
+		assert_in_range(bursts.begun, tcp ? 2 : 12, 1000);
+		end(&f);
+		sippeer_close(&pool);
+	}
+}
+
 /* Absent parts are told from empty ones. */
 static void test_receive_little(void **state)
 {
@@ -1611,6 +1666,7 @@ int main(void)
 		cmocka_unit_test(test_silent_recipient),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_receive),
+		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_receive_little),
 		cmocka_unit_test(test_absorbed),
 		cmocka_unit_test(test_refusals),

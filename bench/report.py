@@ -98,7 +98,17 @@ def conditions(session):
     peers = ", ".join(f"{name} {version}" for name, version in found.items() if version)
     return (f"Measured on {time.strftime('%Y-%m-%d')} on a machine of {os.cpu_count()} cores, which the subjects, the "
             f"generators and the sinks shared; poolbridge built with `{flags}`; median (lowest to highest) of "
-            f"{session.runs} runs. Beside it: {peers}.")
+            f"{session.runs} runs. Beside it: {peers}. {faults_text(session)}")
+
+
+def faults_text(session):
+    if not session.faulty:
+        return "Of all messages none was lost, doubled, out of order or answered with an error."
+    return "What went wrong: " + "; ".join(fault_text(*fault) for fault in session.faulty) + "."
+
+
+def fault_text(bench, subject, counts):
+    return f"{bench}, {subject}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)
 
 
 def installed(package):
@@ -139,6 +149,5 @@ def closing(session):
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
     met = sum(goal.is_met() for goal in session.goals)
     lines.append(f"{met} of {len(session.goals)} goals met")
-    for bench, subject, counts in session.faulty:
-        lines.append(f"FAULTS {bench} {subject}: " + ", ".join(f"{n} {name}" for name, n in counts.items() if n))
+    lines += [f"FAULTS {fault_text(*fault)}" for fault in session.faulty]
     return "\n".join(lines)

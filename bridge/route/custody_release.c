@@ -120,7 +120,7 @@ void lane_leave_again(struct lane *lane)
 
 static void wake_if_of_hop(struct lane *lane, void *ctx)
 {
-	if (lane->hop != *(const enum spool_hop *)ctx)
+	if (lane->finished || lane->hop != *(const enum spool_hop *)ctx)
 		return;
 	lane->retry_at = 0;
 	lane_look(lane);

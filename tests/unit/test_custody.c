@@ -574,6 +574,32 @@ static void test_failed_commit_of_a_removal(void **state)
 	assert_int_equal(g->arrived, 2);
 }
 
+/* What could not leave the spool waits for its time, not for the next hop, which may come back meanwhile. */
+static void test_removal_again_behind_a_wake(void **state)
+{
+	struct game *g = *state;
+
+	for (int user = 0; user < 2; user++) {
+		g->side[user] = SPOOL_NEW_POOL;
+		keep_next(g, 0, user, SPOOL_NEW_POOL);
+	}
+	state_commit(g->files->state);
+	turn(g);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	fail_commit(g);
+	end_flight(g, SPOOL_NEW_POOL, false);
+	commit(g);
+	turn(g);
+	end_flight(g, SPOOL_NEW_POOL, true);
+	commit(g);
+	assert_int_equal(waiting(g), 1);
+	assert_true(g->custody->lanes->retry_at > 0);
+	comes_due(g, 1);
+	finish(g);
+	expect_all(g);
+	assert_int_equal(g->arrived, 2);
+}
+
 static void test_expiry(void **state)
 {
 	struct game *g = *state;
@@ -1307,6 +1333,7 @@ int main(void)
 		GAME_TEST(test_poison),
 		GAME_TEST(test_retry_of_poison),
 		GAME_TEST(test_failed_commit_of_a_removal),
+		GAME_TEST(test_removal_again_behind_a_wake),
 		GAME_TEST(test_expiry),
 		GAME_TEST(test_failed_commit_of_a_bounce),
 		GAME_TEST(test_failure_at_the_end),

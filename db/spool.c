@@ -1,10 +1,10 @@
 /*
  * spool.c - the table message.
  *
- * What limits are checked against is counted in memory, so that a full spool
- * refuses as fast as an empty one takes. It is counted anew behind a turn that
- * failed, and where somebody else has written (a shell). A walk holds one row
- * at a time, and follows an index, but for spool_each(), which people wait for.
+ * The rows are there to outlive the process. What waits, in which order, and how
+ * much it is, is also in memory (waiting.c), which costs a page less to write for
+ * each message than an index would. It follows the turn's transaction, also where
+ * that fails, and is read anew where somebody else has written (a shell).
  *
  * Errors go to the caller; a row that cannot be read is ERR_IO.
  */
@@ -14,15 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "db/occupancy.h"
 #include "db/row.h"
+#include "db/waiting.h"
 
 struct spool {
 	struct state *state;
 	struct db *db;
 	struct spool_limits limits;
-	struct occupancy *occupancy;
-	bool counted;    /* it is what the table holds, */
+	struct waiting *waiting;
+	bool loaded;     /* it is what the table holds, */
 	int64_t version; /* as of this PRAGMA data_version */
 	bool in_turn;    /* in this one it is written already, so nobody else can */
 };
@@ -54,7 +54,7 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 
 	s->state = state;
 	s->db = state_db(state);
-	s->occupancy = occupancy_create();
+	s->waiting = waiting_create();
 	if (limits != NULL)
 		s->limits = *limits;
 	return s;
@@ -65,7 +65,7 @@ void spool_destroy(struct spool *s)
 	if (s == NULL)
 		return;
 	state_forget(s->state, s);
-	occupancy_destroy(s->occupancy);
+	waiting_destroy(s->waiting);
 	free(s);
 }
 
@@ -86,39 +86,46 @@ static bool find(const char *const *table, size_t count, const char *word, unsig
 
 /* --- limits --- */
 
-/* A damaged row is not counted: whoever reads it is told. */
-static void add_row(struct spool *s, struct statement *st, int64_t messages, int64_t bytes)
+/* A damaged row is left out: whoever reads it is told. */
+static void load_row(struct spool *s, struct statement *st)
 {
-	const char *user = statement_text(st, 0);
+	const char *pair = statement_text(st, 1), *user = statement_text(st, 2);
+	struct waiting_item item = { .id = statement_int(st, 0),
+				     .position = statement_int(st, 4),
+				     .size = (size_t)statement_int(st, 5),
+				     .aside = statement_int(st, 6) != 0 };
 	unsigned hop;
 
-	if (user != NULL && find(hops, ARRAY_SIZE(hops), statement_text(st, 1), &hop))
-		occupancy_add(s->occupancy, user, (enum spool_hop)hop, messages, bytes);
+	if (pair == NULL || user == NULL || !find(hops, ARRAY_SIZE(hops), statement_text(st, 3), &hop))
+		return;
+	item.hop = (enum spool_hop)hop;
+	waiting_put(s->waiting, pair, user, item);
 }
 
-static enum err count_all(struct spool *s)
+static enum err load(struct spool *s)
 {
-	struct statement *st = statement_open(
-		s->db, "SELECT user, hop, count(*), sum(length(stanza)) FROM message GROUP BY user, hop");
+	struct statement *st = statement_open(s->db, "SELECT id, pair, user, hop, position, length(stanza), "
+						     "quarantined = 1 OR failed <> '' FROM message");
 
-	occupancy_clear(s->occupancy);
+	waiting_load(s->waiting);
 	while (statement_step(st))
-		add_row(s, st, statement_int(st, 2), statement_int(st, 3));
+		load_row(s, st);
+	waiting_loaded(s->waiting, s->in_turn);
 	return statement_close(st);
 }
 
-/* Before anything is counted, or changed. */
+/* Before what waits is looked at, or changed. */
 static enum err make_sure(struct spool *s)
 {
 	int64_t version;
 	enum err e = OK;
 
-	if (s->counted && s->in_turn)
+	if (s->loaded && s->in_turn)
 		return OK;
 	e = db_data_version(s->db, &version);
-	if (e == OK && (!s->counted || version != s->version))
-		e = count_all(s);
-	s->counted = e == OK;
+	if (e == OK && (!s->loaded || version != s->version))
+		e = load(s);
+	s->loaded = e == OK;
 	if (e == OK)
 		s->version = version;
 	return e;
@@ -129,8 +136,8 @@ static void on_turn(void *ctx, enum err e)
 	struct spool *s = ctx;
 
 	s->in_turn = false;
-	if (e != OK)
-		s->counted = false;
+	if (!waiting_settle(s->waiting, e == OK))
+		s->loaded = false;
 }
 
 /* A change of the table begins. */
@@ -154,15 +161,15 @@ enum err spool_count(struct spool *s, const char *owner, struct spool_occupancy 
 	if (e != OK)
 		return e;
 	if (owner[0] == '\0') {
-		*out = occupancy_of_all(s->occupancy);
+		*out = waiting_of_all(s->waiting);
 		return OK;
 	}
 	for (enum spool_hop hop = 0; hop < SPOOL_HOPS; hop++)
 		if (strncmp(owner, "hop:", 4) == 0 && strcmp(owner + 4, hops[hop]) == 0) {
-			*out = occupancy_of_hop(s->occupancy, hop);
+			*out = waiting_of_hop(s->waiting, hop);
 			return OK;
 		}
-	*out = occupancy_of_user(s->occupancy, owner);
+	*out = waiting_of_user(s->waiting, owner);
 	return OK;
 }
 
@@ -192,10 +199,10 @@ static enum err check_limits(const struct spool *s, const struct spool_message *
 {
 	const struct spool_limits *l = &s->limits;
 
-	return has_room(occupancy_of_all(s->occupancy), l->messages, l->bytes, m->size) &&
-			       has_room(occupancy_of_user(s->occupancy, m->user), l->messages_per_user,
+	return has_room(waiting_of_all(s->waiting), l->messages, l->bytes, m->size) &&
+			       has_room(waiting_of_user(s->waiting, m->user), l->messages_per_user,
 					l->bytes_per_user, m->size) &&
-			       has_room(occupancy_of_hop(s->occupancy, m->hop), l->messages_per_hop,
+			       has_room(waiting_of_hop(s->waiting, m->hop), l->messages_per_hop,
 					l->bytes_per_hop, m->size)
 		       ? OK
 		       : ERR_LIMIT;
@@ -203,11 +210,11 @@ static enum err check_limits(const struct spool *s, const struct spool_message *
 
 /* --- changes --- */
 
-/* What was counted for a change that did not come to be is counted anew. */
+/* What has been refused, but for another reason than the disk, is looked up in the table. */
 static enum err wrote(struct spool *s, enum err e)
 {
 	if (e != OK && e != ERR_NOT_FOUND)
-		s->counted = false;
+		s->loaded = false;
 	return state_wrote(s->state, e);
 }
 
@@ -234,26 +241,50 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 	e = wrote(s, statement_run(st, NULL));
 	if (e != OK)
 		return e;
-	occupancy_add(s->occupancy, m->user, m->hop, 1, (int64_t)m->size);
 	*id = db_last_id(s->db);
+	waiting_put(
+		s->waiting, m->pair, m->user,
+		(struct waiting_item){ .position = m->position, .id = *id, .size = m->size, .hop = m->hop });
 	return OK;
 }
 
-/* It leaves, or waits for another hop from now on. ERR_NOT_FOUND. */
-static enum err count_out(struct spool *s, int64_t id, const enum spool_hop *now)
+/* ERR_NOT_FOUND: there is no such row. fn changes what waits; NULL: it waits no more. */
+static enum err rewait(struct spool *s, int64_t id, void (*fn)(struct waiting_item *item, enum spool_hop hop),
+		       enum spool_hop hop)
 {
-	struct statement *st =
-		statement_open(s->db, "SELECT user, hop, length(stanza) FROM message WHERE id = ?1");
+	struct statement *st = statement_open(s->db, "SELECT pair, position FROM message WHERE id = ?1");
+	struct waiting_item item;
 	enum err e = ERR_NOT_FOUND;
 
 	statement_bind_int(st, 1, id);
 	if (statement_step(st)) {
-		if (now != NULL)
-			occupancy_add(s->occupancy, statement_text(st, 0), *now, 1, statement_int(st, 2));
-		add_row(s, st, -1, -statement_int(st, 2));
+		const char *pair = statement_text(st, 0);
+
 		e = OK;
+		if (pair != NULL && waiting_take(s->waiting, pair, statement_int(st, 1), id, &item) &&
+		    fn != NULL) {
+			fn(&item, hop);
+			waiting_put_back(s->waiting, pair, item);
+		}
 	}
 	return statement_close_with(st, e);
+}
+
+static void wait_for(struct waiting_item *item, enum spool_hop hop)
+{
+	item->hop = hop;
+}
+
+static void go_aside(struct waiting_item *item, enum spool_hop hop)
+{
+	(void)hop;
+	item->aside = true;
+}
+
+static void come_back(struct waiting_item *item, enum spool_hop hop)
+{
+	(void)hop;
+	item->aside = false;
 }
 
 enum err spool_remove(struct spool *s, int64_t id)
@@ -262,7 +293,7 @@ enum err spool_remove(struct spool *s, int64_t id)
 	enum err e = begin(s);
 
 	if (e == OK)
-		e = count_out(s, id, NULL);
+		e = rewait(s, id, NULL, SPOOL_MOVE);
 	if (e != OK)
 		return e;
 	st = statement_open(s->db, "DELETE FROM message WHERE id = ?1");
@@ -288,7 +319,7 @@ enum err spool_defer(struct spool *s, int64_t id, enum spool_hop hop, const char
 	enum err e = begin(s);
 
 	if (e == OK)
-		e = count_out(s, id, &hop);
+		e = rewait(s, id, wait_for, hop);
 	if (e != OK)
 		return e;
 	st = statement_open(s->db, "UPDATE message SET hop = ?2, trouble = ?3, attempts = attempts + 1, "
@@ -310,7 +341,8 @@ enum err spool_quarantine(struct spool *s, int64_t id, const char *trouble)
 			    "UPDATE message SET quarantined = 1, trouble = ?2, begun = 0 WHERE id = ?1");
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, trouble);
-	return wrote(s, statement_run_on_row(st));
+	e = wrote(s, statement_run_on_row(st));
+	return e == OK ? rewait(s, id, go_aside, SPOOL_MOVE) : e;
 }
 
 enum err spool_fail(struct spool *s, int64_t id, const char *condition, const char *trouble)
@@ -325,7 +357,8 @@ enum err spool_fail(struct spool *s, int64_t id, const char *condition, const ch
 	statement_bind_int(st, 1, id);
 	statement_bind_text(st, 2, condition);
 	statement_bind_text(st, 3, trouble);
-	return wrote(s, statement_run_on_row(st));
+	e = wrote(s, statement_run_on_row(st));
+	return e == OK ? rewait(s, id, go_aside, SPOOL_MOVE) : e;
 }
 
 enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
@@ -335,26 +368,30 @@ enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
 
 	if (e != OK)
 		return e;
-	st = statement_open(s->db, "UPDATE message SET quarantined = 0, trouble = '', attempts = 0, "
-				   "expires_at = max(expires_at, ?2) WHERE id = ?1 AND quarantined = 1");
+	st = statement_open(
+		s->db, "UPDATE message SET quarantined = 0, trouble = '', attempts = 0, "
+		       "expires_at = max(expires_at, ?2) WHERE id = ?1 AND quarantined = 1 AND failed = ''");
 	statement_bind_int(st, 1, id);
 	statement_bind_int(st, 2, expires_at);
-	return wrote(s, statement_run_on_row(st));
+	e = wrote(s, statement_run_on_row(st));
+	return e == OK ? rewait(s, id, come_back, SPOOL_MOVE) : e;
 }
 
 enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 {
-	struct statement *st;
+	int64_t *ids;
+	size_t found;
 	enum err e = begin(s);
 
 	if (e != OK)
 		return e;
-	/* A pair is "FROM TO", and '!' comes next after the space. */
-	st = statement_open(s->db, "DELETE FROM message WHERE user = ?1 "
-				   "OR (pair > ?1 || ' ' AND pair < ?1 || '!')");
-	statement_bind_text(st, 1, user);
-	s->counted = false; /* anew, when it is asked */
-	return wrote(s, statement_run(st, count));
+	found = waiting_ids_of(s->waiting, user, &ids);
+	for (size_t i = 0; e == OK && i < found; i++)
+		e = spool_remove(s, ids[i]);
+	free(ids);
+	if (e == OK)
+		*count = (int64_t)found;
+	return e;
 }
 
 /* --- walks --- */
@@ -437,27 +474,21 @@ enum err spool_last_position(struct spool *s, int64_t *out)
 
 enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx)
 {
-	struct statement *st = statement_open(
-		s->db,
-		COLUMNS "WHERE pair = ?1 AND quarantined = 0 AND failed = '' ORDER BY position, id LIMIT 1");
+	const struct waiting_item *item;
+	enum err e = make_sure(s);
 
-	statement_bind_text(st, 1, pair);
-	return walk(s, st, fn, ctx);
+	if (e != OK)
+		return e;
+	item = waiting_first(s->waiting, pair);
+	return item != NULL ? spool_get(s, item->id, fn, ctx) : ERR_NOT_FOUND;
 }
 
 enum err spool_count_pair(struct spool *s, const char *pair, int64_t *out)
 {
-	struct statement *st = statement_open(
-		s->db, "SELECT count(*) FROM message WHERE pair = ?1 AND quarantined = 0 AND failed = ''");
-	int64_t count = 0;
-	enum err e;
+	enum err e = make_sure(s);
 
-	statement_bind_text(st, 1, pair);
-	if (statement_step(st))
-		count = statement_int(st, 0);
-	e = statement_close(st);
 	if (e == OK)
-		*out = count;
+		*out = waiting_count(s->waiting, pair);
 	return e;
 }
 
@@ -490,21 +521,11 @@ enum err spool_each_failed(struct spool *s, int64_t after, int64_t max, spool_ea
 	return none_is_fine(walk(s, st, fn, ctx));
 }
 
-/* SQLite takes the hop from the row with the least position. */
 enum err spool_each_pair(struct spool *s, spool_pair_fn *fn, void *ctx)
 {
-	struct statement *st = statement_open(s->db, "SELECT pair, hop, count(*), min(position) FROM message "
-						     "WHERE quarantined = 0 AND failed = '' GROUP BY pair");
-	enum err e = OK;
-	unsigned hop;
+	enum err e = make_sure(s);
 
-	while (e == OK && statement_step(st)) {
-		const char *pair = statement_text(st, 0);
-
-		if (pair == NULL || !find(hops, ARRAY_SIZE(hops), statement_text(st, 1), &hop))
-			e = row_damaged(s->db, "message", pair != NULL ? pair : "NULL");
-		else
-			fn(ctx, pair, (enum spool_hop)hop, statement_int(st, 2));
-	}
-	return statement_close_with(st, e);
+	if (e == OK)
+		waiting_each_pair(s->waiting, fn, ctx);
+	return e;
 }

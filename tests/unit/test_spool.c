@@ -236,6 +236,99 @@ static void test_occupancy_follows(void **state)
 	state_commit(t->state);
 }
 
+static uint64_t series;
+
+static unsigned chance(unsigned among)
+{
+	series = series * 6364136223846793005u + 1442695040888963407u;
+	return (unsigned)(series >> 33) % among;
+}
+
+static const char *const senders[] = { JULIET, "rosaline@partner.test", "hero@partner.test" };
+
+/* One change of any kind of one of the messages so far, which may be gone. */
+static void change_by_chance(struct spool *s, int64_t *ids, size_t *count)
+{
+	static const char *const users[] = { ROMEO, TYBALT };
+	const unsigned kind = chance(12);
+	const int64_t id = *count > 0 ? ids[chance((unsigned)*count)] : 0;
+	struct spool_message m = message(senders[chance(3)], users[chance(2)], "four" + chance(4));
+	int64_t erased;
+	enum err e = OK;
+
+	m.position = chance(40);
+	m.hop = (enum spool_hop)chance(SPOOL_HOPS);
+	if (kind < 5)
+		ids[(*count)++] = put(s, m);
+	else if (kind < 7)
+		e = spool_remove(s, id);
+	else if (kind == 7)
+		e = spool_defer(s, id, m.hop, "503");
+	else if (kind == 8)
+		e = spool_quarantine(s, id, "poison");
+	else if (kind == 9)
+		e = spool_revive(s, id, 3000);
+	else if (kind == 10)
+		e = spool_fail(s, id, "gone", "gone");
+	else if (chance(20) == 0)
+		e = spool_erase(s, m.user, &erased);
+	assert_true(e == OK || e == ERR_NOT_FOUND);
+}
+
+static int64_t first_of(struct spool *s, const char *pair)
+{
+	struct walk w = { .text = "" };
+
+	return spool_first(s, pair, note, &w) == OK ? w.last.id : -1;
+}
+
+static void assert_same_as_table(struct spool *s, struct state *state)
+{
+	static const char *const owners[] = {
+		"", ROMEO, TYBALT, "hop:move", "hop:new-pool", "hop:legacy-gateway", "hop:legacy-pool"
+	};
+	struct spool *fresh = spool_create(state, &wide);
+	struct spool_occupancy o;
+	int64_t mine, its;
+	char pair[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+		assert_int_equal(spool_count(fresh, owners[i], &o), OK);
+		assert_occupancy(s, owners[i], o.messages, o.bytes);
+	}
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(senders); i++) {
+		snprintf(pair, sizeof(pair), "%s %s", senders[i / 2], i % 2 ? ROMEO : TYBALT);
+		assert_int_equal(first_of(s, pair), first_of(fresh, pair));
+		assert_int_equal(spool_count_pair(s, pair, &mine), OK);
+		assert_int_equal(spool_count_pair(fresh, pair, &its), OK);
+		assert_int_equal(mine, its);
+	}
+	spool_destroy(fresh);
+}
+
+/* A long game of chance, with turns that fail, and a shell that writes now and then. */
+static void test_memory_follows_the_table(void **state)
+{
+	static const struct spool_limits none = { 10000, 1000000, 10000, 1000000, 10000, 1000000 };
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &none);
+	int64_t ids[4000];
+	size_t count = 0;
+
+	series = 6;
+	for (unsigned turn = 0; turn < 400; turn++) {
+		for (unsigned changes = chance(9); changes > 0; changes--)
+			change_by_chance(s, ids, &count);
+		if (chance(5) == 0)
+			assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+		state_commit(t->state);
+		if (chance(30) == 0)
+			assert_null(dbtest_sql(t->files, "DELETE FROM message WHERE id % 7 = 3"));
+		assert_same_as_table(s, t->state);
+	}
+	spool_destroy(s);
+}
+
 static void test_defer_and_quarantine(void **state)
 {
 	struct statetest *t = *state;
@@ -362,6 +455,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy_follows, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_memory_follows_the_table, statetest_setup,
+						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_defer_and_quarantine, statetest_setup,
 						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_expiry, statetest_setup, statetest_teardown),

@@ -112,7 +112,6 @@ static int append_value(void *ctx, int columns, char **values, char **names)
 static const char contents[] =
 	"SELECT id, pair, hop, trouble, quarantined, begun, attempts, length(stanza), sum(length(stanza)) "
 	"OVER () FROM message ORDER BY id;"
-	"SELECT owner, messages, bytes FROM occupancy ORDER BY owner;"
 	"SELECT contact, told FROM subscription ORDER BY contact";
 
 /* By the connection itself, which sees what it has not committed; the disk works for so long. */

@@ -130,12 +130,16 @@ static enum err set_synced(struct state *s, bool synced)
 	return e;
 }
 
+/* What is promised by a file that the next start will not find is not kept. */
 static enum err begin(struct state *s, bool synced)
 {
-	enum err e;
+	enum err e = OK;
 
 	db_rollback(s->db); /* nothing, unless the last one failed as well */
-	e = set_synced(s, synced);
+	if (synced || s->db->gone != NULL)
+		e = db_check_place(s->db);
+	if (e == OK)
+		e = set_synced(s, synced);
 	if (e == OK)
 		e = db_execute(s->db, "BEGIN IMMEDIATE");
 	if (e == ERR_BUSY)

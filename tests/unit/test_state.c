@@ -224,6 +224,28 @@ static void test_spoiled_turn(void **state)
 	assert_string_equal(rows(t), "1");
 }
 
+/* The next start would not find what is written into a file that has gone: nothing is, until it is there again. */
+static void test_moved(void **state)
+{
+	struct statetest *t = *state;
+	char aside[128];
+
+	snprintf(aside, sizeof(aside), "%s.aside", t->files->path);
+	assert_int_equal(ledger_put(t->ledger, &key, &entry), OK);
+	assert_false(state_commit(t->state));
+	assert_int_equal(rename(t->files->path, aside), 0);
+	assert_int_equal(ledger_put(t->ledger, &other_key, &entry), ERR_IO);
+	assert_false(state_commit(t->state));
+	assert_non_null(strstr(state_trouble(t->state), t->files->path));
+	assert_int_equal(state_begin_unsynced(t->state), ERR_IO);
+	assert_false(state_commit(t->state));
+	assert_int_equal(rename(aside, t->files->path), 0);
+	assert_int_equal(state_begin_unsynced(t->state), OK);
+	assert_int_equal(ledger_put(t->ledger, &other_key, &entry), OK);
+	assert_false(state_commit(t->state));
+	assert_string_equal(rows(t), "2");
+}
+
 /* Somebody's open transaction in a shell: the turn fails, soon, and the next one does not. */
 static void test_locked_by_a_shell(void **state)
 {
@@ -562,6 +584,7 @@ int main(void)
 		OPENED(test_closing_commits),
 		OPENED(test_failed_commit),
 		OPENED(test_spoiled_turn),
+		OPENED(test_moved),
 		OPENED(test_locked_by_a_shell),
 		OPENED(test_full_disk),
 		OPENED(test_broken_disk_ends_the_process),

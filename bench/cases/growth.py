@@ -75,10 +75,13 @@ class Rig:
         """To users who are being moved; returns when all are kept."""
         kept = self.kept()
         self.crowd.ask(f"throw {count} {users}")
+        self.wait_kept(kept + count)
+
+    def wait_kept(self, count):
         deadline = time.monotonic() + WAIT + count / 500
-        while self.kept() < kept + count:
+        while (kept := self.kept()) != count:
             if time.monotonic() > deadline:
-                raise AssertionError(f"{self.kept() - kept} of {count} messages are kept")
+                raise AssertionError(f"{kept} messages are kept rather than {count}")
             time.sleep(0.1)
 
     def kept(self):
@@ -155,10 +158,11 @@ def kept_for_many(session):
 
 def keep_and_release(rig, count, users):
     rig.mark_held("moving", users)
-    before = rig.cpu()
+    kept, before = rig.kept(), rig.cpu()
     rig.throw(count, users)
     rig.mark_held("legacy", users)
     rig.note(rig.crowd.ask(f"await {count}", 300), count)
+    rig.wait_kept(kept)  # what has arrived leaves the file a little later
     return (rig.cpu() - before) / count
 
 

@@ -377,9 +377,20 @@ enum err spool_revive(struct spool *s, int64_t id, int64_t expires_at)
 	return e == OK ? rewait(s, id, come_back, SPOOL_MOVE) : e;
 }
 
+/* Rows that are damaged are not in memory, and have his address and his text all the same. */
+static enum err erase_unknown(struct spool *s, const char *user, int64_t *count)
+{
+	/* A pair is "FROM TO", and '!' comes next after the space. */
+	struct statement *st = statement_open(s->db, "DELETE FROM message WHERE user = ?1 "
+						     "OR (pair > ?1 || ' ' AND pair < ?1 || '!')");
+
+	statement_bind_text(st, 1, user);
+	return wrote(s, statement_run(st, count));
+}
+
 enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 {
-	int64_t *ids;
+	int64_t *ids, unknown = 0;
 	size_t found;
 	enum err e = begin(s);
 
@@ -390,7 +401,9 @@ enum err spool_erase(struct spool *s, const char *user, int64_t *count)
 		e = spool_remove(s, ids[i]);
 	free(ids);
 	if (e == OK)
-		*count = (int64_t)found;
+		e = erase_unknown(s, user, &unknown);
+	if (e == OK)
+		*count = (int64_t)found + unknown;
 	return e;
 }
 

@@ -199,6 +199,15 @@ static void test_occupancy(void **state)
 	assert_int_equal(spool_erase(s, JULIET, &count), OK);
 	assert_int_equal(count, 2);
 	assert_occupancy(s, ROMEO, 1, 5);
+	/* A damaged row counts nowhere, and goes. */
+	state_commit(t->state);
+	assert_null(
+		dbtest_sql(t->files, "PRAGMA ignore_check_constraints = 1; UPDATE message SET hop = 'x'"));
+	assert_occupancy(s, "", 0, 0);
+	assert_int_equal(spool_erase(s, ROMEO, &count), OK);
+	assert_int_equal(count, 1);
+	state_commit(t->state);
+	assert_string_equal(dbtest_value(t->files, "SELECT count(*) FROM message"), "0");
 	spool_destroy(s);
 }
 

@@ -3,7 +3,7 @@
  * of the turn, the switch to TLS, closing with patience.
  *
  * Does no XMPP, keeps no time but that of lingering, and leaves bytes on the
- * wire and their acknowledgement to sock_io.c. An object belongs to its
+ * wire and their acknowledgement to sock_io.c, buffers of output to sock_out.c. An object belongs to its
  * creator until sock_close() or sock_destroy(); a lingering one belongs to
  * this module. Memory goes through loop_retire(), descriptors at once.
  *
@@ -23,12 +23,12 @@
 
 #include "bridge/xmpp/sock_fd.h"
 #include "bridge/xmpp/sock_io.h"
+#include "bridge/xmpp/sock_out.h"
 #include "bridge/xmpp/tls_internal.h"
 
 enum {
 	INPUT_SIZE = 16 * 1024, /* a TLS record fits, so none is left inside OpenSSL after a read */
 	READS_PER_EVENT = 4,    /* then the others have their turn */
-	SPARE_MAX = 256 * 1024, /* bytes of an output buffer that is kept for whoever writes next */
 	LINGERING_MAX = 256     /* no limit on streams counts these, so this one does */
 };
 
@@ -51,8 +51,7 @@ struct sock {
 	void *ctx;
 	enum sock_state state;
 	struct sock_io io;
-	struct strbuf out;
-	size_t out_first; /* bytes of out that are written already */
+	struct sock_out out;
 	size_t out_limit;
 	size_t clear_left; /* SOCK_SWITCHING: bytes of out that leave in clear text */
 	SSL *next;         /* SOCK_SWITCHING: the session to come */
@@ -76,7 +75,6 @@ static struct {
 	struct sock *dirty;     /* have something to do in the flush phase */
 	struct sock *lingering; /* the oldest first */
 	size_t lingering_count;
-	struct strbuf spare; /* empty */
 } hub;
 
 /* For every read of every socket: what is read is used before the next read. */
@@ -84,11 +82,6 @@ static char input_buffer[INPUT_SIZE];
 
 static void on_event(void *ctx, unsigned events);
 static void on_timer(void *ctx);
-
-static size_t pending(const struct sock *s)
-{
-	return s->out.len - s->out_first;
-}
 
 static unsigned interest(const struct sock *s)
 {
@@ -171,7 +164,7 @@ static void release(struct sock *s)
 	SSL_free(s->next);
 	s->next = NULL;
 	sock_io_close(&s->io);
-	strbuf_free(&s->out);
+	sock_out_free(&s->out);
 }
 
 /* The end of the connection, told to the caller. Afterwards s is but memory. */
@@ -279,41 +272,17 @@ static void tell_failure(struct sock *s)
 
 /* --- writing, in the flush phase --- */
 
-/* Most streams are idle most of the time, and have no buffer; a busy one would make a new one each turn. */
-static void give_buffer_back(struct sock *s)
-{
-	if (s->out.cap > hub.spare.cap && s->out.cap <= SPARE_MAX) {
-		strbuf_free(&hub.spare);
-		hub.spare = s->out;
-		strbuf_reset(&hub.spare);
-		s->out = (struct strbuf){ NULL, 0, 0 };
-	} else {
-		strbuf_free(&s->out);
-	}
-	s->out_first = 0;
-}
-
-static void forget_written(struct sock *s)
-{
-	if (pending(s) == 0) {
-		give_buffer_back(s);
-	} else if (s->out_first > s->out.len / 2) {
-		strbuf_consume(&s->out, s->out_first);
-		s->out_first = 0;
-	}
-}
-
 /* False: not all could be written. */
 static bool write_output(struct sock *s)
 {
 	size_t n, put;
 
-	while ((n = s->state == SOCK_SWITCHING ? s->clear_left : pending(s)) > 0) {
-		const enum io_result r = sock_io_write(&s->io, s->out.s + s->out_first, n, &put);
+	while ((n = s->state == SOCK_SWITCHING ? s->clear_left : sock_out_left(&s->out)) > 0) {
+		const enum io_result r = sock_io_write(&s->io, sock_out_next(&s->out), n, &put);
 
 		if (r == IO_AGAIN) {
 			s->write_blocked = (s->io.want & LOOP_WRITE) != 0;
-			forget_written(s);
+			sock_out_settle(&s->out);
 			update_watch(s);
 			return false;
 		}
@@ -321,11 +290,11 @@ static bool write_output(struct sock *s)
 			fail_later(s);
 			return false;
 		}
-		s->out_first += put;
+		sock_out_written(&s->out, put);
 		if (s->state == SOCK_SWITCHING)
 			s->clear_left -= put;
 	}
-	forget_written(s);
+	sock_out_settle(&s->out);
 	return true;
 }
 
@@ -391,7 +360,7 @@ static void finish_connect(struct sock *s, unsigned events)
 	} else if ((events & LOOP_WRITE) != 0) {
 		s->readable = true;
 		set_state(s, SOCK_OPEN);
-		if (pending(s) > 0)
+		if (sock_out_left(&s->out) > 0)
 			mark_dirty(s);
 		s->ops->connected(s->ctx);
 	}
@@ -408,7 +377,7 @@ static void go_on_with_handshake(struct sock *s)
 	} else {
 		s->secured = true;
 		set_state(s, SOCK_OPEN);
-		if (pending(s) > 0)
+		if (sock_out_left(&s->out) > 0)
 			mark_dirty(s);
 		s->ops->secured(s->ctx);
 	}
@@ -419,7 +388,7 @@ static void transfer(struct sock *s, unsigned events)
 {
 	if ((events & LOOP_WRITE) != 0)
 		s->write_blocked = false; /* the flush phase tries again; no more events until then */
-	if (!s->write_blocked && (pending(s) > 0 || s->state == SOCK_CLOSING))
+	if (!s->write_blocked && (sock_out_left(&s->out) > 0 || s->state == SOCK_CLOSING))
 		mark_dirty(s);
 	if (s->state == SOCK_OPEN && ((events & LOOP_READ) != 0 || s->read_blocked))
 		read_input(s);
@@ -480,7 +449,7 @@ void sock_cleanup(struct loop *loop)
 		return;
 	while (hub.lingering != NULL)
 		sock_destroy(hub.lingering);
-	strbuf_free(&hub.spare);
+	sock_out_cleanup();
 	hub.loop = NULL;
 }
 
@@ -531,13 +500,9 @@ struct sock *sock_accept(struct loop *loop, int fd, size_t output_limit, const s
 
 enum err sock_write(struct sock *s, const void *bytes, size_t n)
 {
-	if (n > s->out_limit - pending(s))
+	if (n > s->out_limit - sock_out_left(&s->out))
 		return ERR_LIMIT;
-	if (s->out.s == NULL) {
-		s->out = hub.spare;
-		hub.spare = (struct strbuf){ NULL, 0, 0 };
-	}
-	strbuf_add(&s->out, bytes, n);
+	sock_out_add(&s->out, bytes, n);
 	s->offset += n;
 	if (!s->write_blocked)
 		mark_dirty(s);
@@ -553,7 +518,7 @@ void sock_start_tls(struct sock *s, const struct tls *tls, const struct tls_peer
 		return;
 	}
 	s->next = tls_session(tls, peer);
-	s->clear_left = pending(s);
+	s->clear_left = sock_out_left(&s->out);
 	set_state(s, SOCK_SWITCHING);
 	if (!s->write_blocked)
 		mark_dirty(s);

@@ -203,10 +203,13 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 		refuse(c, item, e, done, done_ctx);
 		return;
 	}
-	if (lane->count == 0 && !lane->busy)
-		lane->hop = item->hop;
 	/* What waits only for an older one goes when that one is done. */
-	if (pass->returned || item->hop == SPOOL_MOVE)
+	if (lane->count == 0 && !lane->busy) {
+		lane->hop = item->hop;
+		if (item->hop == SPOOL_MOVE)
+			lane_await_move(lane);
+	}
+	if (pass->returned)
 		lane->retry_at = loop_now(c->setup.loop) + CUSTODY_RETRY_MS;
 	lane_gained(lane, 1);
 	c->kept++;

@@ -104,6 +104,8 @@ void lanes_free(struct custody *c);
 /* custody_release.c */
 void custody_tick(void *ctx);
 void lane_leave_again(struct lane *lane); /* it could not leave the spool */
+/* Its time is far away: a change of its user's mark wakes it. */
+void lane_await_move(struct lane *lane);
 
 /* custody_told.c */
 void custody_tell(struct custody *c, const struct failure *f, const struct outcome *outcome);

@@ -25,11 +25,23 @@ enum {
 	RELEASING_MAX = 128,   /* on their way at the same time, for each next hop */
 	RELEASED_A_TICK = 128, /* for each */
 	RETRY_MAX_MS = 10000,
-	RETRY_MOVE_MS = 60000, /* a change of the mark wakes it */
-	BEGUN_MAX = 10         /* ends of the process while one was on its way, before it is put aside */
+	RETRY_MOVE_MS = 600000, /* a change of the mark wakes it */
+	BEGUN_MAX = 10          /* ends of the process while one was on its way, before it is put aside */
 };
 
 /* --- letting go --- */
+
+/* From half of it to all of it. */
+static void retry_in(struct lane *lane, int64_t wait)
+{
+	lane->retry_at = loop_now(lane->custody->setup.loop) + wait / 2 +
+			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));
+}
+
+void lane_await_move(struct lane *lane)
+{
+	retry_in(lane, RETRY_MOVE_MS);
+}
 
 static void back_off(struct lane *lane)
 {
@@ -39,11 +51,8 @@ static void back_off(struct lane *lane)
 		wait *= 2;
 	if (wait > RETRY_MAX_MS)
 		wait = RETRY_MAX_MS;
-	if (lane->hop == SPOOL_MOVE)
-		wait = RETRY_MOVE_MS;
 	lane->failures++;
-	lane->retry_at = loop_now(lane->custody->setup.loop) + wait / 2 +
-			 (int64_t)arc4random_uniform((uint32_t)(wait / 2));
+	retry_in(lane, wait);
 	lane_look(lane);
 }
 
@@ -144,7 +153,11 @@ static void wait_again(struct lane *lane, enum spool_hop hop, const struct outco
 	c->away[hop] = true;
 	if (spool_defer(c->setup.spool, lane->id, hop, outcome->text != NULL ? outcome->text : "") != OK)
 		custody_trouble(c, lane->id);
-	back_off(lane);
+	if (hop == SPOOL_MOVE)
+		lane_await_move(lane);
+	else
+		back_off(lane);
+	lane_look(lane);
 	custody_arm(c, CUSTODY_TICK_MS);
 	lane_check(lane);
 }

@@ -12,45 +12,16 @@
 #include "config.h"
 
 #include <expat.h>
-#include <getopt.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utlist.h>
 
+#include "bench/crowd_options.h"
 #include "bench/end.h"
 
-static const char usage[] =
-	"Usage: crowd --listen ADDRESS --connect ADDRESS[:PORT] [options]\n"
-	"\n"
-	"Opens streams from numbered domains and sends messages over them. Commands on standard input, each\n"
-	"but quit answered by a line of JSON when it is done:\n"
-	"\n"
-	"  open N                         so many streams more\n"
-	"  send N WINDOW USERS STREAMS    messages to u0, u2, u4, ... of so many users, over the first so "
-	"many\n"
-	"                                 streams in turn, WINDOW of them under way\n"
-	"  unproved N                     from now on so many of what came in are not acknowledged\n"
-	"  throw N USERS                  messages to h0, h1, ... over the first stream, without waiting for "
-	"them\n"
-	"  await N                        until so many of these have come\n"
-	"  status, quit\n"
-	"\n"
-	"  --listen ADDRESS     for streams to it, port 5269: dialback's questions, and the messages\n"
-	"  --connect ADDRESS    where its own streams go, from the address that it listens on\n"
-	"  --from D             its domains, with a # for the number (default p#.test)\n"
-	"  --domains N          stream n is of domain n modulo N (default 1)\n"
-	"  --to D               the remote domain (default corp.test)\n"
-	"  --said WHAT          where a stream rests: nothing, header, element (one that never ends), "
-	"secure\n"
-	"                       (STARTTLS and a second header) or trusted (default)\n";
-
 enum { NAME_SIZE = 64, OPENING_MAX = 64, TEXT_SIZE = 200, OUT_MAX = 1000000, PROVED_AT_ONCE = 256 };
-
-enum said { SAID_NOTHING, SAID_HEADER, SAID_ELEMENT, SAID_SECURE, SAID_TRUSTED };
-
-static const char *const said_names[] = { "nothing", "header", "element", "secure", "trusted" };
 
 struct stream {
 	struct connection *connection;
@@ -66,13 +37,6 @@ struct stream {
 	size_t index;               /* of our own, in streams */
 	struct stream *prev, *next; /* of those that were opened to us */
 };
-
-static struct {
-	struct sockaddr_in listen, connect;
-	const char *from, *to;
-	unsigned domains;
-	enum said said;
-} options = { .from = "p#.test", .to = "corp.test", .domains = 1, .said = SAID_TRUSTED };
 
 static struct {
 	SSL_CTX *tls;
@@ -172,14 +136,14 @@ static void take_features(struct stream *s)
 {
 	struct strbuf *out = &s->connection->out;
 
-	if (options.said == SAID_HEADER) {
+	if (crowd_options.said == SAID_HEADER) {
 		rest(s);
-	} else if (options.said == SAID_ELEMENT) {
+	} else if (crowd_options.said == SAID_ELEMENT) {
 		strbuf_puts(out, self.filling);
 		rest(s);
-	} else if (options.said == SAID_SECURE && s->connection->ssl) {
+	} else if (crowd_options.said == SAID_SECURE && s->connection->ssl) {
 		rest(s);
-	} else if (options.said == SAID_SECURE) {
+	} else if (crowd_options.said == SAID_SECURE) {
 		strbuf_puts(out, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
 	} else {
 		strbuf_printf(out, "<db:result from='%s' to='%s'>0123456789abcdef</db:result>", s->domain,
@@ -276,7 +240,7 @@ static void take_header(struct stream *s, const char **attributes)
 {
 	const char *from = attribute(attributes, "from"), *to = attribute(attributes, "to");
 
-	if (!str_copy(s->remote, sizeof(s->remote), from ? from : options.to) ||
+	if (!str_copy(s->remote, sizeof(s->remote), from ? from : crowd_options.to) ||
 	    !str_copy(s->domain, sizeof(s->domain), to ? to : ""))
 		end_usage("crowd: such a long domain\n", 1);
 	write_header(s);
@@ -332,7 +296,7 @@ static void begin(struct stream *s)
 
 static void on_ready(struct connection *c)
 {
-	if (options.said == SAID_NOTHING)
+	if (crowd_options.said == SAID_NOTHING)
 		rest(c->owner);
 	else
 		begin(c->owner);
@@ -396,27 +360,27 @@ static void on_accepted(struct connection *c)
 /* "p#.test": the number takes the place of the #. */
 static void name_domain(struct stream *s, size_t number)
 {
-	const char *mark = strchr(options.from, '#');
-	int before = (int)strcspn(options.from, "#");
+	const char *mark = strchr(crowd_options.from, '#');
+	int before = (int)strcspn(crowd_options.from, "#");
 
 	if (mark)
-		snprintf(s->domain, sizeof(s->domain), "%.*s%zu%s", before, options.from,
-			 number % options.domains, mark + 1);
+		snprintf(s->domain, sizeof(s->domain), "%.*s%zu%s", before, crowd_options.from,
+			 number % crowd_options.domains, mark + 1);
 	else
-		str_copy(s->domain, sizeof(s->domain), options.from);
-	str_copy(s->remote, sizeof(s->remote), options.to);
+		str_copy(s->domain, sizeof(s->domain), crowd_options.from);
+	str_copy(s->remote, sizeof(s->remote), crowd_options.to);
 }
 
 static void open_one(void)
 {
-	struct sockaddr_in from = options.listen;
+	struct sockaddr_in from = crowd_options.listen;
 	struct stream *s = new_stream();
 
 	from.sin_port = 0;
 	name_domain(s, self.count);
 	s->index = self.count++;
 	self.streams[s->index] = s;
-	s->connection = end_connect(&options.connect, &from, &ops, s);
+	s->connection = end_connect(&crowd_options.connect, &from, &ops, s);
 }
 
 /* --- the turn --- */
@@ -568,57 +532,6 @@ static void on_status(struct strbuf *out)
 	strbuf_printf(out, ", \"streams\": %zu, \"ended\": %zu", self.resting, self.ended);
 }
 
-/* --- the command line --- */
-
-static enum said said_from(const char *text)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(said_names); i++)
-		if (strcmp(text, said_names[i]) == 0)
-			return (enum said)i;
-	end_usage(usage, 2);
-}
-
-static void take_option(int option, const char *value)
-{
-	switch (option) {
-	case 'l':
-		options.listen = end_address(value, 5269);
-		break;
-	case 'c':
-		options.connect = end_address(value, 5269);
-		break;
-	case 'f':
-		options.from = value;
-		break;
-	case 'd':
-		options.domains = (unsigned)strtoul(value, NULL, 10);
-		break;
-	case 't':
-		options.to = value;
-		break;
-	case 's':
-		options.said = said_from(value);
-		break;
-	default:
-		end_usage(usage, option == 'h' ? 0 : 2);
-	}
-}
-
-static void read_options(int argc, char **argv)
-{
-	static const struct option known[] = {
-		{ "listen", 1, NULL, 'l' },  { "connect", 1, NULL, 'c' }, { "from", 1, NULL, 'f' },
-		{ "domains", 1, NULL, 'd' }, { "to", 1, NULL, 't' },      { "said", 1, NULL, 's' },
-		{ "help", 0, NULL, 'h' },    { NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
-		take_option(option, optarg);
-	if (!options.listen.sin_port || !options.connect.sin_port || optind < argc || options.domains == 0)
-		end_usage(usage, 2);
-}
-
 /* Just below what is allowed before authentication. */
 static char *endless_element(void)
 {
@@ -638,14 +551,14 @@ int main(int argc, char **argv)
 		.turn = on_turn, .status = on_status, .command = on_command, .is_sparse = true
 	};
 
-	read_options(argc, argv);
+	crowd_read_options(argc, argv);
 	self.tls = SSL_CTX_new(TLS_client_method());
 	if (!self.tls)
 		end_fail("TLS");
 	SSL_CTX_set_mode(self.tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
 					   SSL_MODE_RELEASE_BUFFERS);
 	self.filling = endless_element();
-	end_listen(&options.listen, on_accepted);
+	end_listen(&crowd_options.listen, on_accepted);
 	end_run(&setup);
 	SSL_CTX_free(self.tls);
 	free(self.filling);

@@ -12,29 +12,13 @@
 #include "config.h"
 
 #include <expat.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/end.h"
 #include "bench/sipwire.h"
-
-static const char usage[] =
-	"Usage: watchers --listen ADDRESS --xmpp ADDRESS[:PORT] --sip ADDRESS[:PORT] --pairs N\n"
-	"\n"
-	"Commands on standard input, each but quit answered by a line of JSON when it is done:\n"
-	"\n"
-	"  watch N              so many contacts more subscribe to users\n"
-	"  subscribe N          so many users more subscribe to contacts\n"
-	"  notify               the pool tells of each user that is watched that he has gone, or is back\n"
-	"  present              each contact that is watched tells that he is away, or busy\n"
-	"  grant S              subscriptions at the pool are for so many seconds from now on\n"
-	"  refreshes S          those that come in the next S seconds: how many, and in the busiest second\n"
-	"  status, quit\n"
-	"\n"
-	"  --listen ADDRESS     for connections of both kinds, port 5060\n"
-	"  --xmpp, --sip        where its own go, from the address that it listens on\n";
+#include "bench/watchers_options.h"
 
 enum { WINDOW = 200, NAME_SIZE = 32, SECONDS_MAX = 600 };
 
@@ -54,14 +38,8 @@ struct xmpp {
 	unsigned depth;
 	uint32_t handled;
 	char name[NAME_SIZE];
-	char *from, *to, *type, *id;
+	char *to, *type, *id;
 };
-
-static struct {
-	struct sockaddr_in listen, xmpp, sip;
-	const char *address;
-	unsigned long pairs;
-} options;
 
 static struct {
 	struct dialog *dialogs;
@@ -240,7 +218,6 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 	if (x->depth != 2)
 		return;
 	str_copy(x->name, sizeof(x->name), bar ? bar + 1 : name);
-	take_attribute(&x->from, attributes, "from");
 	take_attribute(&x->to, attributes, "to");
 	take_attribute(&x->type, attributes, "type");
 	take_attribute(&x->id, attributes, "id");
@@ -287,8 +264,9 @@ static struct strbuf *request_line(struct dialog *d, const char *method, unsigne
 		      "%s %s SIP/2.0\r\nVia: SIP/2.0/TCP %s:5060;branch=z9hG4bK%lu\r\nMax-Forwards: 70\r\n"
 		      "From: <sip:u%lu@corp.test>;tag=%c%lu\r\nTo: %s\r\nCall-ID: %s\r\nCSeq: %lu %s\r\n"
 		      "Contact: <sip:%s:5060;transport=tcp>\r\nEvent: presence\r\n%s",
-		      method, d->target, options.address, self.branches++, n, d->is_endpoint ? 'e' : 'w', n,
-		      d->remote, d->call_id, ++d->cseq, method, options.address, rest);
+		      method, d->target, watchers_options.address, self.branches++, n,
+		      d->is_endpoint ? 'e' : 'w', n, d->remote, d->call_id, ++d->cseq, method,
+		      watchers_options.address, rest);
 	return out;
 }
 
@@ -310,7 +288,7 @@ static void write_subscribe(unsigned long n)
 {
 	struct dialog *d = &self.dialogs[n];
 
-	d->call_id = xasprintf("e%lu@%s", n, options.address);
+	d->call_id = xasprintf("e%lu@%s", n, watchers_options.address);
 	d->remote = xasprintf("<sip:c%lu@partner.test>", n);
 	d->target = xasprintf("sip:c%lu@partner.test", n);
 	strbuf_puts(request_line(d, "SUBSCRIBE", n, "Expires: 3600\r\n"), "Content-Length: 0\r\n\r\n");
@@ -327,13 +305,12 @@ static struct slice from_of(const struct sipwire *m)
 {
 	for (size_t i = 0; i < m->copies; i++) {
 		const struct slice line = m->copied[i];
-		const char *colon = memchr(line.s, ':', line.n);
+		const char *value = memchr(line.s, ':', line.n);
 
-		if (line.s[0] == 'F' || line.s[0] == 'f')
-			for (colon++; *colon == ' '; colon++)
-				;
-		if (line.s[0] == 'F' || line.s[0] == 'f')
-			return (struct slice){ colon, (size_t)(line.s + line.n - colon) };
+		if (line.s[0] != 'F' && line.s[0] != 'f')
+			continue;
+		value += 1 + strspn(value + 1, " ");
+		return (struct slice){ value, (size_t)(line.s + line.n - value) };
 	}
 	return (struct slice){ NULL, 0 };
 }
@@ -367,7 +344,7 @@ static void take_subscribe(struct connection *c, const struct sipwire *m)
 	snprintf(tag, sizeof(tag), "w%lu", n);
 	snprintf(rest, sizeof(rest),
 		 "Expires: %lu\r\nContact: <sip:%s:5060;transport=tcp>\r\nContent-Length: 0\r\n\r\n",
-		 self.grant, options.address);
+		 self.grant, watchers_options.address);
 	sipwire_answer(&c->out, m, "200 OK", tag, rest);
 	write_notify(n);
 }
@@ -460,7 +437,6 @@ static void on_ended(struct connection *c)
 	if (!x)
 		return;
 	XML_ParserFree(x->parser);
-	free(x->from);
 	free(x->to);
 	free(x->type);
 	free(x->id);
@@ -476,12 +452,12 @@ static void on_accepted(struct connection *c)
 
 static void connect_both(void)
 {
-	struct sockaddr_in from = options.listen;
+	struct sockaddr_in from = watchers_options.listen;
 
 	from.sin_port = 0;
-	self.sip = end_connect(&options.sip, &from, &ops, NULL);
+	self.sip = end_connect(&watchers_options.sip, &from, &ops, NULL);
 	self.stream = new_xmpp(NULL);
-	self.stream->connection = end_connect(&options.xmpp, &from, &ops, self.stream);
+	self.stream->connection = end_connect(&watchers_options.xmpp, &from, &ops, self.stream);
 }
 
 /* --- the turn --- */
@@ -563,7 +539,7 @@ static void begin_more(enum round kind, unsigned long count)
 {
 	const unsigned long first = self.pairs;
 
-	if (first + count > options.pairs)
+	if (first + count > watchers_options.pairs)
 		end_usage("watchers: more than --pairs\n", 2);
 	self.pairs += count;
 	if (kind == SUBSCRIBE)
@@ -605,46 +581,17 @@ static void on_status(struct strbuf *out)
 		      self.problems);
 }
 
-/* --- the command line --- */
-
-static void read_options(int argc, char **argv)
-{
-	static const struct option known[] = {
-		{ "listen", 1, NULL, 'l' }, { "xmpp", 1, NULL, 'x' }, { "sip", 1, NULL, 's' },
-		{ "pairs", 1, NULL, 'p' },  { "help", 0, NULL, 'h' }, { NULL, 0, NULL, 0 },
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		if (option == 'l') {
-			options.listen = end_address(optarg, 5060);
-			options.address = optarg;
-		} else if (option == 'x') {
-			options.xmpp = end_address(optarg, 5269);
-		} else if (option == 's') {
-			options.sip = end_address(optarg, 5060);
-		} else if (option == 'p') {
-			options.pairs = strtoul(optarg, NULL, 10);
-		} else {
-			end_usage(usage, option == 'h' ? 0 : 2);
-		}
-	}
-	if (!options.listen.sin_port || !options.xmpp.sin_port || !options.sip.sin_port ||
-	    options.pairs == 0 || optind < argc)
-		end_usage(usage, 2);
-}
-
 int main(int argc, char **argv)
 {
 	struct end_setup setup = {
 		.turn = on_turn, .status = on_status, .command = on_command, .is_sparse = true
 	};
 
-	read_options(argc, argv);
-	self.dialogs = xcalloc(options.pairs, sizeof(*self.dialogs));
-	end_listen(&options.listen, on_accepted);
+	watchers_read_options(argc, argv);
+	self.dialogs = xcalloc(watchers_options.pairs, sizeof(*self.dialogs));
+	end_listen(&watchers_options.listen, on_accepted);
 	end_run(&setup);
-	for (unsigned long i = 0; i < options.pairs; i++) {
+	for (unsigned long i = 0; i < watchers_options.pairs; i++) {
 		free(self.dialogs[i].call_id);
 		free(self.dialogs[i].remote);
 		free(self.dialogs[i].target);

@@ -18,7 +18,8 @@ ROWS = [
      "it cannot be read", 1),
     ("romeo@corp.test paris@corp.test", "paris@corp.test", "legacy-pool", "pool", 1763712003, 1763798403, 1, "480", 0),
 ]
-KEYS = ["id", "from", "to", "waits_for", "origin", "received", "expires", "attempts", "bytes", "trouble", "quarantined"]
+KEYS = ["id", "from", "to", "waits_for", "origin", "received", "expires", "attempts", "bytes", "trouble", "quarantined",
+        "failed"]
 OPTIONS = [
     ([], [1, 2, 3, 4]),
     (["--user", "sip:Romeo@CORP.test"], [1, 2]),
@@ -82,6 +83,7 @@ def test_nothing_yet(reg):
 @pytest.mark.parametrize("running", [True, False])
 def test_list(reg, running):
     db = fill(reg)
+    db.execute("UPDATE message SET failed = 'service-unavailable' WHERE id = 4")
     if not running:
         db.close()
     rows = reg.json("spool", "list")
@@ -90,8 +92,8 @@ def test_list(reg, running):
         "id": 2, "from": "nurse@partner.test", "to": "romeo@corp.test", "waits_for": "new-pool", "origin": "partner",
         "received": "2025-11-21T08:00:01Z", "expires": "2025-11-22T08:00:01Z", "attempts": 3,
         "bytes": len(f"<message from='nurse@partner.test' to='romeo@corp.test'><body>{SECRET} 1</body></message>"),
-        "trouble": "503", "quarantined": False}
-    assert rows[3]["origin"] == "pool" and rows[2]["quarantined"] is True
+        "trouble": "503", "quarantined": False, "failed": ""}
+    assert rows[3]["origin"] == "pool" and rows[2]["quarantined"] is True and rows[3]["failed"] == "service-unavailable"
     lines = reg.text("spool", "list").splitlines()
     assert lines[0].split() == ["ID", "RECEIVED", "WAITS", "FOR", "ATTEMPTS", "FROM", "AND", "TO"]
     assert lines[1].split() == ["1", "2025-11-21T08:00:00Z", "move", "0", "juliet@partner.test", "romeo@corp.test"]

@@ -19,7 +19,7 @@ SETTINGS = {"log_level": "warning", "s2s.stanza_rate": 1000000, "s2s.stanza_burs
             "s2s.queue_bytes": 67108864, "s2s.window_bytes": 67108864, "s2s.confirm_time": 60, "s2s.queue_time": 600,
             "spool.messages_per_user": 100000, "spool.bytes_per_user": 1073741824, "spool.messages_per_hop": 1000000,
             "spool.messages": 1000000}
-USERS, WINDOW = 100, 64
+USERS, WINDOW, CARRIERS = 100, 64, 10
 FLAT = 2  # times the cost with the least, at most
 
 
@@ -119,13 +119,13 @@ def users(session):
 
 
 def queue(session):
-    """Messages on the link to the legacy gateway that it has not acknowledged yet."""
+    """Messages on the link to the legacy gateway that it has not acknowledged yet; 4,096 of a stream at most."""
     most, count = (1000, 5000) if session.quick else (10000, 20000)
-    with Rig(session) as rig:
+    with Rig(session, streams=CARRIERS) as rig:
         for size in sizes(1, most):
             rig.crowd.ask(f"unproved {size}")
-            rig.pass_through(size + count // 4)
-            yield size, [rig.pass_through(count) for _ in range(session.runs)], rig.faults
+            rig.pass_through(size + count // 4, streams=CARRIERS)
+            yield size, [rig.pass_through(count, streams=CARRIERS) for _ in range(session.runs)], rig.faults
         rig.crowd.ask("unproved 0")
 
 

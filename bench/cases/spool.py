@@ -11,8 +11,9 @@ PAIRS = 1000  # users who are being moved; each is written to by one
 OTHERS = 100  # users l0, l1 and so on of the legacy gateway, to whom somebody else writes all the time,
 OTHERS_RATE = 500
 HOLD_RATE = 20000  # at which it is seen what these notice
-SETTINGS = {"log_level": "warning", "spool.messages_per_user": 100000, "spool.messages_per_hop": 1000000,
-            "spool.messages": 1000000, "spool.move_time": 3600}
+SETTINGS = {"log_level": "warning", "s2s.stanza_rate": 1000000, "s2s.stanza_burst": 1000000,
+            "spool.messages_per_user": 100000, "spool.messages_per_hop": 1000000, "spool.messages": 1000000,
+            "spool.move_time": 3600}
 FIGURES = (("hold-rate", "messages", "second"), ("hold-cpu", "us CPU", "message"), ("release-rate", "messages", "second"),
            ("release-cpu", "us CPU", "message"), ("hold-p99-before", "ms", "message of others"),
            ("hold-p99-meanwhile", "ms", "message of others"), ("release-p99-meanwhile", "ms", "message of others"))

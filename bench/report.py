@@ -1,4 +1,4 @@
-"""What bench/run ends with: a table of goals on the terminal, and tables and charts in docs/performance.md.
+"""What bench/run ends with: tables of ratios and goals on the terminal, and tables and charts in docs/performance.md.
 
 In the page a case's tables stand between "<!-- case NAME -->" and "<!-- end -->", the summary of all goals between
 "<!-- goals -->" and "<!-- end -->", and what was measured on between "<!-- conditions -->" and "<!-- end -->".
@@ -142,11 +142,26 @@ def write(session, top, cases, is_whole):
 
 # --- the terminal
 
+def columns(rows):
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def ratio_rows(session):
+    """What was measured of a peer, or of the limit, too: poolbridge's figure as a part of theirs."""
+    rows = []
+    for (bench, subject), theirs in session.figures.items():
+        ours = session.figures.get((bench, "poolbridge"))
+        if ours and subject != "poolbridge" and theirs.value:
+            rows.append([bench, f"poolbridge / {subject}", ratio_text(ours.value / theirs.value),
+                         f"{number(ours.value)} / {number(theirs.value)} {_unit({subject: theirs})}"])
+    return rows
+
+
 def closing(session):
-    """The goals in columns, then what went wrong."""
-    rows = [goal_row(goal) for goal in session.goals]
-    widths = [max(map(len, column)) for column in zip(*rows)] if rows else []
-    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    """Ratios, goals, each in columns, then what went wrong."""
+    lines = [line for rows in (ratio_rows(session), [goal_row(goal) for goal in session.goals]) if rows
+             for line in columns(rows) + [""]]
     met = sum(goal.is_met() for goal in session.goals)
     lines.append(f"{met} of {len(session.goals)} goals met")
     lines += [f"FAULTS {fault_text(*fault)}" for fault in session.faulty]

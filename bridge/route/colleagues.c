@@ -131,6 +131,7 @@ void colleagues_bounce(struct colleagues *c, const struct custody_item *item, co
 	const char *why = outcome->text != NULL ? outcome->text : condition_name(outcome->condition);
 	struct stanza *notice =
 		c->egress.notice != NULL ? c->egress.notice(item->stanza, outcome->text) : NULL;
+	char sender[JID_BARE_SIZE];
 
 	c->undelivered++;
 	if (notice == NULL) {
@@ -142,6 +143,9 @@ void colleagues_bounce(struct colleagues *c, const struct custody_item *item, co
 		  log_value(item->stanza->from), log_value(item->stanza->to),
 		  condition_name(outcome->condition), log_value(why));
 	colleagues_keep(c, notice, item->to, item->from, -1, on_notice_kept, c);
+	/* Where the sender is is looked up when it is let go: now, for he need not be on the move. */
+	jid_bare(item->from, sender);
+	custody_wake(c->custody, sender);
 	stanza_unref(notice);
 	done(done_ctx, true);
 }

@@ -261,7 +261,7 @@ static void change_by_chance(struct spool *s, int64_t *ids, size_t *count)
 	static const char *const users[] = { ROMEO, TYBALT };
 	const unsigned kind = chance(12);
 	const int64_t id = *count > 0 ? ids[chance((unsigned)*count)] : 0;
-	struct spool_message m = message(senders[chance(3)], users[chance(2)], "four" + chance(4));
+	struct spool_message m = message(senders[chance(3)], users[chance(2)], &"four"[chance(4)]);
 	int64_t erased;
 	enum err e = OK;
 

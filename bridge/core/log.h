@@ -27,7 +27,7 @@ void log_set_journal(bool on);
  * log_event(enum log_level level, const char *event, const char *id, const char *fmt, ...)
  *
  * event: a lower-case word-with-hyphens. id: what it concerns, or NULL. fmt: "key=value ..." or NULL.
- * Of an event that the level leaves out, the arguments are not even evaluated.
+ * Of an event that the level leaves out, the other arguments are not even evaluated; the level may be twice.
  */
 #define log_event(level, ...) (log_has(level) ? log_write(level, __VA_ARGS__) : (void)0)
 

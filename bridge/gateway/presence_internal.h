@@ -134,8 +134,9 @@ MUST_CHECK enum err watch_step(struct watch *w, struct subscription next);
 
 /* presence_takeover.c: rows that change sides. */
 /*
- * A pair that the ledger knows and nobody carries here, as a rule from the legacy gateway, whose user is ours now: it
- * is taken up, and its contact is not asked again. OK too where there is no such pair; else nothing can be said of it now. *taken: it was one; may be NULL.
+ * A pair that the ledger knows and nobody carries here, as a rule from the legacy gateway, whose user is ours
+ * now: it is taken up, and its contact is not asked again. OK too where there is no such pair; else nothing can
+ * be said of it now. *taken: it was one; may be NULL.
  */
 MUST_CHECK enum err watch_take_over(struct presence_book *b, const struct jid *local,
 				    const struct jid *contact, bool *taken);

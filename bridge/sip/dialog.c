@@ -21,7 +21,10 @@ enum { RANDOM_STOCK = 1024 };
 
 static const char *const pool_names[POOLS] = { [POOL_LEGACY] = "legacy", [POOL_NEW] = "new" };
 
-/* glibc's arc4random() is the kernel's generator and does not fail; each call of it is one of the system's. */
+/*
+ * glibc's arc4random() is the kernel's generator and does not fail; each call of it is one of the system's. What is
+ * given out is erased, and the process never forks, so nobody has the same stock.
+ */
 static void take_random(unsigned char *out, size_t size)
 {
 	static unsigned char stock[RANDOM_STOCK];

@@ -1,6 +1,7 @@
 /*
  * dialog.h - the state of a SIP dialog (RFC 3261 section 12) as a plain value,
- * which can be written down and read back. Pure; nothing of sofia-sip.
+ * which can be written down and read back. Pure but for the tokens, which are
+ * random; nothing of sofia-sip.
  *
  * Its requests are sent by sip_send(), which counts local_cseq up and, for a
  * 2xx to INVITE or SUBSCRIBE, calls sip_dialog_confirm().

@@ -15,6 +15,11 @@
  * handed on: tport_recv_event() is replaced for that. It may read several times, which
  * su_getmsgsize() tells, except by TLS, of which nobody is told.
  *
+ * All three do what the library's own do, so that nothing depends on their being
+ * called: where a library binds them within itself, bytes come and go as it wants,
+ * and on_burst is never told. Of what the kernel holds back nothing is lost when
+ * the connection closes, and it holds nothing for longer than 0.2 s.
+ *
  * Datagrams pass unchanged, and so does TLS, which writes by itself. Keeps the
  * descriptors that were written to in this turn. Nothing is fatal.
  */

@@ -14,7 +14,8 @@
  * them for the end of the header. A pool that does not (RFC 3261 section 7 wants
  * both) passes them on within a field: what its user wrote behind them would be a
  * field here, or a whole request that the pool has never seen. From the line that
- * has one on everything becomes blanks, and a request is answered 400.
+ * has one on everything becomes blanks, and a request is answered 400; behind it
+ * nothing is read on that connection.
  *
  * Keeps nothing. A library without that function ends the start.
  */
@@ -59,8 +60,8 @@ static struct length read_before(const msg_t *msg)
 }
 
 /*
- * To the start of the next line, as sofia-sip sees it: CR, LF or both end one. Loose: one alone. While the byte behind a
- * CR is not there, that is not known.
+ * To the start of the next line, as sofia-sip sees it: CR, LF or both end one. Loose: one alone. While the byte
+ * behind a CR is not there, that is not known.
  */
 static char *next_line(char *line, const char *end, bool *loose)
 {

@@ -8,7 +8,7 @@
  *	endpoint_view.c    a received message as plain values
  *	endpoint_in.c      received requests: which are taken
  *	endpoint_method.c  methods
- *	endpoint_header.c  how long a header may be
+ *	endpoint_header.c  how long a header may be, and where its lines end
  *	endpoint_burst.c   many messages at once on one connection
  *	endpoint_merge.c   which of them have come before, by another way
  *	endpoint_answer.c  their answers

@@ -4,7 +4,8 @@
  * nobody but himself.
  *
  * A recipient has as many as he leaves for the others: half of all when he is
- * alone, and whoever comes new has one as long as there is any left.
+ * alone, and whoever comes new has one as long as there is any left. That is the
+ * rule of shares.h, which knows nobody who waits.
  */
 #ifndef POOLBRIDGE_SIP_TURNS_H
 #define POOLBRIDGE_SIP_TURNS_H

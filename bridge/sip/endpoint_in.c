@@ -180,14 +180,14 @@ struct arrival {
 /* The request as plain values, or why not. */
 static struct refusal read_request(const struct arrival *a, struct sip_request *request)
 {
-	const char *phrase = NULL;
+	const char *phrase;
 
-	if (a->is_viewed)
+	if (a->is_viewed) {
 		*request = a->request;
-	else
-		phrase = endpoint_view_route(a->view, request);
-	if (phrase == NULL)
 		phrase = endpoint_view_rest(a->view, request);
+	} else {
+		phrase = endpoint_view_request(a->view, request);
+	}
 	if (phrase != NULL)
 		return refusal(400, phrase, NULL);
 	request->pool = a->pool;

@@ -9,9 +9,10 @@
 #include "fakerouter.h"
 #include "sippeer.h"
 
-#define OURS     "127.32.2.1"
-#define NEW_POOL "127.32.2.2"
-#define OLD_POOL "127.32.2.3"
+/* TEST_NET: three quarters of an address, of each program its own (tests/Makefile.inc). */
+#define OURS     TEST_NET ".1"
+#define NEW_POOL TEST_NET ".2"
+#define OLD_POOL TEST_NET ".3"
 
 #define JULIET "juliet@partner.test/balcony"
 #define TYBALT "tybalt@corp.test"

@@ -11,24 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 enum { SIP_PORT = 5060 };
-
-void sippeer_alone(void)
-{
-	const char *top = getenv("top_srcdir");
-	char path[4096];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/tests/unit/sippeer.c", top != NULL ? top : ".");
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
-}
 
 static struct sockaddr_in address_of(const char *text, uint16_t port)
 {

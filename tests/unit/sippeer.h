@@ -24,12 +24,6 @@ struct sippeer {
 	size_t recent_next;
 };
 
-/*
- * The addresses are fixed, so two runs of these tests on one machine must not
- * overlap: waits for the other, and holds until the process ends.
- */
-void sippeer_alone(void);
-
 /* All fail the test when the system refuses. */
 void sippeer_udp(struct sippeer *p, struct nettest *net, const char *address);    /* at port 5060 */
 void sippeer_listen(struct sippeer *p, struct nettest *net, const char *address); /* TCP, at port 5060 */

@@ -535,6 +535,5 @@ int main(void)
 		cmocka_unit_test(test_stop_gives_up),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

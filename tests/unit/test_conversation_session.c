@@ -386,6 +386,5 @@ int main(void)
 		cmocka_unit_test(test_invite_time),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

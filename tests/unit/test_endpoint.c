@@ -1689,6 +1689,5 @@ int main(void)
 		cmocka_unit_test(test_v6),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1452,6 +1452,5 @@ int main(void)
 		cmocka_unit_test(test_subscribed_to),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

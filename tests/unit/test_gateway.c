@@ -18,9 +18,9 @@
 #include "nettest.h"
 #include "sippeer.h"
 
-#define OURS     "127.32.2.1"
-#define NEW_POOL "127.32.2.2"
-#define OLD_POOL "127.32.2.3"
+#define OURS     "127.32.8.1"
+#define NEW_POOL "127.32.8.2"
+#define OLD_POOL "127.32.8.3"
 
 #define JULIET "juliet@partner.test/balcony"
 #define TYBALT "tybalt@corp.test"
@@ -1218,6 +1218,5 @@ int main(void)
 		cmocka_unit_test(test_without_sip),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

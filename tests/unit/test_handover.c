@@ -607,6 +607,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_many, clean),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

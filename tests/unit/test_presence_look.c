@@ -347,6 +347,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_refused_row, clean),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

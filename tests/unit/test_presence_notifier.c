@@ -706,6 +706,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_both, clean),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

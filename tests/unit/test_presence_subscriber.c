@@ -1108,6 +1108,5 @@ int main(void)
 		cmocka_unit_test_teardown(test_registry_is_unreadable, clean),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1093,6 +1093,5 @@ int main(void)
 		cmocka_unit_test(test_stray_response),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests_name("relay", tests, NULL, NULL);
 }

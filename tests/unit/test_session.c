@@ -735,6 +735,5 @@ int main(void)
 		cmocka_unit_test(test_stop),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -376,6 +376,5 @@ int main(void)
 		cmocka_unit_test(test_receipt_is_asked),    cmocka_unit_test(test_wrappers),
 	};
 
-	sippeer_alone();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,9 +10,10 @@
 #include "sippeer.h"
 #include "statetest.h"
 
-#define OURS     "127.32.7.1"
-#define NEW_POOL "127.32.7.2"
-#define OLD_POOL "127.32.7.3"
+/* TEST_NET: three quarters of an address, of each program its own (tests/Makefile.inc). */
+#define OURS     TEST_NET ".1"
+#define NEW_POOL TEST_NET ".2"
+#define OLD_POOL TEST_NET ".3"
 
 #define JULIET  "juliet@partner.test"
 #define BALCONY JULIET "/balcony"

@@ -183,23 +183,26 @@ static void fail(struct passage *p, struct stanza *stanza, const struct verdict 
 void colleagues_release(struct colleagues *c, const struct custody_item *item, release_fn *done,
 			void *done_ctx)
 {
-	struct passage *p = xcalloc(1, sizeof(*p));
+	struct passage *p;
 	struct request_verdict v;
 
-	*p = (struct passage){ .colleagues = c, .release = done, .ctx = done_ctx, .hop = item->hop };
 	if (request_lookup(c->db, item->from, item->to, -1, &v) != OK) {
-		put_back(p, item->stanza, "the registry cannot be read");
-	} else if (v.route == REQUEST_HOLD) {
-		p->hop = SPOOL_MOVE;
-		put_back(p, item->stanza, "being moved");
-	} else if (v.route != REQUEST_RELAY) {
-		fail(p, item->stanza, &v.verdict);
-	} else if (c->egress.send == NULL) {
-		put_back(p, item->stanza, "there is no SIP here now");
-	} else {
-		p->hop = hop_of((int)v.pool);
-		c->egress.send(c->egress.ctx, item->stanza, v.pool, on_outcome, p);
+		done(done_ctx, RELEASE_AGAIN, item->hop,
+		     &(struct outcome){ .unsent = true, .text = "the registry cannot be read" });
+		return;
 	}
+	p = xcalloc(1, sizeof(*p));
+	*p = (struct passage){ .colleagues = c, .release = done, .ctx = done_ctx, .hop = SPOOL_MOVE };
+	if (v.route == REQUEST_RELAY)
+		p->hop = hop_of((int)v.pool);
+	if (v.route == REQUEST_HOLD)
+		put_back(p, item->stanza, "being moved");
+	else if (v.route != REQUEST_RELAY)
+		fail(p, item->stanza, &v.verdict);
+	else if (c->egress.send == NULL)
+		put_back(p, item->stanza, "there is no SIP here now");
+	else
+		c->egress.send(c->egress.ctx, item->stanza, v.pool, on_outcome, p);
 }
 
 json_t *colleagues_status(const struct colleagues *c)

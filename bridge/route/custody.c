@@ -203,9 +203,10 @@ void custody_keep(const struct custody_pass *pass, const struct custody_item *it
 		refuse(c, item, e, done, done_ctx);
 		return;
 	}
-	/* What waits only for an older one goes when that one is done. */
+	/* What waits only for an older one goes when that one is done. The time is that of what was kept here before. */
 	if (lane->count == 0 && !lane->busy) {
 		lane->hop = item->hop;
+		lane->retry_at = 0;
 		if (item->hop == SPOOL_MOVE)
 			lane_await_move(lane);
 	}

@@ -23,6 +23,7 @@ struct custody;
 enum release {
 	RELEASE_DONE,  /* its next hop has it */
 	RELEASE_WAIT,  /* not now: hop says for what it waits */
+	RELEASE_AGAIN, /* nobody can say now where it is to go: soon once more, for the same */
 	RELEASE_FAILED /* never: its sender is to be told the outcome */
 };
 /* outcome NULL: RELEASE_DONE. */

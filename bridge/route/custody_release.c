@@ -144,16 +144,18 @@ static void wake_hop(struct custody *c, enum spool_hop hop)
 	lanes_each(c, NULL, wake_if_of_hop, &hop);
 }
 
-static void wait_again(struct lane *lane, enum spool_hop hop, const struct outcome *outcome)
+static void wait_again(struct lane *lane, enum release release, enum spool_hop hop,
+		       const struct outcome *outcome)
 {
 	struct custody *c = lane->custody;
 
 	lane->busy = false;
 	lane->hop = hop;
-	c->away[hop] = true;
+	if (release == RELEASE_WAIT)
+		c->away[hop] = true;
 	if (spool_defer(c->setup.spool, lane->id, hop, outcome->text != NULL ? outcome->text : "") != OK)
 		custody_trouble(c, lane->id);
-	if (hop == SPOOL_MOVE)
+	if (release == RELEASE_WAIT && hop == SPOOL_MOVE)
 		lane_await_move(lane);
 	else
 		back_off(lane);
@@ -202,8 +204,8 @@ static void on_release(void *ctx, enum release release, enum spool_hop hop, cons
 		lane->busy = false; /* no word reaches its sender any more: it stays, for the next start */
 	else if (release == RELEASE_FAILED)
 		fail(lane, stanza, hop, outcome);
-	else if (release == RELEASE_WAIT)
-		wait_again(lane, hop, outcome);
+	else if (release == RELEASE_WAIT || release == RELEASE_AGAIN)
+		wait_again(lane, release, hop, outcome);
 	else
 		arrived(lane, hop);
 	stanza_unref(stanza);

@@ -544,15 +544,15 @@ void router_release(void *ctx, const struct custody_item *item, release_fn *done
 		colleagues_release(r->colleagues, item, done, done_ctx);
 		return;
 	}
+	if (router_decide(r, item->to, item->from->domain, &v) != OK) {
+		done(done_ctx, RELEASE_AGAIN, item->hop,
+		     &(struct outcome){ .unsent = true, .text = "the registry cannot be read" });
+		return;
+	}
 	p = xcalloc(1, sizeof(*p));
 	*p = (struct passage){
 		.router = r, .origin = ORIGIN_PARTNER, .ctx = done_ctx, .release = done, .hop = item->hop
 	};
-	if (router_decide(r, item->to, item->from->domain, &v) != OK) {
-		passage_done(p, item->stanza,
-			     &(struct outcome){ .unsent = true, .text = "the registry cannot be read" });
-		return;
-	}
 	if (v.route != ROUTE_REJECT && v.route != ROUTE_HOLD)
 		p->hop = hop_of(&v);
 	if (show_presence(r, &s, &v))

@@ -51,7 +51,8 @@ struct game {
 	enum spool_hop side[USERS]; /* where each user is now; SPOOL_MOVE: he is being moved */
 	struct flight *flights[SPOOL_HOPS];
 	int sent[CONTACTS][USERS], last[CONTACTS][USERS];
-	bool far; /* senders: an error takes its time, until hear() */
+	bool blind; /* where the users are cannot be read */
+	bool far;   /* senders: an error takes its time, until hear() */
 	struct sent_error *errors;
 	int deliveries[CONTACTS][USERS][NUMBERS], failures[CONTACTS][USERS][NUMBERS],
 		heard[CONTACTS][USERS][NUMBERS];
@@ -168,6 +169,10 @@ static void on_submit(void *ctx, const struct custody_item *item, release_fn *do
 
 	if (g->reader != NULL)
 		assert_int_equal(spool_get(g->reader, 1, has_begun, NULL), OK);
+	if (g->blind) {
+		done(done_ctx, RELEASE_AGAIN, item->hop, &(struct outcome){ .unsent = true });
+		return;
+	}
 	if (g->side[user] == SPOOL_MOVE) {
 		done(done_ctx, RELEASE_WAIT, SPOOL_MOVE,
 		     &(struct outcome){ .unsent = true, .text = "being moved" });
@@ -423,6 +428,55 @@ static void test_held_while_moving(void **state)
 	turn(g);
 	write_to(g, 0, 0); /* behind the others */
 	assert_int_equal(waiting(g), 6);
+	finish(g);
+	expect_all(g);
+}
+
+/* What waited for the end of a move is gone before its time: what comes then does not inherit that. */
+static void test_after_one_held(void **state)
+{
+	struct game *g = *state;
+
+	write_to(g, 0, 0);
+	g->side[0] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	commit(g);
+	assert_int_equal(custody_bounce(g->custody, 1), OK);
+	commit(g);
+	commit(g);
+	assert_int_equal(waiting(g), 0);
+	g->side[0] = SPOOL_NEW_POOL;
+	write_to(g, 0, 0); /* behind the first, which is under way still */
+	commit(g);
+	end_flight(g, SPOOL_LEGACY_GATEWAY, true);
+	custody_tick(g->custody);
+	commit(g);
+	assert_non_null(g->flights[SPOOL_NEW_POOL]);
+	finish(g);
+	expect_all(g);
+}
+
+static int64_t time_of(const struct game *g, const char *pair)
+{
+	return custody_find(g->custody, pair)->retry_at;
+}
+
+/* Its user's move is over, and where he is now cannot be read: nothing wakes it once more, so it does not wait for that. */
+static void test_unreadable_behind_a_wake(void **state)
+{
+	struct game *g = *state;
+
+	g->side[0] = g->side[1] = SPOOL_MOVE;
+	write_to(g, 0, 0);
+	write_to(g, 0, 1);
+	commit(g);
+	g->blind = true;
+	custody_wake(g->custody, "u0@corp.test");
+	custody_tick(g->custody);
+	commit(g);
+	assert_in_range(time_of(g, "c0@partner.test u0@corp.test"), 1,
+			time_of(g, "c0@partner.test u1@corp.test") - 1);
+	g->blind = false;
 	finish(g);
 	expect_all(g);
 }
@@ -1326,6 +1380,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		GAME_TEST(test_held_while_moving),
+		GAME_TEST(test_after_one_held),
+		GAME_TEST(test_unreadable_behind_a_wake),
 		GAME_TEST(test_nothing_overtakes_what_is_under_way),
 		GAME_TEST(test_returned_keeps_its_place),
 		GAME_TEST(test_pairs_do_not_wait_for_each_other),

@@ -55,7 +55,6 @@ void strbuf_add(struct strbuf *b, const void *bytes, size_t n);
 void strbuf_puts(struct strbuf *b, const char *s);
 void strbuf_putc(struct strbuf *b, char c);
 void strbuf_printf(struct strbuf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
-void strbuf_insert(struct strbuf *b, size_t at, const void *bytes, size_t n);
 void strbuf_consume(struct strbuf *b, size_t n); /* drop the first n bytes */
 void strbuf_reset(struct strbuf *b);             /* len = 0, memory kept */
 void strbuf_free(struct strbuf *b);

@@ -52,17 +52,6 @@ enum log_level log_get_level(void)
 	return log_threshold;
 }
 
-enum err log_level_parse(const char *name, enum log_level *out)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
-		if (strcmp(name, levels[i].name) == 0) {
-			*out = (enum log_level)i;
-			return OK;
-		}
-	}
-	return ERR_SYNTAX;
-}
-
 void log_set_journal(bool on)
 {
 	to_journal = on;

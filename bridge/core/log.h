@@ -18,7 +18,6 @@ enum log_level { LOG_ERROR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
-MUST_CHECK enum err log_level_parse(const char *name, enum log_level *out);
 
 /* Prefix each line with systemd's <n> priority (when standard error is the journal). */
 void log_set_journal(bool on);

@@ -81,26 +81,6 @@ void strbuf_printf(struct strbuf *b, const char *fmt, ...)
 	b->len += (size_t)n;
 }
 
-void strbuf_insert(struct strbuf *b, size_t at, const void *bytes, size_t n)
-{
-	char *copy;
-
-	if (at > b->len)
-		abort();
-	if (at == b->len || n == 0) {
-		strbuf_add(b, bytes, n);
-		return;
-	}
-	/* A copy first: the bytes may be of this buffer and lie in what is moved. */
-	copy = xmalloc(n);
-	memcpy(copy, bytes, n);
-	grow(b, n);
-	memmove(b->s + at + n, b->s + at, b->len - at + 1);
-	memcpy(b->s + at, copy, n);
-	b->len += n;
-	free(copy);
-}
-
 void strbuf_consume(struct strbuf *b, size_t n)
 {
 	if (n > b->len)

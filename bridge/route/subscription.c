@@ -94,11 +94,6 @@ enum err subscription_event_parse(const char *type, enum subscription_event *out
 	return ERR_NOT_FOUND;
 }
 
-const char *subscription_event_name(enum subscription_event event)
-{
-	return event_names[event];
-}
-
 const char *subscription_name(struct subscription s)
 {
 	static const char *const names[3][3] = {

@@ -40,7 +40,6 @@ struct subscription_step subscription_inbound(struct subscription s, enum subscr
 
 /* A presence stanza's type; ERR_NOT_FOUND for NULL and for types that are none of the four. */
 MUST_CHECK enum err subscription_event_parse(const char *type, enum subscription_event *out);
-const char *subscription_event_name(enum subscription_event event); /* "subscribe" */
 /* As section A.1 names it: "None + Pending Out+In". */
 const char *subscription_name(struct subscription s);
 

@@ -3,8 +3,8 @@
  * of the turn, the switch to TLS, closing with patience.
  *
  * Does no XMPP, keeps no time but that of lingering, and leaves bytes on the
- * wire and their acknowledgement to sock_io.c, buffers of output to sock_out.c. An object belongs to its
- * creator until sock_close() or sock_destroy(); a lingering one belongs to
+ * wire and their acknowledgement to sock_io.c, buffers of output to sock_out.c.
+ * An object belongs to its creator until sock_close() or sock_destroy(); a lingering one belongs to
  * this module. Memory goes through loop_retire(), descriptors at once.
  *
  * A failure that shows outside of an event (at creation, in the flush) is kept

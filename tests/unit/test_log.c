@@ -68,8 +68,6 @@ static void test_form(void **state)
 
 static void test_levels(void **state)
 {
-	enum log_level level = LOG_NOTICE;
-
 	(void)state;
 	log_event(LOG_DEBUG, "x", NULL, NULL);
 	assert_string_equal(next_line(), "");
@@ -79,12 +77,6 @@ static void test_levels(void **state)
 	log_event(LOG_WARNING, "y", NULL, NULL);
 	assert_string_equal(next_line(), "warning y\n");
 	assert_string_equal(next_line(), "");
-
-	assert_int_equal(log_level_parse("debug", &level), OK);
-	assert_int_equal(level, LOG_DEBUG);
-	assert_int_equal(log_level_parse("Debug", &level), ERR_SYNTAX);
-	assert_int_equal(log_level_parse("", &level), ERR_SYNTAX);
-	assert_int_equal(level, LOG_DEBUG);
 }
 
 static void test_journal(void **state)

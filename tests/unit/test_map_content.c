@@ -290,17 +290,20 @@ static void test_alternatives(void **state)
 
 static void test_limits(void **state)
 {
+	static const char one_more[] = "--b\r\n\r\n";
+	const size_t n = strlen(one_more);
 	struct strbuf b = { .s = NULL };
 	struct map_content content;
 	(void)state;
 
+	strbuf_puts(&b, one_more);
 	for (int i = 1; i < MAP_CONTENT_PARTS; i++)
 		strbuf_puts(&b, "--b\r\nContent-Type: x/y\r\n\r\n\r\n");
 	strbuf_puts(&b, "--b\r\n\r\nlast\r\n--b--");
-	assert_int_equal(map_content_read("multipart/alternative;boundary=b", b.s, b.len, &content), OK);
+	assert_int_equal(map_content_read("multipart/alternative;boundary=b", b.s + n, b.len - n, &content),
+			 OK);
 	assert_string_equal(content.text, "last");
 	map_content_free(&content);
-	strbuf_insert(&b, 0, "--b\r\n\r\n", strlen("--b\r\n\r\n"));
 	assert_int_equal(map_content_read("multipart/alternative;boundary=b", b.s, b.len, &content),
 			 ERR_LIMIT);
 	strbuf_free(&b);

@@ -180,12 +180,11 @@ static void test_refused(void **state)
 		if (e != refused[i].expected)
 			fail_msg("%s: %s", refused[i].body, err_text(e));
 	}
-	for (int i = 0; i < 64; i++)
+	for (int i = 0; i <= 64; i++)
 		strbuf_puts(&b, "x: y\r\n");
 	strbuf_puts(&b, HI);
-	assert_int_equal(read_body(b.s, &c), OK);
+	assert_int_equal(read_body(b.s + strlen("x: y\r\n"), &c), OK);
 	map_content_free(&c);
-	strbuf_insert(&b, 0, "x: y\r\n", 6);
 	assert_int_equal(read_body(b.s, &c), ERR_LIMIT);
 	strbuf_free(&b);
 }

@@ -71,35 +71,6 @@ static void test_printf_sizes(void **state)
 	}
 }
 
-static void test_insert(void **state)
-{
-	static const struct {
-		const char *before;
-		size_t at;
-		const char *bytes;
-		const char *after;
-	} rows[] = {
-		{ "", 0, "", "" },
-		{ "", 0, "x", "x" },
-		{ "bc", 0, "a", "abc" },
-		{ "ac", 1, "b", "abc" },
-		{ "ab", 2, "c", "abc" },
-		{ "ab", 1, "", "ab" },
-		{ "<a/>", 2, " b='c'", "<a b='c'/>" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		struct strbuf b = { 0 };
-
-		strbuf_puts(&b, rows[i].before);
-		strbuf_insert(&b, rows[i].at, rows[i].bytes, strlen(rows[i].bytes));
-		assert_string_equal(b.s, rows[i].after);
-		assert_int_equal(b.len, strlen(rows[i].after));
-		strbuf_free(&b);
-	}
-}
-
 /* A buffer's own bytes given to itself, while it must grow. */
 static void test_own_bytes(void **state)
 {
@@ -112,10 +83,6 @@ static void test_own_bytes(void **state)
 	assert_int_equal(b.len, 2560);
 	for (size_t i = 0; i < b.len; i++)
 		assert_int_equal(b.s[i], '0' + i % 10);
-	strbuf_reset(&b);
-	strbuf_puts(&b, "abcd");
-	strbuf_insert(&b, 2, b.s + 1, 2); /* the bytes lie on both sides of the place */
-	assert_string_equal(b.s, "abbccd");
 	strbuf_free(&b);
 }
 
@@ -220,7 +187,6 @@ int main(void)
 		cmocka_unit_test(test_add_nothing_makes_a_string),
 		cmocka_unit_test(test_growth),
 		cmocka_unit_test(test_printf_sizes),
-		cmocka_unit_test(test_insert),
 		cmocka_unit_test(test_own_bytes),
 		cmocka_unit_test(test_consume),
 		cmocka_unit_test(test_reset_and_take),

@@ -9,9 +9,6 @@
  * It is no server: no checking of anything but the order of its own messages. A peer that it does not understand
  * is a failed run.
  */
-#include "config.h"
-
-#include <expat.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +17,7 @@
 
 #include "bench/crowd_options.h"
 #include "bench/end.h"
+#include "bench/end_xml.h"
 
 enum { NAME_SIZE = 64, OPENING_MAX = 64, TEXT_SIZE = 200, OUT_MAX = 1000000, PROVED_AT_ONCE = 256 };
 
@@ -49,21 +47,25 @@ static struct {
 	uint32_t unproved;
 } self;
 
+/* Numbers of messages, of each carrier or user: the next one to be sent, and the one that is to come. */
+struct series {
+	unsigned long *next, *expected, count;
+};
+
 /* One round of messages. */
 static struct {
 	bool on;
 	unsigned long count, window, users, carriers;
 	unsigned long sent, got, errors, doubled, disorder;
-	unsigned long *next, *expected,
-		series; /* numbers of each carrier's messages: no message comes twice */
+	struct series series; /* of carriers; they go on, so no message comes twice */
 	unsigned long user;
 	int64_t since;
 } sending;
 
-/* What is thrown: of each user the next number, and the one that is to come. */
+/* What is thrown. */
 static struct {
-	unsigned long left, among, users, user;
-	unsigned long *next, *expected;
+	unsigned long left, among, user;
+	struct series series; /* of users */
 	unsigned long got, errors, doubled, disorder, awaited;
 } thrown;
 
@@ -170,16 +172,16 @@ static void take_message(const struct stream *s)
 	char kind;
 
 	if (!s->id || sscanf(s->id, "%c%lu-%lu", &kind, &series, &number) != 3 ||
-	    series >= (kind == 'u' ? sending.carriers : thrown.users))
+	    series >= (kind == 'u' ? sending.carriers : thrown.series.count))
 		end_usage("crowd: a message of somebody else\n", 1);
 	if (is_error) {
 		(*(kind == 'u' ? &sending.errors : &thrown.errors))++;
 	} else if (kind == 'u') {
 		sending.got++;
-		check_order(&sending.expected[series], number, &sending.doubled, &sending.disorder);
+		check_order(&sending.series.expected[series], number, &sending.doubled, &sending.disorder);
 	} else {
 		thrown.got++;
-		check_order(&thrown.expected[series], number, &thrown.doubled, &thrown.disorder);
+		check_order(&thrown.series.expected[series], number, &thrown.doubled, &thrown.disorder);
 	}
 }
 
@@ -221,24 +223,10 @@ static void take_element(struct stream *s)
 	}
 }
 
-static const char *attribute(const char **attributes, const char *name)
-{
-	for (; attributes[0]; attributes += 2)
-		if (strcmp(attributes[0], name) == 0)
-			return attributes[1];
-	return NULL;
-}
-
-static void keep(char **where, const char *value)
-{
-	free(*where);
-	*where = value ? xstrdup(value) : NULL;
-}
-
 /* Whoever he is, and whomever of us he wants. */
 static void take_header(struct stream *s, const char **attributes)
 {
-	const char *from = attribute(attributes, "from"), *to = attribute(attributes, "to");
+	const char *from = end_xml_attribute(attributes, "from"), *to = end_xml_attribute(attributes, "to");
 
 	if (!str_copy(s->remote, sizeof(s->remote), from ? from : crowd_options.to) ||
 	    !str_copy(s->domain, sizeof(s->domain), to ? to : ""))
@@ -252,18 +240,17 @@ static void take_header(struct stream *s, const char **attributes)
 static void on_start(void *ctx, const char *name, const char **attributes)
 {
 	struct stream *s = ctx;
-	const char *bar = strrchr(name, '|');
 
 	s->depth++;
 	if (s->depth == 1 && s->connection->inbound)
 		take_header(s, attributes);
 	if (s->depth != 2)
 		return;
-	str_copy(s->name, sizeof(s->name), bar ? bar + 1 : name);
-	keep(&s->from, attribute(attributes, "from"));
-	keep(&s->to, attribute(attributes, "to"));
-	keep(&s->type, attribute(attributes, "type"));
-	keep(&s->id, attribute(attributes, "id"));
+	str_copy(s->name, sizeof(s->name), end_xml_local(name));
+	end_xml_keep(&s->from, attributes, "from");
+	end_xml_keep(&s->to, attributes, "to");
+	end_xml_keep(&s->type, attributes, "type");
+	end_xml_keep(&s->id, attributes, "id");
 }
 
 static void on_end(void *ctx, const char *name)
@@ -282,12 +269,7 @@ static void on_end(void *ctx, const char *name)
 
 static void begin(struct stream *s)
 {
-	XML_ParserReset(s->parser, NULL);
-	XML_SetUserData(s->parser, s);
-	XML_SetElementHandler(s->parser, on_start, on_end);
-#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
-	XML_SetReparseDeferralEnabled(s->parser, XML_FALSE);
-#endif
+	end_xml_begin(s->parser, s, on_start, on_end);
 	s->depth = 0;
 	s->restarting = false;
 	if (!s->connection->inbound)
@@ -340,9 +322,7 @@ static struct stream *new_stream(void)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 
-	s->parser = XML_ParserCreateNS(NULL, '|');
-	if (!s->parser)
-		end_fail("expat");
+	s->parser = end_xml_new();
 	return s;
 }
 
@@ -406,7 +386,7 @@ static void send_more(void)
 			return;
 		/* The one after is not the next one on a page; even numbers, see bench/registries.py. */
 		sending.user = (sending.user + 7919) % sending.users;
-		write_message(s, 'u', 2 * sending.user, carrier, sending.next[carrier]++);
+		write_message(s, 'u', 2 * sending.user, carrier, sending.series.next[carrier]++);
 		sending.sent++;
 	}
 }
@@ -418,7 +398,7 @@ static void throw_more(void)
 	if (!s || !s->rests)
 		end_usage("crowd: the stream that messages were to be thrown over is not there\n", 1);
 	while (thrown.left > 0 && s->connection->out.len <= OUT_MAX) {
-		write_message(s, 'h', thrown.user, thrown.user, thrown.next[thrown.user]++);
+		write_message(s, 'h', thrown.user, thrown.user, thrown.series.next[thrown.user]++);
 		thrown.user = (thrown.user + 1) % thrown.among;
 		if (--thrown.left == 0)
 			say("{}");
@@ -453,17 +433,28 @@ static void on_turn(void)
 	check_awaited();
 }
 
+static void grow(struct series *s, unsigned long count)
+{
+	if (count <= s->count)
+		return;
+	s->next = xrealloc(s->next, count * sizeof(*s->next));
+	s->expected = xrealloc(s->expected, count * sizeof(*s->expected));
+	for (unsigned long i = s->count; i < count; i++)
+		s->next[i] = s->expected[i] = 0;
+	s->count = count;
+}
+
+static void free_series(struct series *s)
+{
+	free(s->next);
+	free(s->expected);
+}
+
 static void begin_sending(unsigned long carriers)
 {
 	if (carriers > self.count)
 		end_usage("crowd: more streams are to carry messages than are there\n", 1);
-	if (carriers > sending.series) {
-		sending.next = xrealloc(sending.next, carriers * sizeof(*sending.next));
-		sending.expected = xrealloc(sending.expected, carriers * sizeof(*sending.expected));
-		for (unsigned long i = sending.series; i < carriers; i++)
-			sending.next[i] = sending.expected[i] = 0;
-		sending.series = carriers;
-	}
+	grow(&sending.series, carriers);
 	sending.carriers = carriers;
 	sending.sent = sending.got = sending.errors = sending.doubled = sending.disorder = 0;
 	sending.since = end_now();
@@ -472,13 +463,7 @@ static void begin_sending(unsigned long carriers)
 
 static void begin_throwing(unsigned long count, unsigned long users)
 {
-	if (users > thrown.users) {
-		thrown.next = xrealloc(thrown.next, users * sizeof(*thrown.next));
-		thrown.expected = xrealloc(thrown.expected, users * sizeof(*thrown.expected));
-		for (unsigned long i = thrown.users; i < users; i++)
-			thrown.next[i] = thrown.expected[i] = 0;
-		thrown.users = users;
-	}
+	grow(&thrown.series, users);
 	thrown.left = count;
 	thrown.among = users;
 	thrown.user = count < users ? users - count : 0;
@@ -563,9 +548,7 @@ int main(int argc, char **argv)
 	SSL_CTX_free(self.tls);
 	free(self.filling);
 	free(self.streams);
-	free(sending.next);
-	free(sending.expected);
-	free(thrown.next);
-	free(thrown.expected);
+	free_series(&sending.series);
+	free_series(&thrown.series);
 	return 0;
 }

@@ -84,8 +84,11 @@ struct sockaddr_in end_address(const char *text, unsigned short port)
 	char *host = xstrndup(text, colon ? (size_t)(colon - text) : strlen(text));
 	int number = colon ? atoi(colon + 1) : port;
 
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || number < 0 || number > 65535)
-		end_usage("this is not ADDRESS:PORT\n", 2);
+	if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || number < 0 || number > 65535 ||
+	    (colon && number == 0)) {
+		fprintf(stderr, "%s is not ADDRESS or ADDRESS:PORT, in numbers\n", text);
+		exit(2);
+	}
 	a.sin_port = htons((uint16_t)number);
 	free(host);
 	return a;

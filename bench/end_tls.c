@@ -11,7 +11,7 @@ static SSL_CTX *make(const SSL_METHOD *method, const char *certificate, const ch
 
 	if (!context || SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
-		end_usage("--tls needs CERT,KEY\n", 2);
+		end_usage("--tls takes CERT,KEY, two files in PEM that belong together\n", 2);
 	SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	return context;
 }

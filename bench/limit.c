@@ -147,12 +147,20 @@ static void carry(struct side *from, struct side *to)
 
 /* --- the program --- */
 
+static _Noreturn void show_usage(int status)
+{
+	fputs(usage, status == 0 ? stdout : stderr);
+	exit(status);
+}
+
 static struct sockaddr_in address_of(const char *text)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(XMPP_PORT) };
 
-	if (!text || inet_pton(AF_INET, text, &a.sin_addr) != 1) {
-		fputs(usage, stderr);
+	if (!text)
+		show_usage(2);
+	if (inet_pton(AF_INET, text, &a.sin_addr) != 1) {
+		fprintf(stderr, "limit: %s is not an IPv4 address\n", text);
 		exit(2);
 	}
 	return a;
@@ -178,7 +186,8 @@ static void make_tls(const char *files)
 	if (!server_tls || !client_tls || !comma ||
 	    SSL_CTX_use_certificate_chain_file(server_tls, certificate) != 1 ||
 	    SSL_CTX_use_PrivateKey_file(server_tls, comma + 1, SSL_FILETYPE_PEM) != 1) {
-		fputs("limit: --tls needs CERT,KEY\n", stderr);
+		fprintf(stderr, "limit: --tls %s: not CERT,KEY, two files in PEM that belong together\n",
+			files);
 		exit(2);
 	}
 	/* Reading returns after a session ticket, too, rather than to wait for what may not come before we write. */
@@ -209,6 +218,7 @@ int main(int argc, char **argv)
 	static const struct option known[] = { { "listen", 1, NULL, 'l' },
 					       { "connect", 1, NULL, 'c' },
 					       { "tls", 1, NULL, 't' },
+					       { "help", 0, NULL, 'h' },
 					       { NULL, 0, NULL, 0 } };
 	const char *listen_at = NULL, *connect_to = NULL;
 	struct sockaddr_in at, to;
@@ -222,7 +232,9 @@ int main(int argc, char **argv)
 		else if (option == 't')
 			make_tls(optarg);
 		else
-			address_of(NULL);
+			show_usage(option == 'h' ? 0 : 2);
+	if (optind < argc)
+		show_usage(2);
 	at = address_of(listen_at);
 	to = address_of(connect_to);
 	signal(SIGPIPE, SIG_IGN);

@@ -7,6 +7,7 @@
  *
  * Any failure ends the program.
  */
+#include <arpa/inet.h>
 #include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -25,14 +26,14 @@
 static const char usage[] =
 	"Usage: nta --listen ADDRESS [--connect ADDRESS] [options]\n"
 	"\n"
-	"Answers MESSAGEs, or with --connect sends them. Commands on standard input: start, stop, status, "
-	"quit.\n"
+	"Answers MESSAGEs, or with --connect sends them. Commands on standard input: start, stop, status,\n"
+	"quit; rate N is taken, too, and changes nothing.\n"
 	"\n"
 	"  --listen ADDRESS     port 5060\n"
 	"  --connect ADDRESS    where its MESSAGEs go, port 5060\n"
 	"  --transport NAME     tcp or udp (default tcp)\n"
 	"  --pairs N            how many users write, one message under way of each (default 1024)\n"
-	"  --size N             bytes of text in each (default 100)\n";
+	"  --size N             bytes of text in each, 32 at least (default 100)\n";
 
 static struct {
 	const char *listen, *connect, *transport;
@@ -46,6 +47,7 @@ struct pair {
 
 static struct {
 	su_root_t *root;
+	int commands; /* what watches standard input */
 	nta_agent_t *agent;
 	struct pair *pairs;
 	char *text, route[64];
@@ -213,6 +215,24 @@ static void take_option(int option, const char *value)
 	}
 }
 
+static bool is_address(const char *text)
+{
+	struct in_addr unused;
+
+	return inet_pton(AF_INET, text, &unused) == 1;
+}
+
+static void check_options(void)
+{
+	if (options.listen == NULL || options.pairs == 0 || options.size < 32 ||
+	    (strcmp(options.transport, "tcp") != 0 && strcmp(options.transport, "udp") != 0))
+		take_option('?', NULL);
+	if (!is_address(options.listen) || (options.connect != NULL && !is_address(options.connect))) {
+		fputs("nta: --listen and --connect take an IPv4 address\n", stderr);
+		exit(2);
+	}
+}
+
 static void read_options(int argc, char **argv)
 {
 	static const struct option known[] = {
@@ -224,8 +244,9 @@ static void read_options(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1)
 		take_option(option, optarg);
-	if (options.listen == NULL || optind < argc || options.pairs == 0 || options.size < 32)
+	if (optind < argc)
 		take_option('?', NULL);
+	check_options();
 }
 
 static void open_agent(void)
@@ -242,8 +263,9 @@ static void open_agent(void)
 	if (self.agent == NULL ||
 	    nta_agent_add_tport(self.agent, (url_string_t *)contact, TPTAG_QUEUESIZE(1000), TAG_END()) < 0)
 		give_up("cannot listen");
-	if (su_wait_create(wait, STDIN_FILENO, SU_WAIT_IN) != 0 ||
-	    su_root_register(self.root, wait, on_command, NULL, su_pri_normal) < 0)
+	if (su_wait_create(wait, STDIN_FILENO, SU_WAIT_IN) == 0)
+		self.commands = su_root_register(self.root, wait, on_command, NULL, su_pri_normal);
+	if (self.commands <= 0)
 		give_up("standard input must be a pipe");
 }
 
@@ -261,6 +283,7 @@ int main(int argc, char **argv)
 	puts("ready");
 	fflush(stdout);
 	su_root_run(self.root);
+	su_root_deregister(self.root, self.commands);
 	nta_agent_destroy(self.agent);
 	su_root_destroy(self.root);
 	su_deinit();

@@ -9,14 +9,12 @@
  * It is no server: one remote domain, no checking of anything, no stanza but these.
  * A peer that does not understand it is a failed run.
  */
-#include "config.h"
-
-#include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/end.h"
+#include "bench/end_xml.h"
 #include "bench/hello.h"
 #include "bench/meter.h"
 #include "bench/peer_options.h"
@@ -301,38 +299,17 @@ static void take_control(struct stream *s, const char *h)
 	}
 }
 
-static const char *attribute(const char **attributes, const char *name)
-{
-	for (; attributes[0]; attributes += 2)
-		if (strcmp(attributes[0], name) == 0)
-			return attributes[1];
-	return NULL;
-}
-
-static void keep(char **where, const char *value)
-{
-	free(*where);
-	*where = value ? xstrdup(value) : NULL;
-}
-
 static bool is_stanza(const struct stream *s)
 {
 	return strcmp(s->name, "message") == 0 || strcmp(s->name, "iq") == 0 ||
 	       strcmp(s->name, "presence") == 0;
 }
 
-static const char *local_name(const char *name)
-{
-	const char *bar = strrchr(name, '|');
-
-	return bar ? bar + 1 : name;
-}
-
 static void on_start(void *ctx, const char *name, const char **attributes)
 {
 	struct stream *s = ctx;
 
-	name = local_name(name);
+	name = end_xml_local(name);
 	s->depth++;
 	if (s->depth == 1 && peer_options.host) {
 		hello_host(s->connection);
@@ -341,13 +318,13 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 		hello_features(s->connection, s->stage == STAGE_TRUSTED);
 		s->stage = s->stage == STAGE_TRUSTED ? STAGE_TRUSTED : STAGE_NEGOTIATING;
 	} else if (s->depth == 1 && peer_options.secret) {
-		hello_handshake(s->connection, attribute(attributes, "id"));
+		hello_handshake(s->connection, end_xml_attribute(attributes, "id"));
 	} else if (s->depth == 2) {
 		str_copy(s->name, sizeof(s->name), name);
-		keep(&s->from, attribute(attributes, "from"));
-		keep(&s->to, attribute(attributes, "to"));
-		keep(&s->type, attribute(attributes, strcmp(name, "a") == 0 ? "h" : "type"));
-		keep(&s->id, attribute(attributes, "id"));
+		end_xml_keep(&s->from, attributes, "from");
+		end_xml_keep(&s->to, attributes, "to");
+		end_xml_keep(&s->type, attributes, strcmp(name, "a") == 0 ? "h" : "type");
+		end_xml_keep(&s->id, attributes, "id");
 		strbuf_reset(&s->body);
 	} else if (s->depth == 3) {
 		s->in_body = strcmp(name, "body") == 0;
@@ -396,13 +373,8 @@ static void on_end(void *ctx, const char *name)
 
 static void begin(struct stream *s)
 {
-	XML_ParserReset(s->parser, NULL);
-	XML_SetUserData(s->parser, s);
-	XML_SetElementHandler(s->parser, on_start, on_end);
+	end_xml_begin(s->parser, s, on_start, on_end);
 	XML_SetCharacterDataHandler(s->parser, on_text);
-#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
-	XML_SetReparseDeferralEnabled(s->parser, XML_FALSE);
-#endif
 	s->depth = 0;
 	s->restarting = s->starttls = s->external = false;
 	if (peer_options.secret)
@@ -489,9 +461,7 @@ static struct stream *new_stream(void)
 {
 	struct stream *s = xcalloc(1, sizeof(*s));
 
-	s->parser = XML_ParserCreateNS(NULL, '|');
-	if (!s->parser)
-		end_fail("expat");
+	s->parser = end_xml_new();
 	return s;
 }
 

@@ -9,14 +9,12 @@
  * It checks that what comes is what was said, and the order of NOTIFYs in a dialog; no more. A peer that it does not
  * understand is a failed run.
  */
-#include "config.h"
-
-#include <expat.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bench/end.h"
+#include "bench/end_xml.h"
 #include "bench/sipwire.h"
 #include "bench/watchers_options.h"
 
@@ -198,29 +196,19 @@ static void write_header(struct xmpp *x)
 		strbuf_puts(&x->connection->out, ">");
 }
 
-static void take_attribute(char **where, const char **attributes, const char *name)
-{
-	free(*where);
-	*where = NULL;
-	for (; attributes[0]; attributes += 2)
-		if (strcmp(attributes[0], name) == 0)
-			*where = xstrdup(attributes[1]);
-}
-
 static void on_start(void *ctx, const char *name, const char **attributes)
 {
 	struct xmpp *x = ctx;
-	const char *bar = strrchr(name, '|');
 
 	x->depth++;
 	if (x->depth == 1 && x->connection->inbound)
 		write_header(x);
 	if (x->depth != 2)
 		return;
-	str_copy(x->name, sizeof(x->name), bar ? bar + 1 : name);
-	take_attribute(&x->to, attributes, "to");
-	take_attribute(&x->type, attributes, "type");
-	take_attribute(&x->id, attributes, "id");
+	str_copy(x->name, sizeof(x->name), end_xml_local(name));
+	end_xml_keep(&x->to, attributes, "to");
+	end_xml_keep(&x->type, attributes, "type");
+	end_xml_keep(&x->id, attributes, "id");
 }
 
 static void on_end(void *ctx, const char *name)
@@ -242,14 +230,8 @@ static struct xmpp *new_xmpp(struct connection *c)
 	struct xmpp *x = xcalloc(1, sizeof(*x));
 
 	x->connection = c;
-	x->parser = XML_ParserCreateNS(NULL, '|');
-	if (!x->parser)
-		end_fail("expat");
-	XML_SetUserData(x->parser, x);
-	XML_SetElementHandler(x->parser, on_start, on_end);
-#ifdef HAVE_XML_SETREPARSEDEFERRALENABLED
-	XML_SetReparseDeferralEnabled(x->parser, XML_FALSE);
-#endif
+	x->parser = end_xml_new();
+	end_xml_begin(x->parser, x, on_start, on_end);
 	return x;
 }
 

@@ -22,7 +22,9 @@ class ProcessError(Exception):
 
 class Process:
     def __init__(self, name, argv, folder, guard, env=None, cwd=None, on_line=None):
-        """on_line: called with each line of output, in a thread of its own; then there is standard input, too: write()."""
+        """folder: for its log, and for what it leaves in a temporary place.
+
+        on_line: called with each line of output, in a thread of its own; then there is standard input, too: write()."""
         self.name = name
         self.argv = [str(word) for word in argv]
         self.log_path = os.path.join(folder, name + ".log")
@@ -32,7 +34,7 @@ class Process:
         self._guard, self._on_line = guard, on_line
         self._popen = subprocess.Popen(
             self.argv, stdin=subprocess.PIPE if on_line else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env=dict(os.environ, **(env or {})), cwd=cwd, start_new_session=True)
+            env=dict(os.environ, TMPDIR=folder, **(env or {})), cwd=cwd, start_new_session=True)
         self.pid = self._popen.pid
         guard.add(self.pid)
         self._pump = threading.Thread(target=self._read, name=name + "-log", daemon=True)

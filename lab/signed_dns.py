@@ -24,6 +24,7 @@ server:
     zonesdir: "{folder}"
     pidfile: ""
     xfrdfile: ""
+    xfrdir: "{folder}"
     zonelistfile: ""
 remote-control:
     control-enable: no

@@ -9,7 +9,7 @@ from conftest import RESET_BEHIND
 from lab import inbox
 
 LONG = "wherefore art thou " * 1100  # more than the kernel takes in at once behind the proxy
-FAST = {"s2s.queue_time": 4, "s2s.connect_time": 2, "s2s.confirm_time": 1, "s2s.backoff_min": 0.1, "s2s.backoff_max": 0.5,
+FAST = {"s2s.queue_time": 4, "s2s.connect_time": 2, "s2s.confirm_time": 3, "s2s.backoff_min": 0.1, "s2s.backoff_max": 0.5,
         "sip.backoff_min": 0.1, "sip.backoff_max": 0.5,
         "spool.keep_time": 3}  # what waits longer is another file's: test_hold.py
 _runs = itertools.count(1)

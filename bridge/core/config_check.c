@@ -126,6 +126,8 @@ static const struct form {
 	const char *mend;
 } forms[] = {
 	{ "external.listen", offsetof(struct config, external.listen), true, is_listener, listener_form },
+	{ "external.listen_tls", offsetof(struct config, external.listen_tls), true, is_listener,
+	  listener_form },
 	{ "external.bind", offsetof(struct config, external.bind), false, is_address, address_form },
 	{ "component.server", offsetof(struct config, component.server), false, is_component_server,
 	  "is no HOST:PORT; write for example \"xmpp.example.org:5347\"" },
@@ -180,6 +182,71 @@ static enum err check_forms(const struct config_loaded *c, const char **why)
 			return bad(c, forms[i].option, text, forms[i].mend, why);
 	}
 	return OK;
+}
+
+/* --- listeners of TCP --- */
+
+struct listener {
+	const char *option, *text;
+	struct hostport at;
+};
+
+/* Two cannot share a port of an address, and 0.0.0.0 or [::] is all of them. */
+static bool is_shared(const struct hostport *a, const struct hostport *b)
+{
+	static const unsigned char any[sizeof(struct in6_addr)];
+	unsigned char x[sizeof(any)], y[sizeof(any)];
+	const bool is_v6 = strchr(a->host, ':') != NULL;
+	const int family = is_v6 ? AF_INET6 : AF_INET;
+	const size_t size = is_v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr);
+
+	if (a->port != b->port || inet_pton(family, a->host, x) != 1 || inet_pton(family, b->host, y) != 1)
+		return false;
+	return memcmp(x, y, size) == 0 || memcmp(x, any, size) == 0 || memcmp(y, any, size) == 0;
+}
+
+/* all: those before it. */
+static enum err take_listener(const struct config_loaded *c, struct listener *all, size_t *count,
+			      const struct listener *l, const char **why)
+{
+	char words[200];
+
+	for (size_t i = 0; i < *count; i++) {
+		if (!is_shared(&all[i].at, &l->at))
+			continue;
+		snprintf(words, sizeof(words),
+			 "meets \"%.80s\" of %s; give each an address of its own, or another port",
+			 all[i].text, all[i].option);
+		return bad(c, l->option, l->text, words, why);
+	}
+	all[(*count)++] = *l;
+	return OK;
+}
+
+static enum err check_listeners(const struct config_loaded *c, const char **why)
+{
+	const struct config *config = &c->config;
+	const struct {
+		const char *option;
+		const struct config_list *list;
+		size_t scheme;
+	} lists[] = { { "external.listen", &config->external.listen, 0 },
+		      { "external.listen_tls", &config->external.listen_tls, 0 },
+		      { "internal.listen", &config->internal.listen, 0 },
+		      { "sip.listen", &config->sip.listen, strlen("tcp:") } };
+	struct listener all[ARRAY_SIZE(lists) * CONFIG_LIST_MAX];
+	size_t count = 0;
+	enum err e = OK;
+
+	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
+		for (size_t k = 0; e == OK && k < lists[i].list->count; k++) {
+			struct listener l = { .option = lists[i].option, .text = lists[i].list->item[k] };
+
+			if (strncmp(l.text, "udp:", 4) != 0 &&
+			    hostport_parse(l.text + lists[i].scheme, 0, &l.at) == OK)
+				e = take_listener(c, all, &count, &l, why);
+		}
+	return e;
 }
 
 /* --- files --- */
@@ -340,7 +407,8 @@ static enum err check_s2s(const struct config_loaded *c, const char **why)
 enum err config_check_daemon(const struct config *config, const char **why)
 {
 	static enum err (*const checks[])(const struct config_loaded *, const char **) = {
-		check_forms, check_files, check_internal, check_component, check_sip, check_s2s,
+		check_forms,     check_listeners, check_files, check_internal,
+		check_component, check_sip,       check_s2s,
 	};
 	enum err e = OK;
 

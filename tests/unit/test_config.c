@@ -265,6 +265,7 @@ static void test_unreadable_file(void **state)
 #define HOP          "is no next hop; write for example \"sip:pool.example.org:5060;transport=tcp\""
 #define RESOLVER     "is no ADDRESS or ADDRESS@PORT; write for example \"192.0.2.53\" or \"127.0.0.1@5353\""
 #define ZONE         "is no zone; write its name in small letters, for example \"home.arpa\""
+#define APART        "give each an address of its own, or another port"
 #define SIP(listen)  "sip: { listen = [ " listen " ]; new_pool = \"sip:127.0.0.1\"; };\n"
 #define POOL(uri)    "sip: { listen = [ \"udp:127.0.0.1:5060\" ]; new_pool = [ \"" uri "\" ]; };\n"
 
@@ -301,15 +302,39 @@ static const struct {
 	  "t.conf:2: option 'external.key': /nonexistent/k.pem: No such file or directory; the daemon's user "
 	  "must be "
 	  "able to read it" },
+	{ R "external: { listen_tls = [ \"127.0.0.1\" ]; };",
+	  "t.conf:2: option 'external.listen_tls': \"127.0.0.1\" " LISTENER },
+	/* two listeners at one place */
+	{ R "external: { listen = [ \"0.0.0.0:5269\", \"[::]:5269\", \"0.0.0.0:5270\" ]; };", NULL },
+	{ R "external: { listen = [ \"0.0.0.0:5269\", \"192.0.2.10:5269\" ]; };",
+	  "t.conf:2: option 'external.listen': \"192.0.2.10:5269\" meets \"0.0.0.0:5269\" of "
+	  "external.listen; " APART },
+	{ R "external: { listen_tls = [ \"0.0.0.0:5269\" ]; };",
+	  "t.conf:2: option 'external.listen_tls': \"0.0.0.0:5269\" meets \"0.0.0.0:5269\" of "
+	  "external.listen; " APART },
+	{ R "internal: { listen = [ \"192.0.2.11:5269\" ]; gateway = \"g\"; };",
+	  "t.conf:2: option 'internal.listen': \"192.0.2.11:5269\" meets \"0.0.0.0:5269\" of "
+	  "external.listen; " APART },
+	{ R "external: { listen = [ \"192.0.2.10:5269\" ]; };\n"
+	    "internal: { listen = [ \"192.0.2.11:5269\" ]; gateway = \"g\"; };",
+	  NULL },
+	{ R "external: { listen = [ \"[2001:db8::1]:5269\" ]; };\n"
+	    "internal: { listen = [ \"[2001:DB8:0::1]:5269\" ]; gateway = \"g\"; };",
+	  "t.conf:3: option 'internal.listen': \"[2001:DB8:0::1]:5269\" meets \"[2001:db8::1]:5269\" of "
+	  "external.listen; " APART },
+	{ R "external: { certificate = \"cert.pem\"; key = \"key.pem\"; };" SIP(
+		  "\"udp:127.0.0.1:5060\", \"tcp:127.0.0.1:5060\", \"tls:127.0.0.1:5060\""),
+	  "t.conf:2: option 'sip.listen': \"tls:127.0.0.1:5060\" meets \"tcp:127.0.0.1:5060\" of "
+	  "sip.listen; " APART },
 	/* the internal edge */
-	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; gateway = \"xmpp.corp.test\"; allow = [ \"::1\" ]; "
+	{ R "internal: { listen = [ \"127.0.0.1:5279\" ]; gateway = \"xmpp.corp.test\"; allow = [ \"::1\" ]; "
 	    "};",
 	  NULL },
 	{ R "internal: { gateway = \"10.0.0.1:5269\"; };", NULL },
-	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; };",
+	{ R "internal: { listen = [ \"127.0.0.1:5279\" ]; };",
 	  "t.conf:2: option 'internal.listen': needs internal.gateway too: who connects there is verified "
 	  "with it" },
-	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; gateway = \"a b\"; };",
+	{ R "internal: { listen = [ \"127.0.0.1:5279\" ]; gateway = \"a b\"; };",
 	  "t.conf:2: option 'internal.gateway': \"a b\" is no HOST:PORT; write for example "
 	  "\"gateway.example.org:5269\"" },
 	{ R "component: { server = \"xmpp.example.org:5347\"; domain = \"corp.test\"; secret = \"s\"; };",
@@ -325,7 +350,7 @@ static const struct {
 	  "t.conf:2: option 'component.secret': needs component.server too: where the component attaches" },
 	{ R "internal: { allow = [ \"10.0.0.0/8\" ]; };",
 	  "t.conf:2: option 'internal.allow': \"10.0.0.0/8\" " ADDRESS },
-	{ R "internal: { listen = [ \"127.0.0.1:5269\" ]; gateway = \"g\"; tls = \"required\"; };",
+	{ R "internal: { listen = [ \"127.0.0.1:5279\" ]; gateway = \"g\"; tls = \"required\"; };",
 	  "t.conf:2: option 'internal.tls': \"required\" needs external.certificate and external.key" },
 	/* dialback, DNS */
 	{ R "dialback: { secret = \"0123456789abcdef\"; };", NULL },

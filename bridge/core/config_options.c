@@ -26,7 +26,7 @@ static const struct config_option options[] = {
 	  "The SQLite file in which the daemon keeps what it must remember; empty: the registry's path with .state added.",
 	  AT(state) },
 	{ "control_socket", CONFIG_PATH, "", 0, 0, NULL,
-	  "The Unix socket on which poolbridgectl asks for the status; empty: the registry's path with .sock added.",
+	  "The Unix socket on which poolbridgectl talks to the daemon; empty: the registry's path with .sock added.",
 	  AT(control_socket) },
 	{ "log_level", CONFIG_CHOICE, "info", 0, 0, "error warning notice info debug",
 	  "The least important events that are still written to the log.",

@@ -3,11 +3,10 @@
  *
  * Each connection asks once and gets one document; a provider of the daemon
  * makes it, this file only carries it. Requests, clients and patience are
- * bounded (control.h). No command changes anything: a client can learn the
- * daemon's state, and have a partner tried, but not more.
+ * bounded (control.h).
  *
- * Who may connect is the file system's matter: mode 0660 in a folder of the
- * daemon's. No error after control_create() is fatal: a client that fails is dropped.
+ * Who may connect, and so may have messages given back or somebody erased, is the
+ * file system's matter: mode 0660 in a folder of the daemon's. No error after control_create() is fatal: a client that fails is dropped.
  */
 #include "bridge/ctl/control.h"
 

@@ -1,6 +1,6 @@
 /*
  * control.h - the daemon's side of the control socket: a Unix stream socket on
- * which poolbridgectl asks for the daemon's state.
+ * which poolbridgectl asks the daemon for what only it knows or can do.
  *
  * One request a connection, one line of JSON: {"command": "status"}, perhaps with
  * further members that are the command's arguments. The answer

@@ -32,10 +32,10 @@ LOCAL = ("corp.test", "branch.test")
 LEGACY_USERS = ("romeo", "tybalt", "mercutio", "benvolio", "nurse")
 # The partner's domains. The legacy gateway reaches direct.test without us, whatever the wiring.
 PARTNERS = ("partner.test", "direct.test", "blocked.test", "stranger.test")
-# Domains of the partner that are found in other ways: only an address record; a first target that
-# does not answer; nothing at all in DNS.
 # What another server may serve for us, with poolbridge as its component.
 COMPONENT, COMPONENT_SECRET = "corp.test", "a secret between the two"
+# Domains of the partner that are found in other ways: only an address record; a first target that
+# does not answer; nothing at all in DNS.
 ODD_PARTNERS = ("plain.test", "backup.test", "hidden.test")
 PARTNER_USERS = ("juliet", "rosaline", "benedick", "hero")
 

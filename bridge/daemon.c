@@ -150,6 +150,16 @@ static void on_changed(void *ctx, const char *user)
 	custody_wake(d->custody, user);
 }
 
+static const char *explain_registry(const struct daemon *d, enum err e)
+{
+	static char words[1024];
+	const char *mend = db_mend(d->db, e);
+
+	snprintf(words, sizeof(words), "%s: %s%s%s", d->config->registry, db_error(d->db),
+		 mend[0] != '\0' ? ": " : "", mend);
+	return words;
+}
+
 static enum err open_changes(struct daemon *d, const char **why)
 {
 	const struct changes_setup setup = { d->loop, d->db, d->config->spool.move_ms };
@@ -158,7 +168,7 @@ static enum err open_changes(struct daemon *d, const char **why)
 	if (e == OK)
 		changes_subscribe(d->changes, on_changed, d);
 	else
-		*why = db_error(d->db);
+		*why = explain_registry(d, e);
 	return e;
 }
 

@@ -1,11 +1,13 @@
 /*
- * hostport.c - parsing of host and port as administrators write them.
+ * hostport.c - parsing of host and port as administrators write them, and the
+ * words for one that cannot be listened on.
  *
  * It looks at the form only: whether the host is a name or an address, and
  * whether it exists, is the resolver's business.
  */
 #include "bridge/core/hostport.h"
 
+#include <errno.h>
 #include <string.h>
 
 static enum err parse_port(const char *text, uint16_t *out)
@@ -53,4 +55,19 @@ enum err hostport_parse(const char *text, uint16_t fallback, struct hostport *ou
 	out->host[n] = '\0';
 	out->port = port;
 	return OK;
+}
+
+const char *hostport_mend(int error)
+{
+	switch (error) {
+	case EADDRINUSE:
+		return "another program listens there (ss -lntup names it): stop that one, or choose another "
+		       "address or port";
+	case EADDRNOTAVAIL:
+		return "this machine has no such address: choose one of those that it has (ip addr)";
+	case EACCES:
+		return "the daemon's user may not use a port below 1024: choose another one";
+	default:
+		return "choose another address or port";
+	}
 }

@@ -14,4 +14,7 @@ struct hostport {
 /* fallback: the port where none is given; 0: one must be given. ERR_SYNTAX otherwise. */
 MUST_CHECK enum err hostport_parse(const char *text, uint16_t fallback, struct hostport *out);
 
+/* In words: what to do when one cannot be listened on; error: of bind() or listen(). */
+const char *hostport_mend(int error);
+
 #endif

@@ -112,7 +112,7 @@ static enum transport listener_transport(const char *listen)
 /* listen: "udp:ADDRESS:PORT", "tcp:..." or "tls:...". */
 static enum err open_listener(struct sip_endpoint *ep, const char *listen, const char **why)
 {
-	static char words[256];
+	static char words[400];
 	const enum transport t = listener_transport(listen);
 	char url[300];
 	int failure;
@@ -125,8 +125,8 @@ static enum err open_listener(struct sip_endpoint *ep, const char *listen, const
 	errno = 0;
 	if ((t == TRANSPORT_TLS ? add_tls_tport(ep, url) : add_tport(ep, url)) < 0) {
 		failure = errno;
-		snprintf(words, sizeof(words), "sip.listen: cannot listen on %s: %s", listen,
-			 failure != 0 ? strerror(failure) : "no such form");
+		snprintf(words, sizeof(words), "sip.listen: cannot listen on %.80s: %s: %s", listen,
+			 failure != 0 ? strerror(failure) : "no such form", hostport_mend(failure));
 		*why = words;
 		return ERR_IO;
 	}

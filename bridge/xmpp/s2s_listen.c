@@ -120,7 +120,8 @@ static int open_socket(const struct sockaddr_storage *addr, socklen_t len)
 static enum err open_listener(struct s2s *s2s, enum edge edge, bool direct_tls, const char *text,
 			      const char **why)
 {
-	static char message[256];
+	const char *option = direct_tls ? "listen_tls" : "listen";
+	static char message[400];
 	struct sockaddr_storage addr;
 	struct hostport at;
 	struct listener *l;
@@ -128,15 +129,15 @@ static enum err open_listener(struct s2s *s2s, enum edge edge, bool direct_tls, 
 	int fd;
 
 	if (hostport_parse(text, 0, &at) != OK || numeric_address(at.host, at.port, &addr, &len) != OK) {
-		snprintf(message, sizeof(message), "%s.listen: '%.80s' is not ADDRESS:PORT", edge_name(edge),
-			 text);
+		snprintf(message, sizeof(message), "%s.%s: '%.80s' is not ADDRESS:PORT", edge_name(edge),
+			 option, text);
 		*why = message;
 		return ERR_SYNTAX;
 	}
 	fd = open_socket(&addr, len);
 	if (fd < 0) {
-		snprintf(message, sizeof(message), "%s.listen: cannot listen on %.80s: %s", edge_name(edge),
-			 text, strerror(errno));
+		snprintf(message, sizeof(message), "%s.%s: cannot listen on %.80s: %s: %s", edge_name(edge),
+			 option, text, strerror(errno), hostport_mend(errno));
 		*why = message;
 		return ERR_IO;
 	}

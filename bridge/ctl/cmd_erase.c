@@ -4,7 +4,8 @@
  * subscriptions, his mark, and the audit of it.
  *
  * First the daemon, which alone writes to the state file, then the registry; where
- * the first fails nothing is changed. Either file is free of the texts afterwards,
+ * the first fails nothing is changed, and where the second does it is said what is
+ * erased already. Either file is free of the texts afterwards,
  * and so is the log beside it.
  */
 #include "bridge/ctl/commands.h"
@@ -96,6 +97,11 @@ int cmd_user_erase(struct ctl *ctl)
 	subscriptions = json_integer_value(json_object_get(document, "subscriptions"));
 	json_decref(document);
 	status = erase_registry(ctl, address, &listed, &entries);
+	if (status != 0 && messages + subscriptions > 0)
+		ctl_fail(ctl,
+			 "of the state file %lld messages and %lld halves of subscriptions are erased "
+			 "already: ask again, for what is left in the registry",
+			 (long long)messages, (long long)subscriptions);
 	if (status != 0)
 		return status;
 	ctl_say(ctl,

@@ -257,18 +257,20 @@ static bool ask_for(struct asking *a, const json_t *ids)
 	return ok;
 }
 
-/* What was refused is an error each; done: what the number is. */
-static int report(struct asking *a, const char *done)
+/* What was refused is an error each; done: what the number is. Without an answer to the last question it is one, too. */
+static int report(struct asking *a, const char *done, bool answered)
 {
 	json_t *item;
 	size_t i;
 
-	if (a->done > 0 || json_array_size(a->refused) == 0)
+	if (!answered && a->done > 0)
+		ctl_fail(a->ctl, "%s before that: %lld", done, (long long)a->done);
+	else if (answered && (a->done > 0 || json_array_size(a->refused) == 0))
 		ctl_say(a->ctl, "%s: %lld\n", done, (long long)a->done);
 	json_array_foreach(a->refused, i, item) ctl_fail(
 		a->ctl, "message %lld: %s", (long long)json_integer_value(json_object_get(item, "id")),
 		json_string_value(json_object_get(item, "why")));
-	if (i > 0)
+	if (i > 0 || !answered)
 		return 1;
 	return ctl_document(a->ctl, json_pack("{s:I}", "messages", a->done));
 }
@@ -314,7 +316,7 @@ static int change(struct selection *s, const char *command, const char *done)
 	s->ids = json_array();
 	status = pick(s);
 	if (status == 0)
-		status = ask_for(&a, s->ids) ? report(&a, done) : 1;
+		status = report(&a, done, ask_for(&a, s->ids));
 	json_decref(s->ids);
 	json_decref(a.refused);
 	return status;
@@ -325,7 +327,7 @@ static int retry_all(struct selection *s)
 {
 	struct asking a = { s->ctl, "spool-retry", 0, json_array() };
 	bool ok = ask(&a, json_pack("{s:s, s:s*}", "command", a.command, "user", s->user));
-	int status = ok ? report(&a, "messages that are tried again now") : 1;
+	int status = report(&a, "messages that are tried again now", ok);
 
 	json_decref(a.refused);
 	return status;

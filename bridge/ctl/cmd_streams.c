@@ -124,6 +124,11 @@ int cmd_check_partner(struct ctl *ctl)
 		return name_no_partner(ctl, "", domain);
 	if (e != OK)
 		return ctl_fail_db(ctl, e);
+	if (partner.gateway == GATEWAY_BLOCKED && strcmp(partner.name, "*") == 0)
+		return ctl_fail(
+			ctl,
+			"all who are not listed are blocked here, and so is %s: poolbridgectl partner add %s",
+			domain, domain);
 	if (partner.gateway == GATEWAY_BLOCKED)
 		return ctl_fail(ctl,
 				"%s is blocked here, so no stream can come up: poolbridgectl partner set %s "

@@ -35,10 +35,23 @@ static int dial(const char *path, int seconds)
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
-	error = errno;
+	error = errno == EAGAIN ? ETIMEDOUT : errno; /* too many others are asking */
 	close(fd);
 	errno = error;
 	return -1;
+}
+
+static const char *mend_of(int error)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		return "run as the daemon's user or as root (sudo)";
+	case ENAMETOOLONG:
+		return "set a shorter control_socket in the configuration (at most 107 bytes)";
+	default:
+		return "see the daemon's log";
+	}
 }
 
 /* The answer to the request line; NULL with errno. */
@@ -89,7 +102,7 @@ json_t *daemon_ask(struct ctl *ctl, json_t *request, int seconds)
 		goto done;
 	}
 	if (fd < 0) {
-		ctl_fail(ctl, "%s: %s: run as the daemon's user or as root (sudo)", path, strerror(errno));
+		ctl_fail(ctl, "%s: %s: %s", path, strerror(errno), mend_of(errno));
 		goto done;
 	}
 	document = converse(fd, line);

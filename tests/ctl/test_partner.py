@@ -173,6 +173,13 @@ def test_a_local_domain_is_warned_of(reg):
     assert r.returncode == 0 and b"warning: 'corp.test' is a local domain" in r.stderr
 
 
+def test_no_check_of_who_is_blocked(reg):
+    reg.text("partner", "set", "partner.test", "--gateway", "blocked")
+    reg.fails("check", "partner", "chat.partner.test", says="poolbridgectl partner set partner.test --gateway by-user")
+    reg.text("partner", "add", "*", "--gateway", "blocked")
+    reg.fails("check", "partner", "stranger.test", says="poolbridgectl partner add stranger.test")
+
+
 def test_list(reg):
     lines = reg.text("partner", "list").splitlines()
     assert lines[0].split()[:2] == ["PARTNER", "GATEWAY"]

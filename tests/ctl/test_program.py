@@ -80,6 +80,12 @@ def test_status_of_a_stale_socket(reg):
     assert reg.json("status")["running"] is False
 
 
+def test_socket_that_cannot_be_asked(reg):
+    with open(reg.conf, "a", encoding="utf-8") as f:
+        f.write(f'control_socket = "{"s" * 200}";\n')
+    reg.fails("status", says="set a shorter control_socket")
+
+
 # --- the command line
 
 def test_help_and_version():

@@ -194,6 +194,21 @@ def test_many_are_asked_for_in_parts(reg):
     db.close()
 
 
+def test_daemon_that_ends_in_between(reg):
+    """What was done before is said."""
+    db = fill(reg)
+    with db:
+        db.executemany("INSERT INTO message (pair, user, hop, origin, received_at, expires_at, position, stanza) "
+                       "VALUES ('a@b c@corp.test', 'c@corp.test', 'legacy-gateway', 'partner', 1, 2, ?, 'x')",
+                       [(n,) for n in range(500)])
+    with Daemon(reg, {"messages": 180, "refused": []}, {"failed": "the disk is full"}):
+        r = reg.run("spool", "bounce", "--hop", "legacy-gateway")
+    assert (r.returncode, r.stdout) == (1, b"")
+    assert r.stderr == (b"poolbridgectl: the disk is full\n"
+                        b"poolbridgectl: messages given back to their senders before that: 180\n")
+    db.close()
+
+
 # --- erasing
 
 def files_of(reg):
@@ -230,6 +245,17 @@ def test_erase_asks_the_daemon_first(reg):
         erased = reg.json("user", "erase", "bob@corp.test")
         assert (erased["messages"], erased["subscriptions"]) == (7, 2)
     assert daemon.requests == [{"command": "erase", "address": "bob@corp.test"}] * 2
+
+
+def test_erase_that_the_registry_refuses(reg):
+    """What the daemon has erased by then is said."""
+    fill(reg).close()
+    reg.sql("CREATE TRIGGER refuse BEFORE DELETE ON user BEGIN SELECT RAISE(ABORT, 'not today'); END")
+    with Daemon(reg, {"messages": 7, "subscriptions": 2}):
+        r = reg.run("user", "erase", "bob@corp.test")
+    assert (r.returncode, r.stdout) == (1, b"") and b"not today" in r.stderr, r
+    assert b"7 messages and 2 halves of subscriptions are erased already" in r.stderr and b"ask again" in r.stderr
+    assert reg.json("user", "show", "bob@corp.test")["mark"] == "legacy"
 
 
 def test_erase_while_another_program_reads(reg):

@@ -147,7 +147,8 @@ static const struct config_option options[] = {
 	  "How many messages in all may wait for the pools, and how many requests of the pools for their answers.",
 	  AT(sip.queue_total) },
 	{ "sip.udp_remembered", CONFIG_INT, "20000", 0, 1000000, NULL,
-	  "How many requests by UDP are taken within 32 seconds, as long as each is remembered; 0: any number.",
+	  "How many requests by UDP are taken within 32 seconds, as long as each is remembered, and how many INVITEs by TCP "
+	  "and TLS may be without an ACK; 0: any number.",
 	  AT(sip.udp_remembered) },
 	{ "sip.new_pool_mode", CONFIG_CHOICE, "auto", 0, 0, "auto session pager",
 	  "How messages go to the new pool: in IM sessions, each by itself (pager), or as each user's client takes them.",

@@ -386,7 +386,7 @@ int endpoint_receive(struct sip_endpoint *ep, nta_agent_t *agent, msg_t *msg, si
 		refuse_stranger(&arrival);
 	else if (sip->sip_request->rq_method == sip_method_ack || is_benotify(sip))
 		receive_silent(&arrival);
-	else if (arrival.transport == TRANSPORT_UDP && !endpoint_may_remember(ep))
+	else if (!endpoint_may_remember(ep, arrival.transport, sip->sip_request->rq_method))
 		refuse_unremembered(&arrival);
 	else
 		receive(&arrival);

@@ -98,8 +98,8 @@ struct sip_endpoint {
 
 /* --- endpoint_remembered.c --- */
 
-/* One more by UDP. False: they are too many. */
-bool endpoint_may_remember(struct sip_endpoint *ep);
+/* One more that the library will remember, if it is one of those. False: they are too many. */
+bool endpoint_may_remember(struct sip_endpoint *ep, enum transport transport, sip_method_t method);
 
 /* --- endpoint_listen.c --- */
 

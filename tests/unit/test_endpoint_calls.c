@@ -1040,6 +1040,74 @@ static void test_unacked_limit(void **state)
 	sippeer_close(&pool);
 }
 
+/* What is remembered by UDP is not what holds off who comes by TCP. */
+static void fill_udp(struct fixture *f, unsigned count)
+{
+	struct sippeer udp;
+
+	open_pool(f, &udp, false);
+	for (unsigned i = 0; i < count; i++)
+		barrier(&udp);
+	sippeer_close(&udp);
+}
+
+/* An INVITE that was refused is remembered until its ACK, by TCP, too: only so many may be. */
+static void test_refused_without_ack(void **state)
+{
+	enum { MOST = 6 };
+	const struct parts *parts = &(struct parts){ .method = "INVITE", .uri = "sips:juliet@partner.test" };
+	struct sippeer pool;
+	struct fixture f;
+	(void)state;
+
+	begin(&f, 0);
+	f.config.sip.udp_remembered = MOST;
+	fill_udp(&f, MOST);
+	connect_pool(&f, &pool, true);
+	for (int i = 0; i < MOST; i++) {
+		request(&pool, parts);
+		expect(&pool, "SIP/2.0 416 ");
+	}
+	for (int i = 0; i < 3; i++) {
+		request(&pool, parts);
+		expect(&pool, "SIP/2.0 503 ");
+		expect_field(&pool, "Retry-After", "5");
+	}
+	/* What is not remembered may come. */
+	barrier(&pool);
+	end(&f);
+	sippeer_close(&pool);
+}
+
+/* An ACK makes room. */
+static void test_refused_with_ack(void **state)
+{
+	struct parts parts = { .uri = "sips:juliet@partner.test" };
+	struct sippeer pool;
+	struct fixture f;
+	char branch[32];
+	(void)state;
+
+	begin(&f, 0);
+	f.config.sip.udp_remembered = 1;
+	connect_pool(&f, &pool, true);
+	for (int i = 0; i < 4; i++) {
+		snprintf(branch, sizeof(branch), "acked%d", i);
+		parts.branch = branch;
+		parts.method = "INVITE";
+		/* The library has a look now and then at what is over. */
+		do {
+			request(&pool, &parts);
+			sippeer_receive(&pool);
+		} while (strncmp(pool.message.s, "SIP/2.0 503", 11) == 0);
+		assert_memory_equal(pool.message.s, "SIP/2.0 416", 11);
+		parts.method = "ACK";
+		request(&pool, &parts);
+	}
+	end(&f);
+	sippeer_close(&pool);
+}
+
 /* Its connection closes before the answer, and nobody listens where its Via says. */
 static void test_inviter_gone(void **state)
 {
@@ -1442,6 +1510,8 @@ int main(void)
 		cmocka_unit_test(test_no_ack),
 		cmocka_unit_test(test_forget_ack),
 		cmocka_unit_test(test_unacked_limit),
+		cmocka_unit_test(test_refused_without_ack),
+		cmocka_unit_test(test_refused_with_ack),
 		cmocka_unit_test(test_inviter_gone),
 		cmocka_unit_test(test_cancelled),
 		cmocka_unit_test(test_cancelled_too_late),

@@ -305,17 +305,30 @@ static void in_db_result(struct stream *st, const struct xml_element *el)
 	verify_request(link_get(st->s2s, st->edge, local, remote), st->number, false, st->id, el->text);
 }
 
+/* Others may have been proved since it was asked for. */
+static bool has_room(const struct stream *st, const char *remote)
+{
+	struct stream_policy policy;
+
+	return s2s_policy_for(st->s2s, st->edge, remote, &policy) == OK && !limits_full(st, remote, &policy);
+}
+
 void s2s_in_pair_verdict(struct stream *st, const char *local, const char *remote, enum verdict_kind verdict)
 {
 	struct pair *pair = find_pair(st, local, remote);
+	enum condition why = COND_REMOTE_SERVER_TIMEOUT;
 	bool any_valid = false;
 
 	if (!pair || pair->valid)
 		return;
+	if (verdict == VERDICT_VALID && !has_room(st, remote)) {
+		verdict = VERDICT_ERROR;
+		why = COND_RESOURCE_CONSTRAINT;
+	}
 	log_event(verdict == VERDICT_VALID ? LOG_INFO : LOG_NOTICE, "dialback", st->name,
 		  "edge=%s from=%s to=%s verdict=%s", edge_name(st->edge), remote, local,
 		  verdict_type(verdict));
-	answer_dialback(st, "result", local, remote, NULL, verdict_type(verdict), COND_REMOTE_SERVER_TIMEOUT);
+	answer_dialback(st, "result", local, remote, NULL, verdict_type(verdict), why);
 	if (st->state == S2S_CLOSING)
 		return;
 	if (verdict == VERDICT_VALID) {

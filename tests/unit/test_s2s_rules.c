@@ -157,6 +157,32 @@ static void test_streams_of_a_partner(void **state)
 	assert_false(s->gone);
 }
 
+/* Several keys were shown before any of them was proved. */
+static void test_streams_proved_at_one_time(void **state)
+{
+	struct sock *authority, *first = come_with_key(), *second;
+	size_t mark;
+
+	(void)state;
+	world.partner.connections = 1;
+	authority = reach(PAIR);
+	mark = authority->out.len;
+	second = come_with_key();
+	answer_question(authority, mark, "valid");
+	assert_true(says(second, 0, " type='valid'"));
+	answer_question(authority, 0, "valid");
+	assert_false(says(first, 0, " type='valid'"));
+	assert_true(says(first, 0, "<resource-constraint "));
+	assert_false(first->gone);
+	/* When there is room again, the same stream may. */
+	world_close(second, false);
+	world_turn();
+	mark = authority->out.len;
+	hear(first, "<db:result" PAIR ">0123</db:result>");
+	answer_question(authority, mark, "valid");
+	assert_true(says(first, 0, " type='valid'"));
+}
+
 static void test_pairs_of_a_stream(void **state)
 {
 	static const char *const pairs[] = { PAIR, " from='partner.test' to='branch.test'",
@@ -231,6 +257,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_queue_is_bounded_by_count, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_queue_is_bounded_by_bytes, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_streams_of_a_partner, s2stest_begin, s2stest_end),
+		cmocka_unit_test_setup_teardown(test_streams_proved_at_one_time, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_pairs_of_a_stream, s2stest_begin, s2stest_end),
 		cmocka_unit_test_setup_teardown(test_back_off, s2stest_begin, s2stest_end),
 	};

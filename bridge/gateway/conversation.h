@@ -41,7 +41,7 @@ struct session {
 	bool unacked;       /* our 200 has no ACK yet */
 	unsigned receiving; /* texts of the pool that are on their way to the XMPP user */
 	struct session *prev, *next;
-	UT_hash_handle hh, hh_invite;
+	UT_hash_handle hh, hh_invite, hh_caller;
 	char key[SIP_DIALOG_KEY_SIZE];
 };
 

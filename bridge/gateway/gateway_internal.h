@@ -44,6 +44,7 @@ struct gateway {
 	struct conversation *by_use;          /* the same, the one used last at the end */
 	struct correspondent *correspondents; /* by the pool's user */
 	struct session *sessions;             /* by dialog */
+	struct session *callers;              /* the same, by what their callers know of it */
 	struct session *answering;            /* by the INVITE that waits for its answer */
 	struct presence_book *presence;
 	struct shares queued;        /* XMPP -> SIP, those under way too; by partner */

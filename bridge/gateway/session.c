@@ -14,6 +14,7 @@
 #include "bridge/gateway/inbound.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <utlist.h>
 
 enum { SESSIONS_MAX = 4 };
@@ -26,6 +27,7 @@ static void publish(struct session *s)
 	if (s->hashed || !sip_dialog_key(s->dialog, s->key))
 		return;
 	HASH_ADD_STR(g->sessions, key, s);
+	HASH_ADD_KEYPTR(hh_caller, g->callers, s->key, strlen(s->key) - strlen(s->dialog->local_tag), s);
 	s->hashed = true;
 }
 
@@ -134,8 +136,10 @@ void session_close(struct session *s, bool bye)
 	struct conversation *c = s->conversation;
 	struct gateway *g = c->gateway;
 
-	if (s->hashed)
+	if (s->hashed) {
 		HASH_DEL(g->sessions, s);
+		HASH_DELETE(hh_caller, g->callers, s);
+	}
 	s->hashed = false;
 	if (s->state == SESSION_ENDED)
 		bye = s->bye;

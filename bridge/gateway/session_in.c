@@ -298,15 +298,14 @@ static void end(struct session *s, const struct sip_request *r)
  */
 bool session_take_early_bye(struct gateway *g, const struct sip_request *r)
 {
-	struct session *s, *next;
+	char key[SIP_DIALOG_KEY_SIZE];
+	struct session *s = NULL;
 
-	HASH_ITER (hh, g->sessions, s, next)
-		if (r->from_tag != NULL && strcmp(s->dialog->call_id, r->call_id) == 0 &&
-		    strcmp(s->dialog->remote_tag, r->from_tag) == 0) {
-			end(s, r);
-			return true;
-		}
-	return false;
+	if (sip_request_caller_key(r, key))
+		HASH_FIND(hh_caller, g->callers, key, strlen(key), s);
+	if (s != NULL)
+		end(s, r);
+	return s != NULL;
 }
 
 /* The pool's user with the device that he speaks from, as the dialog began. */

@@ -260,13 +260,13 @@ bool sip_dialog_take(struct sip_dialog *d, const struct sip_request *r)
 
 /* --- keys --- */
 
-static bool make_key(const char *call_id, const char *local_tag, const char *remote_tag,
+static bool make_key(const char *call_id, const char *remote_tag, const char *local_tag,
 		     char out[SIP_DIALOG_KEY_SIZE])
 {
 	if (!fits(call_id, SIP_CALL_ID_MAX) || !fits(local_tag, SIP_TAG_MAX) ||
 	    !fits(remote_tag, SIP_TAG_MAX))
 		return false;
-	snprintf(out, SIP_DIALOG_KEY_SIZE, "%s\n%s\n%s", call_id, local_tag, remote_tag);
+	snprintf(out, SIP_DIALOG_KEY_SIZE, "%s\n%s\n%s", call_id, remote_tag, local_tag);
 	for (char *s = out + strlen(call_id); *s != '\0'; s++)
 		if (*s >= 'A' && *s <= 'Z')
 			*s = (char)(*s + ('a' - 'A'));
@@ -275,17 +275,22 @@ static bool make_key(const char *call_id, const char *local_tag, const char *rem
 
 bool sip_dialog_key(const struct sip_dialog *d, char out[SIP_DIALOG_KEY_SIZE])
 {
-	return make_key(d->call_id, d->local_tag, d->remote_tag != NULL ? d->remote_tag : "", out);
+	return make_key(d->call_id, d->remote_tag != NULL ? d->remote_tag : "", d->local_tag, out);
 }
 
 bool sip_request_dialog_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE])
 {
-	return r->to_tag != NULL && r->from_tag != NULL && make_key(r->call_id, r->to_tag, r->from_tag, out);
+	return r->to_tag != NULL && r->from_tag != NULL && make_key(r->call_id, r->from_tag, r->to_tag, out);
 }
 
 bool sip_request_early_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE])
 {
-	return r->to_tag != NULL && make_key(r->call_id, r->to_tag, "", out);
+	return r->to_tag != NULL && make_key(r->call_id, "", r->to_tag, out);
+}
+
+bool sip_request_caller_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE])
+{
+	return r->from_tag != NULL && make_key(r->call_id, r->from_tag, "", out);
 }
 
 /* --- writing down, reading back --- */

@@ -56,14 +56,17 @@ json_t *sip_dialog_write(const struct sip_dialog *d);
 MUST_CHECK enum err sip_dialog_read(const json_t *j, struct sip_dialog **out);
 
 /*
- * For hash tables: Call-ID, local tag, remote tag. False: a part is longer than
+ * For hash tables: Call-ID, remote tag, local tag. False: a part is longer than
  * we keep, or, for a request, it is outside a dialog. A dialog that has no
  * remote tag yet has a key as well; sip_request_early_key() makes the same of a
- * request that may belong to it.
+ * request that may belong to it. sip_request_caller_key(): with what the key of a
+ * dialog begins that the sender of this request began, whose local tag he does not
+ * know yet.
  */
 bool sip_dialog_key(const struct sip_dialog *d, char out[SIP_DIALOG_KEY_SIZE]);
 bool sip_request_dialog_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE]);
 bool sip_request_early_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE]);
+bool sip_request_caller_key(const struct sip_request *r, char out[SIP_DIALOG_KEY_SIZE]);
 
 /* 128 random bits in hexadecimal, for tags and Call-IDs. */
 enum { SIP_TOKEN_SIZE = 33 };

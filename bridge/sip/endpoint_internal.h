@@ -79,6 +79,7 @@ struct sip_endpoint {
 	size_t waiting_count;
 	size_t waiting_of[POOLS + 1]; /* by enum pool + 1, other peers first */
 	struct unacked *unacked;      /* answered INVITEs whose ACK has not come */
+	struct unacked *asked;        /* those of which somebody wants to know, by him */
 	size_t unacked_count;
 	size_t unacked_of[POOLS + 1];
 	struct sip_outgoing *sent; /* not yet at their end */

@@ -28,7 +28,7 @@ struct unacked {
 	int64_t interval, deadline;
 	void (*on_ack)(void *ctx, bool acked); /* NULL: nobody asks */
 	void *ctx;
-	UT_hash_handle hh;
+	UT_hash_handle hh, hh_asked; /* the latter: while somebody asks */
 };
 
 char *endpoint_invite_key(const char *call_id, uint32_t cseq, const char *from_tag, const char *to_tag)
@@ -40,6 +40,8 @@ char *endpoint_invite_key(const char *call_id, uint32_t cseq, const char *from_t
 static void finish(struct unacked *u, bool acked)
 {
 	HASH_DEL(u->ep->unacked, u);
+	if (u->on_ack != NULL)
+		HASH_DELETE(hh_asked, u->ep->asked, u);
 	u->ep->unacked_count--;
 	u->ep->unacked_of[u->pool + 1]--;
 	loop_timer_destroy(u->timer);
@@ -97,6 +99,8 @@ void endpoint_await_ack(struct sip_endpoint *ep, nta_incoming_t *irq, const stru
 	if (old != NULL)
 		finish(old, false);
 	HASH_ADD_KEYPTR(hh, ep->unacked, u->key, strlen(u->key), u);
+	if (u->on_ack != NULL)
+		HASH_ADD(hh_asked, ep->asked, ctx, sizeof(u->ctx), u);
 	ep->unacked_count++;
 	ep->unacked_of[pool + 1]++;
 }
@@ -117,9 +121,15 @@ bool endpoint_take_ack(struct sip_endpoint *ep, const sip_t *sip)
 
 void sip_forget_ack(struct sip_endpoint *ep, const void *ack_ctx)
 {
-	for (struct unacked *u = ep->unacked; u != NULL; u = u->hh.next)
-		if (u->ctx == ack_ctx)
-			u->on_ack = NULL;
+	struct unacked *u;
+
+	for (;;) {
+		HASH_FIND(hh_asked, ep->asked, &ack_ctx, sizeof(ack_ctx), u);
+		if (u == NULL)
+			return;
+		HASH_DELETE(hh_asked, ep->asked, u);
+		u->on_ack = NULL;
+	}
 }
 
 void endpoint_end_unacked(struct sip_endpoint *ep)

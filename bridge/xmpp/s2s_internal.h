@@ -146,8 +146,9 @@ struct stream {
 	/* inbound */
 	struct pair *pairs;
 	unsigned pair_count;
-	bool is_counted, is_unauthenticated; /* among its source's streams; among those that proved nothing */
-	unsigned paused;                     /* PAUSE_ bits */
+	bool is_counted, is_unproved; /* among its source's streams; among those that proved nothing */
+	struct stream *older, *newer; /* of those that proved nothing */
+	unsigned paused;              /* PAUSE_ bits */
 	struct loop_timer *throttle;
 	struct sm_received *received; /* NULL: the peer has not enabled stream management */
 	unsigned unfinished;          /* stanzas; s2s_window.c */
@@ -264,7 +265,8 @@ struct s2s {
 	struct link *trunk; /* the link to the component's server; NULL: no component is configured */
 	struct source *sources;
 	struct bucket *buckets;
-	unsigned unauthenticated;
+	struct stream *unproved; /* from outside, that have proved nothing; the oldest first */
+	unsigned unproved_count;
 	struct shares proved;    /* inbound streams of the external edge, by a domain that they have proved */
 	size_t unfinished_bytes; /* of all streams, also of those that have ended meanwhile */
 	struct outgoing *finished; /* their callbacks are due at the end of the turn */

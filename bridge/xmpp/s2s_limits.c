@@ -90,20 +90,14 @@ static void make_room(struct s2s *s2s)
 {
 	const struct config *config = s2s->setup.config;
 	unsigned most = (unsigned)config->s2s.streams_unauthenticated;
-	struct stream *st, *next;
 
 	if (most > ((unsigned)config->s2s.streams + 1) / 2)
 		most = ((unsigned)config->s2s.streams + 1) / 2;
-	if (s2s->unauthenticated < most)
+	if (s2s->unproved_count < most)
 		return;
-	/* In the order in which they came. */
-	HASH_ITER (hh, s2s->streams, st, next) {
-		if (!st->is_unauthenticated)
-			continue;
-		log_event(LOG_NOTICE, "stream-displaced", st->name, "why=\"too many have proved nothing\"");
-		stream_destroy_now(st);
-		return;
-	}
+	log_event(LOG_NOTICE, "stream-displaced", s2s->unproved->name,
+		  "why=\"too many have proved nothing\"");
+	stream_destroy_now(s2s->unproved);
 }
 
 bool limits_admit(struct stream *st)
@@ -120,18 +114,20 @@ bool limits_admit(struct stream *st)
 		return false;
 	}
 	st->is_counted = true;
-	st->is_unauthenticated = true;
-	st->s2s->unauthenticated++;
+	st->is_unproved = true;
+	DL_APPEND2(st->s2s->unproved, st, older, newer);
+	st->s2s->unproved_count++;
 	count_source(st, 1);
 	return true;
 }
 
 void limits_authenticated(struct stream *st)
 {
-	if (!st->is_unauthenticated)
+	if (!st->is_unproved)
 		return;
-	st->is_unauthenticated = false;
-	st->s2s->unauthenticated--;
+	st->is_unproved = false;
+	DL_DELETE2(st->s2s->unproved, st, older, newer);
+	st->s2s->unproved_count--;
 }
 
 /* --- streams of one partner --- */

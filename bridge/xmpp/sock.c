@@ -1,17 +1,18 @@
 /*
- * sock.c - the life of a connection: connecting, reading, writing at the end
- * of the turn, the switch to TLS, closing with patience.
+ * sock.c - the life of a connection: connecting, the switch to TLS, closing with
+ * patience, and what is known of it meanwhile.
  *
- * Does no XMPP, keeps no time but that of lingering, and leaves bytes on the
- * wire and their acknowledgement to sock_io.c, buffers of output to sock_out.c.
- * An object belongs to its creator until sock_close() or sock_destroy(); a lingering one belongs to
- * this module. Memory goes through loop_retire(), descriptors at once.
+ * Does no XMPP, keeps no time but that of lingering, and leaves what the loop
+ * tells to sock_event.c, bytes on the wire and their acknowledgement to sock_io.c,
+ * buffers of output to sock_out.c. An object belongs to its creator until
+ * sock_close() or sock_destroy(); a lingering one belongs to this module. Memory
+ * goes through loop_retire(), descriptors at once.
  *
  * A failure that shows outside of an event (at creation, in the flush) is kept
  * and told from a timer, so that no callback comes from inside a call and none
  * in the flush phase. Fatal: a socket before sock_setup().
  */
-#include "bridge/xmpp/sock.h"
+#include "bridge/xmpp/sock_internal.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -21,53 +22,9 @@
 
 #include <utlist.h>
 
-#include "bridge/xmpp/sock_fd.h"
-#include "bridge/xmpp/sock_io.h"
-#include "bridge/xmpp/sock_out.h"
 #include "bridge/xmpp/tls_internal.h"
 
-enum {
-	INPUT_SIZE = 16 * 1024, /* a TLS record fits, so none is left inside OpenSSL after a read */
-	READS_PER_EVENT = 4,    /* then the others have their turn */
-	LINGERING_MAX = 256     /* no limit on streams counts these, so this one does */
-};
-
-enum sock_state {
-	SOCK_CONNECTING,
-	SOCK_OPEN,      /* plain or TLS */
-	SOCK_SWITCHING, /* TLS was asked for, clear text is still leaving; nothing is read */
-	SOCK_HANDSHAKE,
-	SOCK_FAILED,   /* closed() is on its way */
-	SOCK_CLOSING,  /* by us: output is still leaving; from here on no callbacks */
-	SOCK_DRAINING, /* FIN is sent, the peer's is awaited */
-	SOCK_CLOSED
-};
-
-struct sock {
-	struct loop *loop;
-	struct loop_fd *watch;
-	struct loop_timer *timer; /* made when needed: to bound lingering, or to tell a failure */
-	const struct sock_ops *ops;
-	void *ctx;
-	enum sock_state state;
-	struct sock_io io;
-	struct sock_out out;
-	size_t out_limit;
-	size_t clear_left; /* SOCK_SWITCHING: bytes of out that leave in clear text */
-	SSL *next;         /* SOCK_SWITCHING: the session to come */
-	uint64_t offset;
-	int64_t linger_ms;
-	bool paused;
-	bool write_blocked; /* the kernel is full */
-	bool read_blocked;  /* reading waits until TLS can write */
-	bool readable;      /* the connection was there once */
-	bool secured;       /* the handshake was finished once */
-	bool peer_ended;    /* SOCK_CLOSING: nothing more to read */
-	bool dirty;
-	struct sock *prev_dirty, *next_dirty;
-	struct sock *prev_lingering, *next_lingering;
-	char peer[SOCK_PEER_SIZE];
-};
+enum { LINGERING_MAX = 256 /* no limit on streams counts these, so this one does */ };
 
 /* One loop a process, so one list each. */
 static struct {
@@ -76,12 +33,6 @@ static struct {
 	struct sock *lingering; /* the oldest first */
 	size_t lingering_count;
 } hub;
-
-/* For every read of every socket: what is read is used before the next read. */
-static char input_buffer[INPUT_SIZE];
-
-static void on_event(void *ctx, unsigned events);
-static void on_timer(void *ctx);
 
 static unsigned interest(const struct sock *s)
 {
@@ -113,7 +64,7 @@ static unsigned interest(const struct sock *s)
  * Nothing to wait for means no registration at all: the kernel reports a hang-up of a registered
  * descriptor for ever, asked for or not.
  */
-static void update_watch(struct sock *s)
+void sock_update_watch(struct sock *s)
 {
 	const unsigned events = s->io.fd >= 0 ? interest(s) : 0;
 
@@ -121,19 +72,19 @@ static void update_watch(struct sock *s)
 		loop_fd_remove(s->watch);
 		s->watch = NULL;
 	} else if (s->watch == NULL) {
-		s->watch = loop_fd_add(s->loop, s->io.fd, events, on_event, s);
+		s->watch = loop_fd_add(s->loop, s->io.fd, events, sock_on_event, s);
 	} else {
 		loop_fd_set(s->watch, events);
 	}
 }
 
-static void set_state(struct sock *s, enum sock_state state)
+void sock_set_state(struct sock *s, enum sock_state state)
 {
 	s->state = state;
-	update_watch(s);
+	sock_update_watch(s);
 }
 
-static void mark_dirty(struct sock *s)
+void sock_mark_dirty(struct sock *s)
 {
 	if (s->dirty)
 		return;
@@ -141,10 +92,10 @@ static void mark_dirty(struct sock *s)
 	DL_APPEND2(hub.dirty, s, prev_dirty, next_dirty);
 }
 
-static void set_timer(struct sock *s, int64_t delay_ms)
+void sock_set_timer(struct sock *s, int64_t delay_ms)
 {
 	if (s->timer == NULL)
-		s->timer = loop_timer_create(s->loop, on_timer, s);
+		s->timer = loop_timer_create(s->loop, sock_on_timer, s);
 	loop_timer_set(s->timer, delay_ms);
 }
 
@@ -158,7 +109,7 @@ static void release(struct sock *s)
 	if (s->dirty)
 		DL_DELETE2(hub.dirty, s, prev_dirty, next_dirty);
 	s->dirty = false;
-	set_state(s, SOCK_CLOSED);
+	sock_set_state(s, SOCK_CLOSED);
 	loop_timer_destroy(s->timer);
 	s->timer = NULL;
 	SSL_free(s->next);
@@ -167,8 +118,7 @@ static void release(struct sock *s)
 	sock_out_free(&s->out);
 }
 
-/* The end of the connection, told to the caller. Afterwards s is but memory. */
-static void end(struct sock *s, bool reset, const char *why)
+void sock_end(struct sock *s, bool reset, const char *why)
 {
 	if (!reset)
 		(void)sock_io_notify(&s->io);
@@ -176,163 +126,23 @@ static void end(struct sock *s, bool reset, const char *why)
 	s->ops->closed(s->ctx, reset, why);
 }
 
-/* The same from a place where no callback may come; the reason is in io.why. */
-static void fail_later(struct sock *s)
+void sock_fail_later(struct sock *s)
 {
 	if (s->state >= SOCK_CLOSING) {
 		sock_destroy(s);
 		return;
 	}
-	set_state(s, SOCK_FAILED);
-	set_timer(s, 0);
+	sock_set_state(s, SOCK_FAILED);
+	sock_set_timer(s, 0);
 }
 
 static void fail_later_because(struct sock *s, const char *why)
 {
 	snprintf(s->io.why, sizeof(s->io.why), "%s", why);
-	fail_later(s);
+	sock_fail_later(s);
 }
 
-/* --- reading --- */
-
-/* Hand over what was read. False: the socket has ended, one way or another. */
-static bool feed(struct sock *s, size_t got)
-{
-	const size_t used = s->ops->input(s->ctx, input_buffer, got);
-
-	if (s->state >= SOCK_CLOSING)
-		return false;
-	if (used < got) {
-		end(s, true, "clear text behind the element that starts TLS");
-		return false;
-	}
-	return true;
-}
-
-static void read_input(struct sock *s)
-{
-	s->read_blocked = false;
-	for (int i = 0; i < READS_PER_EVENT && s->state == SOCK_OPEN && !s->paused; i++) {
-		size_t got;
-		const enum io_result r = sock_io_read(&s->io, input_buffer, sizeof(input_buffer), &got);
-
-		if (r == IO_END) {
-			end(s, false, "closed by the peer");
-			return;
-		}
-		if (r == IO_FAILED) {
-			end(s, true, s->io.why);
-			return;
-		}
-		if (r == IO_AGAIN) {
-			s->read_blocked = (s->io.want & LOOP_WRITE) != 0;
-			break;
-		}
-		if (!feed(s, got))
-			return;
-		/* That was all there is; should more have come meanwhile, epoll says so. */
-		if (s->io.ssl == NULL && got < sizeof(input_buffer))
-			break;
-	}
-	update_watch(s);
-}
-
-/* After sock_close(): what still comes is of no use to anybody. */
-static void read_rest(struct sock *s)
-{
-	enum io_result r = IO_OK;
-
-	for (int i = 0; i < READS_PER_EVENT && r == IO_OK; i++)
-		r = sock_io_discard(&s->io, input_buffer, sizeof(input_buffer));
-	if (r == IO_FAILED || (r == IO_END && s->state == SOCK_DRAINING)) {
-		sock_destroy(s);
-	} else if (r == IO_END) {
-		s->peer_ended = true;
-		update_watch(s);
-	}
-}
-
-/*
- * A write has failed. What the peer said before it went away is still in the kernel, and may be
- * stanzas that it believes delivered; OpenSSL allows no reading after a failure.
- */
-static void tell_failure(struct sock *s)
-{
-	char why[sizeof(s->io.why)];
-	size_t got;
-
-	memcpy(why, s->io.why, sizeof(why));
-	while (s->readable && s->io.ssl == NULL && !s->paused &&
-	       sock_io_read(&s->io, input_buffer, sizeof(input_buffer), &got) == IO_OK) {
-		if (!feed(s, got))
-			return;
-	}
-	end(s, true, why);
-}
-
-/* --- writing, in the flush phase --- */
-
-/* False: not all could be written. */
-static bool write_output(struct sock *s)
-{
-	size_t n, put;
-
-	while ((n = s->state == SOCK_SWITCHING ? s->clear_left : sock_out_left(&s->out)) > 0) {
-		const enum io_result r = sock_io_write(&s->io, sock_out_next(&s->out), n, &put);
-
-		if (r == IO_AGAIN) {
-			s->write_blocked = (s->io.want & LOOP_WRITE) != 0;
-			sock_out_settle(&s->out);
-			update_watch(s);
-			return false;
-		}
-		if (r != IO_OK) {
-			fail_later(s);
-			return false;
-		}
-		sock_out_written(&s->out, put);
-		if (s->state == SOCK_SWITCHING)
-			s->clear_left -= put;
-	}
-	sock_out_settle(&s->out);
-	return true;
-}
-
-static void begin_handshake(struct sock *s)
-{
-	sock_io_secure(&s->io, s->next);
-	s->next = NULL;
-	s->io.want = LOOP_READ | LOOP_WRITE; /* an event at once: callbacks come from there only */
-	set_state(s, SOCK_HANDSHAKE);
-}
-
-static void say_goodbye(struct sock *s)
-{
-	const enum io_result r = sock_io_finish(&s->io);
-
-	if (r == IO_AGAIN) {
-		s->write_blocked = true;
-		update_watch(s);
-	} else if (r != IO_OK || s->peer_ended) {
-		sock_destroy(s);
-	} else {
-		set_state(s, SOCK_DRAINING);
-	}
-}
-
-static void flush(struct sock *s)
-{
-	if (s->state != SOCK_OPEN && s->state != SOCK_SWITCHING && s->state != SOCK_CLOSING)
-		return;
-	if (s->state == SOCK_CLOSING && s->timer == NULL)
-		set_timer(s, s->linger_ms);
-	if (!write_output(s))
-		return;
-	if (s->state == SOCK_SWITCHING)
-		begin_handshake(s);
-	else if (s->state == SOCK_CLOSING)
-		say_goodbye(s);
-}
+/* --- the interface --- */
 
 static void on_flush(void *ctx)
 {
@@ -342,98 +152,9 @@ static void on_flush(void *ctx)
 
 		DL_DELETE2(hub.dirty, s, prev_dirty, next_dirty);
 		s->dirty = false;
-		flush(s);
+		sock_flush(s);
 	}
 }
-
-/* --- events --- */
-
-static void finish_connect(struct sock *s, unsigned events)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-
-	if (getsockopt(s->io.fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		error = errno;
-	if (error != 0) {
-		end(s, true, strerror(error));
-	} else if ((events & LOOP_WRITE) != 0) {
-		s->readable = true;
-		set_state(s, SOCK_OPEN);
-		if (sock_out_left(&s->out) > 0)
-			mark_dirty(s);
-		s->ops->connected(s->ctx);
-	}
-}
-
-static void go_on_with_handshake(struct sock *s)
-{
-	const enum io_result r = sock_io_handshake(&s->io);
-
-	if (r == IO_AGAIN) {
-		update_watch(s);
-	} else if (r != IO_OK) {
-		end(s, true, r == IO_END ? "TLS: closed during the handshake" : s->io.why);
-	} else {
-		s->secured = true;
-		set_state(s, SOCK_OPEN);
-		if (sock_out_left(&s->out) > 0)
-			mark_dirty(s);
-		s->ops->secured(s->ctx);
-	}
-}
-
-/* SOCK_OPEN, SOCK_SWITCHING, SOCK_CLOSING */
-static void transfer(struct sock *s, unsigned events)
-{
-	if ((events & LOOP_WRITE) != 0)
-		s->write_blocked = false; /* the flush phase tries again; no more events until then */
-	if (!s->write_blocked && (sock_out_left(&s->out) > 0 || s->state == SOCK_CLOSING))
-		mark_dirty(s);
-	if (s->state == SOCK_OPEN && ((events & LOOP_READ) != 0 || s->read_blocked))
-		read_input(s);
-	else if (s->state == SOCK_CLOSING && (events & LOOP_READ) != 0 && !s->peer_ended)
-		read_rest(s);
-	else
-		update_watch(s);
-}
-
-static void on_event(void *ctx, unsigned events)
-{
-	struct sock *s = ctx;
-
-	switch (s->state) {
-	case SOCK_CONNECTING:
-		finish_connect(s, events);
-		break;
-	case SOCK_HANDSHAKE:
-		go_on_with_handshake(s);
-		break;
-	case SOCK_OPEN:
-	case SOCK_SWITCHING:
-	case SOCK_CLOSING:
-		transfer(s, events);
-		break;
-	case SOCK_DRAINING:
-		read_rest(s);
-		break;
-	case SOCK_FAILED:
-	case SOCK_CLOSED:
-		break;
-	}
-}
-
-static void on_timer(void *ctx)
-{
-	struct sock *s = ctx;
-
-	if (s->state == SOCK_FAILED)
-		tell_failure(s);
-	else
-		sock_destroy(s); /* lingered long enough */
-}
-
-/* --- the interface --- */
 
 void sock_setup(struct loop *loop)
 {
@@ -480,7 +201,7 @@ struct sock *sock_connect(struct loop *loop, const struct sockaddr *addr, sockle
 	if (error != 0)
 		fail_later_because(s, strerror(error));
 	else
-		set_state(s, SOCK_CONNECTING);
+		sock_set_state(s, SOCK_CONNECTING);
 	return s;
 }
 
@@ -494,7 +215,7 @@ struct sock *sock_accept(struct loop *loop, int fd, size_t output_limit, const s
 	if (sock_fd_adopt(fd) < 0)
 		fail_later_because(s, strerror(errno));
 	else
-		set_state(s, SOCK_OPEN);
+		sock_set_state(s, SOCK_OPEN);
 	return s;
 }
 
@@ -505,7 +226,7 @@ enum err sock_write(struct sock *s, const void *bytes, size_t n)
 	sock_out_add(&s->out, bytes, n);
 	s->offset += n;
 	if (!s->write_blocked)
-		mark_dirty(s);
+		sock_mark_dirty(s);
 	return OK;
 }
 
@@ -519,9 +240,9 @@ void sock_start_tls(struct sock *s, const struct tls *tls, const struct tls_peer
 	}
 	s->next = tls_session(tls, peer);
 	s->clear_left = sock_out_left(&s->out);
-	set_state(s, SOCK_SWITCHING);
+	sock_set_state(s, SOCK_SWITCHING);
 	if (!s->write_blocked)
-		mark_dirty(s);
+		sock_mark_dirty(s);
 }
 
 bool sock_is_tls(const struct sock *s)
@@ -571,7 +292,7 @@ void sock_pause(struct sock *s, bool paused)
 {
 	s->paused = paused;
 	if (s->state == SOCK_OPEN)
-		update_watch(s);
+		sock_update_watch(s);
 }
 
 const char *sock_peer(const struct sock *s)
@@ -590,10 +311,10 @@ void sock_close(struct sock *s, int64_t linger_ms)
 		sock_destroy(hub.lingering);
 	DL_APPEND2(hub.lingering, s, prev_lingering, next_lingering);
 	hub.lingering_count++;
-	set_state(s, SOCK_CLOSING);
+	sock_set_state(s, SOCK_CLOSING);
 	/* Set when the first attempt to write is made: no time at all must still be time for that one. */
 	s->linger_ms = linger_ms;
-	mark_dirty(s);
+	sock_mark_dirty(s);
 }
 
 void sock_abort(struct sock *s)

@@ -48,6 +48,17 @@ const char *spool_origin_name(enum spool_origin origin)
 	return origins[origin];
 }
 
+static void on_turn(void *ctx, enum err e)
+{
+	struct spool *s = ctx;
+
+	if (!s->in_turn)
+		return;
+	s->in_turn = false;
+	if (!waiting_settle(s->waiting, e == OK))
+		s->loaded = false;
+}
+
 struct spool *spool_create(struct state *state, const struct spool_limits *limits)
 {
 	struct spool *s = xcalloc(1, sizeof(*s));
@@ -57,6 +68,7 @@ struct spool *spool_create(struct state *state, const struct spool_limits *limit
 	s->waiting = waiting_create();
 	if (limits != NULL)
 		s->limits = *limits;
+	state_follow(state, on_turn, s);
 	return s;
 }
 
@@ -131,15 +143,6 @@ static enum err make_sure(struct spool *s)
 	return e;
 }
 
-static void on_turn(void *ctx, enum err e)
-{
-	struct spool *s = ctx;
-
-	s->in_turn = false;
-	if (!waiting_settle(s->waiting, e == OK))
-		s->loaded = false;
-}
-
 /* A change of the table begins. */
 static enum err begin(struct spool *s)
 {
@@ -147,10 +150,7 @@ static enum err begin(struct spool *s)
 
 	if (e == OK)
 		e = make_sure(s);
-	if (e == OK && !s->in_turn) {
-		s->in_turn = true;
-		state_on_commit(s->state, on_turn, s);
-	}
+	s->in_turn = s->in_turn || e == OK;
 	return e;
 }
 
@@ -267,7 +267,7 @@ static enum err rewait(struct spool *s, int64_t id, void (*fn)(struct waiting_it
 			waiting_put_back(s->waiting, pair, item);
 		}
 	}
-	return statement_close_with(st, e);
+	return wrote(s, statement_close_with(st, e));
 }
 
 static void wait_for(struct waiting_item *item, enum spool_hop hop)

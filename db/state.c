@@ -53,6 +53,7 @@ struct state {
 	bool unsynced;          /* the transaction is committed without an fsync */
 	enum err spoiled;       /* OK: the turn's transaction, if any, may be committed */
 	struct waiter *waiters; /* in the order of asking */
+	struct waiter *followers;
 	uint64_t turn;
 	char trouble[256]; /* why the last turn that wrote something failed; "": it did not */
 	uint64_t unsaid;   /* failed turns that the log has not told */
@@ -197,24 +198,41 @@ enum err state_wrote(struct state *s, enum err e)
 	return e;
 }
 
-void state_on_commit(struct state *s, state_done_fn *fn, void *ctx)
+static void append(struct waiter **list, struct waiter waiter)
 {
 	struct waiter *w = xmalloc(sizeof(*w));
 
-	*w = (struct waiter){ .turn = s->turn, .fn = fn, .ctx = ctx };
-	DL_APPEND(s->waiters, w);
+	*w = waiter;
+	DL_APPEND(*list, w);
+}
+
+void state_on_commit(struct state *s, state_done_fn *fn, void *ctx)
+{
+	append(&s->waiters, (struct waiter){ .turn = s->turn, .fn = fn, .ctx = ctx });
+}
+
+void state_follow(struct state *s, state_done_fn *fn, void *ctx)
+{
+	append(&s->followers, (struct waiter){ .fn = fn, .ctx = ctx });
+}
+
+/* ctx NULL: all of them. */
+static void forget(struct waiter **list, const void *ctx)
+{
+	struct waiter *w, *next;
+
+	DL_FOREACH_SAFE (*list, w, next) {
+		if (ctx != NULL && w->ctx != ctx)
+			continue;
+		DL_DELETE(*list, w);
+		free(w);
+	}
 }
 
 void state_forget(struct state *s, const void *ctx)
 {
-	struct waiter *w, *next;
-
-	DL_FOREACH_SAFE (s->waiters, w, next) {
-		if (w->ctx != ctx)
-			continue;
-		DL_DELETE(s->waiters, w);
-		free(w);
-	}
+	forget(&s->waiters, ctx);
+	forget(&s->followers, ctx);
 }
 
 static int64_t now_seconds(void)
@@ -314,9 +332,12 @@ bool state_commit(struct state *s)
 {
 	enum err e = end_transaction(s);
 	bool told = s->waiters != NULL;
+	struct waiter *f;
 
 	checkpoint(s);
 	s->turn++;
+	DL_FOREACH (s->followers, f)
+		f->fn(f->ctx, e);
 	while (s->waiters && s->waiters->turn != s->turn) {
 		struct waiter *first = s->waiters, w = *first;
 
@@ -338,15 +359,11 @@ enum err state_scrub(struct state *s)
 
 void state_close(struct state *s)
 {
-	struct waiter *w, *next;
-
 	if (!s)
 		return;
 	(void)end_transaction(s);
-	DL_FOREACH_SAFE (s->waiters, w, next) {
-		DL_DELETE(s->waiters, w);
-		free(w);
-	}
+	forget(&s->waiters, NULL);
+	forget(&s->followers, NULL);
 	db_close(s->db);
 	free(s);
 }

@@ -57,6 +57,11 @@ MUST_CHECK enum err state_wrote(struct state *s, enum err e);
  */
 typedef void state_done_fn(void *ctx, enum err e);
 void state_on_commit(struct state *s, state_done_fn *fn, void *ctx);
+/*
+ * Called at the end of each turn, until state_forget(), before those who asked and with the same: whoever keeps in memory
+ * what is in the file brings it up to date before anybody looks at it. It changes nothing in the file.
+ */
+void state_follow(struct state *s, state_done_fn *fn, void *ctx);
 /* Not to be called for this ctx any more: it is about to be freed. */
 void state_forget(struct state *s, const void *ctx);
 

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "db/spool.h"
+#include "db/statement.h"
 #include "tests/unit/statetest.h"
 
 #define ROMEO  "romeo@corp.test"
@@ -245,6 +246,67 @@ static void test_occupancy_follows(void **state)
 	state_commit(t->state);
 }
 
+struct look {
+	struct spool *spool;
+	struct spool_occupancy seen;
+};
+
+static void look(void *ctx, enum err e)
+{
+	struct look *l = ctx;
+
+	assert_int_equal(e, ERR_IO);
+	assert_int_equal(spool_count(l->spool, "", &l->seen), OK);
+}
+
+/* Who waits for the turn's end sees what is on disk, though he asked before anything was changed in the turn. */
+static void test_seen_at_the_end_of_a_turn(void **state)
+{
+	struct statetest *t = *state;
+	struct look l = { .spool = spool_create(t->state, &wide) };
+
+	put(l.spool, message(JULIET, ROMEO, "kept"));
+	state_commit(t->state);
+	state_on_commit(t->state, look, &l);
+	put(l.spool, message(JULIET, ROMEO, "lost"));
+	assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+	state_commit(t->state);
+	assert_int_equal(l.seen.messages, 1);
+	spool_destroy(l.spool);
+}
+
+/* sqlite3_set_authorizer(): nobody reads where in its pair a message stands. */
+static int refuse_position(void *ctx, int action, const char *table, const char *column, const char *database,
+			   const char *trigger)
+{
+	(void)ctx;
+	(void)table;
+	(void)database;
+	(void)trigger;
+	return action == SQLITE_READ && strcmp(column, "position") == 0 ? SQLITE_DENY : SQLITE_OK;
+}
+
+/* A change of which memory does not know its part is not made on disk either. */
+static void test_half_a_change(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	int64_t id = put(s, message(JULIET, ROMEO, "a"));
+	sqlite3 *handle = state_db(t->state)->handle;
+	struct walk w = { .text = "" };
+
+	assert_int_equal(spool_quarantine(s, id, "poison"), OK);
+	state_commit(t->state);
+	sqlite3_set_authorizer(handle, refuse_position, NULL);
+	assert_int_equal(spool_revive(s, id, 3000), ERR_IO);
+	sqlite3_set_authorizer(handle, NULL, NULL);
+	state_commit(t->state);
+	assert_int_equal(spool_revive(s, id, 3000), OK);
+	state_commit(t->state);
+	assert_int_equal(spool_first(s, JULIET " " ROMEO, note, &w), OK);
+	spool_destroy(s);
+}
+
 static uint64_t series;
 
 static unsigned chance(unsigned among)
@@ -463,6 +525,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bytes_survive, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_limits, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy, statetest_setup, statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_seen_at_the_end_of_a_turn, statetest_setup,
+						statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_half_a_change, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy_follows, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_memory_follows_the_table, statetest_setup,
 						statetest_teardown),

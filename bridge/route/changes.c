@@ -34,6 +34,8 @@ enum {
 
 #define ACTOR "poolbridge"
 
+#define UNKNOWN_VERSION INT64_MIN /* the audit is read, whatever the file says */
+
 struct subscriber {
 	changed_fn *fn;
 	void *ctx;
@@ -204,7 +206,7 @@ static void free_endings(struct endings *all)
 	}
 }
 
-/* The data version is of other connections: what is written here is looked for at once. */
+/* The data version is of other connections: what is written here is looked for, now or, should that fail, later. */
 static enum err end_overdue(struct changes *c)
 {
 	struct db *db = c->setup.registry;
@@ -219,6 +221,7 @@ static enum err end_overdue(struct changes *c)
 		e = db_begin(db, ACTOR);
 	if (e != OK)
 		return e;
+	c->version = UNKNOWN_VERSION;
 	e = move_end_overdue(db, c->setup.move_limit_ms, ENDS_A_TICK, on_end, &all);
 	if (e == OK)
 		e = db_commit(db);
@@ -228,7 +231,7 @@ static enum err end_overdue(struct changes *c)
 		c->ended += all.count;
 		LL_FOREACH (all.list, one)
 			log_end(c, one);
-		e = follow_audit(c);
+		e = look(c);
 	}
 	free_endings(&all);
 	return e;

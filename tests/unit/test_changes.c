@@ -12,6 +12,7 @@
 
 #include "bridge/core/log.h"
 #include "bridge/route/changes.h"
+#include "db/statement.h"
 #include "tests/unit/dbtest.h"
 #include "tests/unit/nettest.h"
 
@@ -362,6 +363,44 @@ static void test_locked(void **state)
 	end(&w);
 }
 
+/* The disk gives nothing more, once, from the commit of a move's end on. */
+struct failing {
+	bool committed, failed;
+};
+
+static int on_commit(void *ctx)
+{
+	((struct failing *)ctx)->committed = true;
+	return 0;
+}
+
+static int interrupt(void *ctx)
+{
+	struct failing *f = ctx;
+	const bool now = f->committed && !f->failed;
+
+	f->failed = f->failed || now;
+	return now;
+}
+
+/* What was ended is told of, also when it could not be read behind its commit. */
+static void test_end_that_is_read_later(void **state)
+{
+	struct failing f = { .failed = false };
+	struct watch w;
+
+	begin(&w, state);
+	sql(&w, "UPDATE user SET mark = 'moving' WHERE address = 'romeo@corp.test'; UPDATE moving SET since "
+		"= " LONG_AGO);
+	start(&w, MINUTES_15);
+	sqlite3_commit_hook(w.files->db->handle, on_commit, &f);
+	sqlite3_progress_handler(w.files->db->handle, 1, interrupt, &f);
+	assert_string_equal(told(&w, "romeo@corp.test "), "romeo@corp.test ");
+	assert_true(f.failed);
+	assert_string_equal(value(&w, ROMEO_IS), "legacy 1");
+	end(&w);
+}
+
 static bool is_unreadable(void *ctx)
 {
 	struct watch *w = ctx;
@@ -430,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_short, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_locked, dbtest_setup, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_end_that_is_read_later, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_moved, dbtest_setup, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_migration, dbtest_setup, dbtest_teardown),
 	};

@@ -112,6 +112,8 @@ bool custody_waits(const struct custody_pass *pass, enum spool_hop hop)
 
 void custody_go(struct custody_pass *pass, enum spool_hop hop)
 {
+	if (custody_waits(pass, hop))
+		return;
 	pass->lane->under_way++;
 	pass->lane->under_hop = hop;
 	pass->under_way = true;

@@ -84,7 +84,7 @@ void custody_enter(struct custody *c, const struct jid *from, const struct jid *
 		   struct custody_pass *pass);
 /* Whether it is to be kept rather than given to that next hop now, because of an older one. */
 bool custody_waits(const struct custody_pass *pass, enum spool_hop hop);
-/* It goes to that next hop now. */
+/* It goes to that next hop now: past those for which it should wait, nobody waits for it either. */
 void custody_go(struct custody_pass *pass, enum spool_hop hop);
 /* The next hop did not take it, or it was answered; before custody_keep() where it is to be kept. */
 void custody_return(struct custody_pass *pass);

@@ -516,6 +516,32 @@ static void test_returned_keeps_its_place(void **state)
 	assert_int_equal(g->arrived, 3);
 }
 
+/* Typing goes past those that wait, and nothing takes its next hop for theirs. */
+static void test_what_goes_past(void **state)
+{
+	struct game *g = *state;
+	struct stanza *s = message(0, 0, 0);
+	struct custody_pass typing;
+	struct jid from, to;
+
+	get_jids(s, &from, &to);
+	write_to(g, 0, 0);
+	g->side[0] = SPOOL_NEW_POOL;
+	custody_enter(g->custody, &from, &to, &typing);
+	assert_true(custody_waits(&typing, SPOOL_NEW_POOL));
+	custody_go(&typing, SPOOL_NEW_POOL);
+	write_to(g, 0, 0);
+	assert_null(g->flights[SPOOL_NEW_POOL]);
+	commit(g);
+	end_flight(g, SPOOL_LEGACY_GATEWAY, false);
+	custody_leave(&typing);
+	commit(g);
+	assert_int_equal(waiting(g), 2);
+	finish(g);
+	expect_all(g);
+	stanza_unref(s);
+}
+
 static void test_pairs_do_not_wait_for_each_other(void **state)
 {
 	struct game *g = *state;
@@ -1384,6 +1410,7 @@ int main(void)
 		GAME_TEST(test_unreadable_behind_a_wake),
 		GAME_TEST(test_nothing_overtakes_what_is_under_way),
 		GAME_TEST(test_returned_keeps_its_place),
+		GAME_TEST(test_what_goes_past),
 		GAME_TEST(test_pairs_do_not_wait_for_each_other),
 		GAME_TEST(test_restart),
 		GAME_TEST(test_poison),

@@ -107,7 +107,6 @@ static enum err open_custody(struct daemon *d, const char **why)
 					     c->spool.messages,          c->spool.bytes };
 	struct custody_setup setup = { .loop = d->loop,
 				       .state = d->state,
-				       .registry = d->db,
 				       .config = c,
 				       .submit = router_release,
 				       .bounce = router_expire };

@@ -54,7 +54,6 @@ struct custody_setup {
 	struct loop *loop;
 	struct state *state;
 	struct spool *spool;
-	struct db *registry; /* any change in it may end a wait for a move */
 	const struct config *config;
 	/* Try it again by a new decision; done is called once, perhaps from inside. */
 	void (*submit)(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);

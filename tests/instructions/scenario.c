@@ -131,7 +131,6 @@ static void open_memory(void)
 {
 	const struct spool_limits limits = { 1000, 1000000, 1000, 1000000, 1000, 1000000 };
 	struct custody_setup setup = { .config = run.config,
-				       .registry = run.registry,
 				       .submit = router_release,
 				       .bounce = router_expire };
 	struct duplicates_setup window = { .count = 4096, .time_ms = 1800000 };

@@ -29,7 +29,7 @@ static void refuse(const struct sip_request *r, unsigned status, const char *phr
 static void reject(const struct sip_request *r, const struct jid *to, const struct verdict *v)
 {
 	const char *text;
-	enum condition condition = router_rejection(v, &text);
+	enum condition condition = route_rejection(v, &text);
 
 	refuse(r, map_condition_to_status(condition, to->resource[0] != '\0', false), text, NULL);
 }

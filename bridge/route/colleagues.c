@@ -19,7 +19,6 @@
 
 #include "bridge/core/log.h"
 #include "bridge/route/request.h"
-#include "bridge/route/router.h"
 
 struct colleagues {
 	struct db *db;
@@ -175,7 +174,7 @@ static void fail(struct passage *p, struct stanza *stanza, const struct verdict 
 {
 	struct outcome outcome = { .confirmed = false };
 
-	outcome.condition = router_rejection(v, &outcome.text);
+	outcome.condition = route_rejection(v, &outcome.text);
 	on_outcome(p, stanza, &outcome);
 }
 

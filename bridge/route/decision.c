@@ -102,3 +102,20 @@ struct verdict route_decide_local(const struct domain *domain, const struct user
 	return verdict(0, ROUTE_RELAY, home_pool(domain, callee),
 		       callee ? "by mark" : "by the domain's default");
 }
+
+enum condition route_rejection(const struct verdict *v, const char **text)
+{
+	static const struct {
+		enum condition condition;
+		const char *text;
+	} rows[] = {
+		[0] = { COND_ITEM_NOT_FOUND, "no such user" },
+		[1] = { COND_ITEM_NOT_FOUND, "this domain is not served here" },
+		[2] = { COND_NOT_ALLOWED, "federation between these domains is not allowed" },
+		[3] = { COND_NOT_ALLOWED, "this user may not use XMPP federation" },
+		[11] = { COND_ITEM_NOT_FOUND, "no such user" },
+	};
+
+	*text = rows[v->row].text;
+	return rows[v->row].condition;
+}

@@ -8,6 +8,7 @@
 
 #include "bridge/core/base.h"
 #include "bridge/core/config.h"
+#include "bridge/xmpp/stanza.h"
 #include "db/registry.h"
 
 enum route { ROUTE_LEGACY, ROUTE_GATEWAY, ROUTE_HOLD, ROUTE_REJECT, ROUTE_RELAY };
@@ -36,5 +37,8 @@ struct verdict route_decide(const struct route_facts *facts);
  * unlisted policy when it has none).
  */
 struct verdict route_decide_local(const struct domain *domain, const struct user *callee);
+
+/* What the sender of something rejected is told; the text is static. */
+enum condition route_rejection(const struct verdict *v, const char **text);
 
 #endif

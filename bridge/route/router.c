@@ -261,27 +261,10 @@ static bool is_for_bare_domain(const struct submission *s, enum route route)
 	       route != ROUTE_REJECT;
 }
 
-enum condition router_rejection(const struct verdict *v, const char **text)
-{
-	static const struct {
-		enum condition condition;
-		const char *text;
-	} rows[] = {
-		[0] = { COND_ITEM_NOT_FOUND, "no such user" },
-		[1] = { COND_ITEM_NOT_FOUND, "this domain is not served here" },
-		[2] = { COND_NOT_ALLOWED, "federation between these domains is not allowed" },
-		[3] = { COND_NOT_ALLOWED, "this user may not use XMPP federation" },
-		[11] = { COND_ITEM_NOT_FOUND, "no such user" },
-	};
-
-	*text = rows[v->row].text;
-	return rows[v->row].condition;
-}
-
 static void reject(struct passage *p, struct stanza *stanza, const struct verdict *v)
 {
 	const char *text;
-	enum condition condition = router_rejection(v, &text);
+	enum condition condition = route_rejection(v, &text);
 
 	fail(p, stanza, condition, text);
 }

@@ -90,9 +90,6 @@ MUST_CHECK enum err router_decide(struct router *r, const struct jid *local, con
 MUST_CHECK enum err router_decide_request(struct router *r, const struct jid *from, const struct jid *to,
 					  int source, struct request_verdict *out);
 
-/* What the sender of something rejected is told; the text is static. */
-enum condition router_rejection(const struct verdict *v, const char **text);
-
 json_t *router_status(const struct router *r); /* counters */
 
 #endif

@@ -36,13 +36,6 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	return OK;
 }
 
-enum condition router_rejection(const struct verdict *v, const char **text)
-{
-	(void)v;
-	*text = NULL;
-	return COND_NOT_ALLOWED;
-}
-
 /* --- begin and end --- */
 
 void gatewaytest_prepare(struct gatewaytest *t, enum pool_mode mode)

@@ -99,6 +99,7 @@ static void test_table(void **state)
 	for (int number = 1; fgets(line, sizeof(line), table); number++) {
 		struct facts f = { .has_domain = false };
 		struct verdict v;
+		const char *told;
 		int fields;
 
 		if (line[0] == '#' || line[0] == '\n')
@@ -116,6 +117,10 @@ static void test_table(void **state)
 			fail_msg("decision.table:%d: got row %u %s %s", number, v.row, route_name(v.route),
 				 pool_name(v.pool));
 		assert_true(v.reason && v.reason[0]);
+		if (v.route == ROUTE_REJECT) {
+			route_rejection(&v, &told);
+			assert_non_null(told);
+		}
 		row_seen[row] = true;
 	}
 	fclose(table);

@@ -71,13 +71,6 @@ void router_submit(struct router *r, const struct submission *s)
 		s->done(s->ctx, s->stanza, r->at_once);
 }
 
-enum condition router_rejection(const struct verdict *v, const char **text)
-{
-	(void)v;
-	*text = "no such user";
-	return COND_ITEM_NOT_FOUND;
-}
-
 enum err router_decide(struct router *r, const struct jid *local, const char *partner, struct verdict *out)
 {
 	(void)r;

@@ -37,13 +37,6 @@ enum err router_decide(struct router *r, const struct jid *local, const char *pa
 	return r->unreadable ? ERR_IO : OK;
 }
 
-enum condition router_rejection(const struct verdict *v, const char **text)
-{
-	(void)v;
-	*text = NULL;
-	return COND_NOT_ALLOWED;
-}
-
 /* --- begin and end --- */
 
 static void on_commit(void *ctx)

@@ -16,11 +16,11 @@
 
 enum { CUSTODY_TICK_MS = 250, CUSTODY_RETRY_MS = 1000 };
 
-/* All messages of one user to another that are kept or under way. */
 enum lane_place { LANE_NOWHERE, LANE_TO_LOOK_AT, LANE_READY, LANE_WAITING };
 
 struct lane_user;
 
+/* All messages of one user to another that are kept or under way. */
 struct lane {
 	struct custody *custody;
 	size_t count;             /* in the spool, but for quarantine */
@@ -101,6 +101,7 @@ struct lane *lanes_take_ready(struct custody *c, enum spool_hop hop); /* NULL: n
 void lanes_each(const struct custody *c, const char *user, void (*fn)(struct lane *lane, void *ctx),
 		void *ctx);
 void lanes_free(struct custody *c);
+
 /* custody_release.c */
 void custody_tick(void *ctx);
 void lane_leave_again(struct lane *lane); /* it could not leave the spool */

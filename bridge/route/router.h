@@ -55,14 +55,14 @@ typedef bool router_presence_fn(void *ctx, const struct submission *s, const str
 void router_set_presence(struct router *r, router_presence_fn *presence, void *ctx);
 /* Keeps what cannot go on now; its submit and bounce are the two below. Borrowed. */
 void router_set_custody(struct router *r, struct custody *custody);
+void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
+void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome, told_fn *done,
+		   void *done_ctx);
 /* Between true and false all decisions are of one state of the registry: for what was all read before. */
 void router_view(const struct router *r, bool begins);
 /* Knows what comes a second time; NULL: nobody does. Borrowed. */
 void router_set_duplicates(struct router *r, struct duplicates *duplicates);
 struct duplicates *router_duplicates(const struct router *r);
-void router_release(void *ctx, const struct custody_item *item, release_fn *done, void *done_ctx);
-void router_expire(void *ctx, const struct custody_item *item, const struct outcome *outcome, told_fn *done,
-		   void *done_ctx);
 /* Messages between users of the two pools, which only the gateway can carry. */
 struct colleagues *router_colleagues(struct router *r);
 void router_set_gateway(struct router *r, router_egress_fn *egress, void *ctx);

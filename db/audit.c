@@ -51,15 +51,8 @@ enum err audit_last(struct db *db, int64_t *out)
 {
 	struct statement *st =
 		statement_open(db, "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'audit'");
-	int64_t id = 0;
-	enum err e;
 
-	if (statement_step(st))
-		id = statement_int(st, 0);
-	e = statement_close(st);
-	if (e == OK)
-		*out = id;
-	return e;
+	return statement_run_number(st, out);
 }
 
 /* What an undoing needs to know; the strings are owned. */

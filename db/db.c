@@ -80,16 +80,7 @@ enum err db_scrub(struct db *db)
 
 enum err db_data_version(struct db *db, int64_t *out)
 {
-	struct statement *st = statement_open(db, "PRAGMA data_version");
-	int64_t version = 0;
-	enum err e;
-
-	if (statement_step(st))
-		version = statement_int(st, 0);
-	e = statement_close(st);
-	if (e == OK)
-		*out = version;
-	return e;
+	return statement_run_number(statement_open(db, "PRAGMA data_version"), out);
 }
 
 int db_schema_version(const struct db *db)

@@ -309,17 +309,12 @@ enum err ledger_each_after(struct ledger *l, const struct ledger_key *key, ledge
 
 enum err ledger_count(struct ledger *l, struct ledger_counts *out)
 {
-	struct statement *st;
 	struct holding all;
-	int64_t dialogs = 0;
+	int64_t dialogs;
 	enum err e = read_holding(l, ALL, &all);
 
-	if (e != OK)
-		return e;
-	st = statement_open(l->db, "SELECT count(*) FROM dialog");
-	if (statement_step(st))
-		dialogs = statement_int(st, 0);
-	e = statement_close(st);
+	if (e == OK)
+		e = statement_run_number(statement_open(l->db, "SELECT count(*) FROM dialog"), &dialogs);
 	if (e == OK)
 		*out = (struct ledger_counts){ .subscriptions = all.subscriptions, .dialogs = dialogs };
 	return e;

@@ -20,9 +20,7 @@ static enum err check_room(struct ledger *l, const struct ledger_key *key)
 	enum err e;
 
 	ledger_bind_key(st, key);
-	if (statement_step(st))
-		count = statement_int(st, 0);
-	e = statement_close(st);
+	e = statement_run_number(st, &count);
 	return e == OK && count >= LEDGER_DIALOGS_MAX ? ERR_LIMIT : e;
 }
 

@@ -22,11 +22,7 @@ const struct db_kind db_state = { "state file", "state", 0x70627374, &state_sche
 
 static enum err read_number(struct db *db, const char *sql, int64_t *out)
 {
-	struct statement *st = statement_open(db, sql);
-
-	if (statement_step(st))
-		*out = statement_int(st, 0);
-	return statement_close(st);
+	return statement_run_number(statement_open(db, sql), out);
 }
 
 static enum err read_version(struct db *db)

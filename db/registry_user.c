@@ -198,14 +198,5 @@ enum err registry_each_user(struct db *db, const struct user_filter *filter,
 
 enum err registry_count_users(struct db *db, const struct user_filter *filter, int64_t *out)
 {
-	struct statement *st = open_filter(db, "SELECT count(*)" USER_FILTER, filter);
-	int64_t count = 0;
-	enum err e;
-
-	if (statement_step(st))
-		count = statement_int(st, 0);
-	e = statement_close(st);
-	if (e == OK)
-		*out = count;
-	return e;
+	return statement_run_number(open_filter(db, "SELECT count(*)" USER_FILTER, filter), out);
 }

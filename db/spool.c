@@ -473,16 +473,8 @@ enum err spool_each(struct spool *s, const char *user, spool_each_fn *fn, void *
 
 enum err spool_last_position(struct spool *s, int64_t *out)
 {
-	struct statement *st = statement_open(s->db, "SELECT coalesce(max(position), 0) FROM message");
-	int64_t last = 0;
-	enum err e;
-
-	if (statement_step(st))
-		last = statement_int(st, 0);
-	e = statement_close(st);
-	if (e == OK)
-		*out = last;
-	return e;
+	return statement_run_number(statement_open(s->db, "SELECT coalesce(max(position), 0) FROM message"),
+				    out);
 }
 
 enum err spool_first(struct spool *s, const char *pair, spool_each_fn *fn, void *ctx)

@@ -179,6 +179,19 @@ enum err statement_run_on_row(struct statement *st)
 	return e == OK && changes == 0 ? ERR_NOT_FOUND : e;
 }
 
+enum err statement_run_number(struct statement *st, int64_t *out)
+{
+	int64_t number = 0;
+	enum err e;
+
+	if (statement_step(st))
+		number = statement_int(st, 0);
+	e = statement_close(st);
+	if (e == OK)
+		*out = number;
+	return e;
+}
+
 enum err db_execute(struct db *db, const char *sql)
 {
 	if (db->gone != NULL)

@@ -62,6 +62,9 @@ MUST_CHECK enum err statement_run(struct statement *st, int64_t *changes);
 /* The same for a change that must meet a row: ERR_NOT_FOUND when it met none. */
 MUST_CHECK enum err statement_run_on_row(struct statement *st);
 
+/* The first column of the only row; without a row 0. *out is untouched on failure. */
+MUST_CHECK enum err statement_run_number(struct statement *st, int64_t *out);
+
 /* The number that the last INSERT of this connection was given. */
 int64_t db_last_id(const struct db *db);
 

@@ -13,6 +13,8 @@
 
 #include "db/statement.h"
 
+static const char make_room[] = "make room on its file system, then try again";
+
 static char words[2048];
 
 enum err db_explain(enum err e, const char **why, const char *path, const char *what, const char *mend)
@@ -43,8 +45,11 @@ enum err db_explain_system(const struct db_kind *kind, int error, const char **w
 		break;
 	case EACCES:
 	case EPERM:
-		snprintf(mend, sizeof(mend),
-			 "run as the owner of the file and of the folder %s, or as root (sudo)", folder);
+		snprintf(
+			mend, sizeof(mend),
+			"who runs this must be able to write it and the folder %s: give him both (chown), or "
+			"run as root (sudo)",
+			folder);
 		break;
 	case EROFS:
 		snprintf(mend, sizeof(mend), "the %s must be on a file system that can be written",
@@ -79,11 +84,12 @@ const char *db_mend(const struct db *db, enum err e)
 		       "save what is "
 		       "left with: sqlite3 FILE .recover";
 	case SQLITE_FULL:
-		return "make room on its file system, then try again";
+		return make_room;
 	case SQLITE_READONLY:
 		return "run as the owner of the file, or as root (sudo)";
 	default:
-		return "see to the disk, then try again";
+		return db->system == ENOSPC || db->system == EDQUOT ? make_room
+								    : "see to the disk, then try again";
 	}
 }
 

@@ -64,6 +64,7 @@ enum err db_result(struct db *db, int rc)
 		int system = e == ERR_IO ? sqlite3_system_errno(db->handle) : 0;
 
 		db->code = rc;
+		db->system = system;
 		snprintf(db->error, sizeof(db->error), "%s%s%s%s", own_words(sqlite3_errmsg(db->handle)),
 			 system ? " (" : "", system ? strerror(system) : "", system ? ")" : "");
 	}

@@ -32,7 +32,8 @@ struct db {
 	struct place *place;
 	const char *gone; /* the one of its files that is not there any more; NULL: all are */
 	int version;
-	int code; /* of the last failure, as SQLite counts, and its words */
+	int code;   /* of the last failure, as SQLite counts, and its words */
+	int system; /* errno of the last failure, where it was one of the system; else 0 */
 	char error[1024];
 };
 

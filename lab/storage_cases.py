@@ -287,6 +287,8 @@ def registry_case(words, inject, lonely, rig):
         raise Lost(f"it said that it failed, and it is done: {done.stderr.strip()}")
     if done.returncode > 0 and rig.registry not in done.stderr:
         raise Lost(f"it does not name the file: {done.stderr.strip()}")
+    if "No space left" in done.stderr and "make room" not in done.stderr:
+        raise Lost(f"it does not say how to mend it: {done.stderr.strip()}")
     again = rig.bridge.run(*words)
     if again.returncode != 0 or registry_rows(rig)[:2] != (5, 5):
         raise Lost(f"it does not work afterwards: {again.stderr.strip()}")
@@ -538,7 +540,7 @@ def no_permission(which, rig):
         if start_or_not(rig.bridge, powers):
             raise Lost("it started")
         said = last_words(rig)
-        check_words(path, ("Permission denied", "run as the owner"), said)
+        check_words(path, ("Permission denied", "chown"), said)
         if digest(path) != before:
             raise Lost("the file was changed")
     finally:

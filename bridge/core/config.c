@@ -356,9 +356,9 @@ static enum err check_file(const char *file, const char **why)
 		fclose(f);
 	}
 	if (error != 0)
-		return config_fault(why, ERR_IO,
-				    "%s: cannot be read: %s; name the configuration file with -c", file,
-				    strerror(error));
+		return config_fault(why, ERR_IO, "%s: cannot be read: %s; %s", file, strerror(error),
+				    error == EACCES ? "run as root (sudo), or as a user who may read it"
+						    : "name the configuration file with -c");
 	if (memcmp(head, "\xef\xbb\xbf", 3) == 0 || memcmp(head, "\xff\xfe", 2) == 0 ||
 	    memcmp(head, "\xfe\xff", 2) == 0)
 		return config_fault(why, ERR_SYNTAX,

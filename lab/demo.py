@@ -72,8 +72,8 @@ class Demo:
 
     def whereabouts(self, sender, to):
         """What became of a message that nobody got and nobody answered."""
-        for waits in self.lab.bridge.json("spool", "list", "--user", bare(to)):
-            if waits["from"] == bare(sender):
+        for waits in self.lab.bridge.json("spool", "list"):
+            if (waits["from"], waits["to"]) == (bare(sender), bare(to)):
                 return f"kept on disk, waits for: {waits['waits_for']}"
         return "lost: neither delivered nor answered"
 

@@ -105,7 +105,7 @@ static bool select_messages(struct ctl *ctl, struct selection *s)
 	if (!user)
 		return true;
 	s->user = s->address;
-	return name_address(ctl, "", user, s->address);
+	return name_local_user(ctl, user, s->address);
 }
 
 /* The exit status. */

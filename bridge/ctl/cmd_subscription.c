@@ -38,22 +38,6 @@ static bool print_subscription(void *ctx, const struct ledger_key *key, const st
 	return true;
 }
 
-/* A mistyped domain would look like a user without subscriptions. */
-static int check_user(struct ctl *ctl, const char *text, char address[JID_BARE_SIZE])
-{
-	struct domain domain;
-	const char *name;
-	enum err e;
-
-	if (!name_address(ctl, "", text, address))
-		return 1;
-	name = strchr(address, '@') + 1;
-	e = registry_find_domain(ctl->db, name, &domain);
-	if (e == OK)
-		return 0;
-	return e == ERR_NOT_FOUND ? name_no_domain(ctl, "", name) : ctl_fail_db(ctl, e);
-}
-
 static int list_rows(struct ctl *ctl, struct state *state, const char *user)
 {
 	struct ledger *ledger = ledger_create(state, NULL);
@@ -72,11 +56,11 @@ int cmd_subscription_list(struct ctl *ctl)
 	const char *user = command_value(ctl->inv, "user"), *why = NULL;
 	char address[JID_BARE_SIZE];
 	struct state *state = NULL;
-	int status = user ? check_user(ctl, user, address) : 0;
+	int status = 0;
 	enum err e;
 
-	if (status != 0)
-		return status;
+	if (user && !name_local_user(ctl, user, address))
+		return 1;
 	e = state_open_reader(ctl->config->state, &state, &why);
 	if (e == ERR_NOT_FOUND)
 		ctl_list_begin(ctl);

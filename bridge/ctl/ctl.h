@@ -70,6 +70,8 @@ MUST_CHECK bool name_partner(struct ctl *ctl, const char *where, const char *tex
 			     char out[JID_DOMAIN_MAX + 1]);
 /* local@domain without a resource; "sip:" before it is dropped. */
 MUST_CHECK bool name_address(struct ctl *ctl, const char *where, const char *text, char out[JID_BARE_SIZE]);
+/* The same in a local domain of the registry: a mistyped one would look like a user for whom there is nothing. */
+MUST_CHECK bool name_local_user(struct ctl *ctl, const char *text, char out[JID_BARE_SIZE]);
 /* An address of any kind, for routes: a resource is allowed, and so is a domain alone. */
 MUST_CHECK bool name_jid(struct ctl *ctl, const char *text, struct jid *out);
 

@@ -113,6 +113,23 @@ int name_no_domain(struct ctl *ctl, const char *where, const char *name)
 		where, name);
 }
 
+bool name_local_user(struct ctl *ctl, const char *text, char out[JID_BARE_SIZE])
+{
+	struct domain domain;
+	const char *name;
+	enum err e;
+
+	if (!name_address(ctl, "", text, out))
+		return false;
+	name = strchr(out, '@') + 1;
+	e = registry_find_domain(ctl->db, name, &domain);
+	if (e == ERR_NOT_FOUND)
+		name_no_domain(ctl, "", name);
+	else if (e != OK)
+		ctl_fail_db(ctl, e);
+	return e == OK;
+}
+
 struct offer {
 	struct db *db;
 	struct nearest n;

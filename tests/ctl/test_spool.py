@@ -139,6 +139,14 @@ def test_without_a_daemon(reg):
     assert len(reg.json("spool", "list")) == 4
 
 
+def test_user_of_no_domain(reg):
+    """A slip is no message to give back, and no success."""
+    fill(reg).close()
+    for words in (["list"], ["retry"], ["bounce"]):
+        reg.fails("spool", *words, "--user", "romeo@corp.tset", says="did you mean 'corp.test'?")
+    reg.fails("spool", "list", "--user", "juliet@partner.test", says="there is no local domain 'partner.test'")
+
+
 def test_usage(reg):
     fill(reg).close()
     reg.fails("spool", "bounce", status=2, says="which messages?")

@@ -86,6 +86,12 @@ static bool local_domain(struct ctl *ctl, char out[JID_DOMAIN_MAX + 1])
 	return e == OK && out[0];
 }
 
+/* Whose it is to mend, in a sentence. */
+static const char *words_of_side(const char *side)
+{
+	return strcmp(side, "theirs") == 0 ? "their" : strcmp(side, "ours") == 0 ? "our" : side;
+}
+
 static void say_step(struct ctl *ctl, const json_t *row)
 {
 	bool ok = json_is_true(json_object_get(row, "ok"));
@@ -95,7 +101,7 @@ static void say_step(struct ctl *ctl, const json_t *row)
 		json_string_value(json_object_get(row, "text")));
 	if (!ok && json_object_get(row, "mend"))
 		ctl_say(ctl, "         to mend (%s side): %s\n",
-			json_string_value(json_object_get(row, "side")),
+			words_of_side(json_string_value(json_object_get(row, "side"))),
 			json_string_value(json_object_get(row, "mend")));
 }
 

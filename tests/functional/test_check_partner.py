@@ -64,6 +64,9 @@ WRONG = [
 ]
 
 
+SIDES = {"theirs": "their", "ours": "our", "either": "either"}
+
+
 @pytest.mark.parametrize("domain, local, step, words, side, mend", WRONG, ids=[f"{row[0]}-{row[2]}" for row in WRONG])
 def test_what_is_wrong(lab, domain, local, step, words, side, mend):
     report, rows = check(lab, domain, local)
@@ -71,7 +74,7 @@ def test_what_is_wrong(lab, domain, local, step, words, side, mend):
     assert wrong and wrong[0]["step"] == step and words in wrong[0]["text"], report
     assert wrong[0]["side"] == side and mend in wrong[0]["mend"], wrong[0]
     told = lab.bridge.run("check", "partner", domain, "--as", local).stdout
-    assert f"WRONG  {step}" in told and f"to mend ({side} side): " in told, told
+    assert f"WRONG  {step}" in told and f"to mend ({SIDES[side]} side): " in told, told
 
 
 def test_ping_that_is_not_answered(lab):

@@ -265,11 +265,25 @@ static bool take(void *ctx, const struct spool_message *m)
 	return true;
 }
 
+/* What its next hop refuses has its line in the router. */
+static void log_taken(const struct taken *row)
+{
+	const struct stanza *stanza = row->failure.stanza;
+
+	if (row->failure.noted)
+		return; /* the last process has said it */
+	log_event(LOG_NOTICE, "spool-bounced", NULL, "id=%lld from=%s to=%s condition=%s why=%s",
+		  (long long)row->failure.id, log_value(stanza != NULL ? stanza->from : ""),
+		  log_value(stanza != NULL ? stanza->to : ""), condition_name(row->condition),
+		  log_value(row->text));
+}
+
 static void tell_taken(struct taking *x)
 {
 	for (size_t i = 0; i < x->count; i++) {
 		struct taken *row = &x->rows[i];
 
+		log_taken(row);
 		if (row->pair != NULL)
 			row->failure.lane = custody_lane(x->custody, row->pair);
 		custody_tell(x->custody, &row->failure,

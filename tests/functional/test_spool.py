@@ -60,7 +60,10 @@ def test_look_retry_and_bounce(held):
     assert bridge.json("spool", "retry", "--user", ROMEO) == {"messages": 2}
     wait_spooled(lab, 2)
     # Given back, it waits no more by the time of the answer, and its sender knows which one it was.
+    mark = bridge.process.mark()
     assert bridge.json("spool", "bounce", str(first)) == {"messages": 1}
+    bridge.process.wait_line(f"spool-bounced id={first} from=juliet@partner.test.* to={ROMEO} condition=remote-server-timeout",
+                             after=mark)
     assert [row["id"] for row in bridge.json("spool", "list", "--hop", "move")] == [second]
     error = lab.juliet.inbox.wait(lambda item: getattr(item, "type", None) == "error", timeout=15)
     assert error.xml.find("{*}error/{urn:ietf:params:xml:ns:xmpp-stanzas}remote-server-timeout") is not None

@@ -1324,37 +1324,50 @@ static void play_errors(struct game *g, enum spool_hop hop)
 	}
 }
 
+/* What may happen next. */
+enum play { MOVE, AWAY, ARRIVE, WRITE, TURN, COMMIT, TROUBLE };
+
+static void play(struct game *g, enum play what)
+{
+	enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
+
+	switch (what) {
+	case MOVE:
+		g->side[rand() % USERS] = (enum spool_hop)(rand() % SPOOL_HOPS);
+		break;
+	case AWAY:
+		if (rand() % 4 == 0)
+			give_back_all(g, hop);
+		break;
+	case ARRIVE:
+		if (g->flights[hop] != NULL)
+			end_flight(g, hop, true);
+		break;
+	case WRITE:
+		if (waiting(g) < FLIGHTS)
+			write_to(g, rand() % CONTACTS, rand() % USERS);
+		break;
+	case TURN:
+		turn(g);
+		break;
+	case COMMIT:
+		commit(g);
+		break;
+	case TROUBLE:
+		play_errors(g, hop);
+	}
+}
+
 static void test_chance_of_errors(void **state)
 {
+	static const enum play plays[] = { MOVE,    AWAY,    ARRIVE,  ARRIVE,  WRITE,   WRITE,
+					   TROUBLE, TROUBLE, TROUBLE, TROUBLE, TROUBLE, TROUBLE };
 	struct game *g = *state;
 
 	srand(20071129);
 	g->far = true;
-	for (int step = 0; step < 12000; step++) {
-		enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
-
-		switch (rand() % 12) {
-		case 0:
-			g->side[rand() % USERS] = (enum spool_hop)(rand() % SPOOL_HOPS);
-			break;
-		case 1:
-			if (rand() % 4 == 0)
-				give_back_all(g, hop);
-			break;
-		case 2:
-		case 3:
-			if (g->flights[hop] != NULL)
-				end_flight(g, hop, true);
-			break;
-		case 4:
-		case 5:
-			if (waiting(g) < FLIGHTS)
-				write_to(g, rand() % CONTACTS, rand() % USERS);
-			break;
-		default:
-			play_errors(g, hop);
-		}
-	}
+	for (int step = 0; step < 12000; step++)
+		play(g, plays[(size_t)rand() % ARRAY_SIZE(plays)]);
 	finish(g);
 	expect_each(g);
 	assert_int_equal(g->refused, 0);
@@ -1363,38 +1376,13 @@ static void test_chance_of_errors(void **state)
 
 static void test_chance(void **state)
 {
+	static const enum play plays[] = { MOVE,   AWAY,   TURN,  TURN,  COMMIT, ARRIVE,
+					   ARRIVE, ARRIVE, WRITE, WRITE, WRITE,  WRITE };
 	struct game *g = *state;
 
 	srand(20071128);
-	for (int step = 0; step < 6000; step++) {
-		enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
-
-		switch (rand() % 12) {
-		case 0:
-			g->side[rand() % USERS] = (enum spool_hop)(rand() % SPOOL_HOPS);
-			break;
-		case 1:
-			if (rand() % 4 == 0)
-				give_back_all(g, hop);
-			break;
-		case 2:
-		case 3:
-			turn(g);
-			break;
-		case 4:
-			state_commit(g->files->state);
-			break;
-		case 5:
-		case 6:
-		case 7:
-			if (g->flights[hop] != NULL)
-				end_flight(g, hop, true);
-			break;
-		default:
-			if (waiting(g) < FLIGHTS)
-				write_to(g, rand() % CONTACTS, rand() % USERS);
-		}
-	}
+	for (int step = 0; step < 6000; step++)
+		play(g, plays[(size_t)rand() % ARRAY_SIZE(plays)]);
 	finish(g);
 	expect_all(g);
 	assert_true(g->arrived > 1000);

@@ -19,8 +19,7 @@
 #include <cmocka.h>
 
 #include "bridge/sip/dialog.h"
-#include "bridge/sip/endpoint.h"
-#include "nettest.h"
+#include "endpointtest.h"
 #include "sippeer.h"
 
 #define OURS     "127.32.1.1"
@@ -103,10 +102,9 @@ static void on_response(void *ctx, const struct sip_response *r)
 
 static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bool with_tcp)
 {
-	struct sip_setup setup = {
+	const struct sip_setup setup = {
 		.on_request = on_request, .on_burst = on_burst, .ctx = &f->seen, .t1_ms = t1_ms
 	};
-	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
 	nettest_claim(OURS);
@@ -118,13 +116,8 @@ static void begin_to(struct fixture *f, const char *new_pool, unsigned t1_ms, bo
 	f->config.sip.allow.item[f->config.sip.allow.count++] = EDGE;
 	f->config.sip.new_pool = (struct config_list){ { new_pool }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { TCP_HOP }, 1 };
-	f->config.sip.message_bytes = 8000;
-	f->config.sip.answer_ms = 30000;
 	f->config.sip.queue_total = 4;
-	setup.loop = f->net.loop;
-	setup.config = &f->config;
-	if (sip_endpoint_create(&setup, &f->endpoint, &why) != OK)
-		fail_msg("%s", why);
+	f->endpoint = endpointtest_open(&f->net, &f->config, setup);
 }
 
 static void begin(struct fixture *f, unsigned t1_ms, bool with_tcp)
@@ -1580,25 +1573,12 @@ static int connect_v6(uint16_t port)
 	return info.tcpi_state;
 }
 
-static struct sip_endpoint *open_endpoint(struct nettest *net, const struct config *config)
-{
-	struct sip_setup setup = { .loop = net->loop, .config = config, .on_request = on_request };
-	struct sip_endpoint *endpoint = NULL;
-	const char *why = "";
-
-	if (sip_endpoint_create(&setup, &endpoint, &why) != OK)
-		fail_msg("%s", why);
-	return endpoint;
-}
-
 /* Without sip.allow, the pools' own addresses are the peers. */
 static void test_default_peers(void **state)
 {
-	const struct config config = { .sip = { .listen = { { "tcp:" OURS ":5060" }, 1 },
-						.new_pool = { { "sip:" POOL ";transport=tcp" }, 1 },
-						.legacy_pool = { { "sip:" STRANGER ":5062;transport=tcp" },
-								 1 },
-						.message_bytes = 8000 } };
+	struct config config = { .sip = { .listen = { { "tcp:" OURS ":5060" }, 1 },
+					  .new_pool = { { "sip:" POOL ";transport=tcp" }, 1 },
+					  .legacy_pool = { { "sip:" STRANGER ":5062;transport=tcp" }, 1 } } };
 	struct nettest net;
 	struct sip_endpoint *endpoint;
 	char *text;
@@ -1606,7 +1586,7 @@ static void test_default_peers(void **state)
 	(void)state;
 
 	nettest_begin(&net);
-	endpoint = open_endpoint(&net, &config);
+	endpoint = endpointtest_open(&net, &config, (struct sip_setup){ .on_request = on_request });
 	status = sip_endpoint_status(endpoint);
 	text = json_dumps(status, JSON_COMPACT);
 	assert_non_null(strstr(text, "\"listeners\":[\"tcp:" OURS ":5060\"]"));
@@ -1620,8 +1600,7 @@ static void test_default_peers(void **state)
 static void test_v6(void **state)
 {
 	struct config config = { .sip = { .listen = { { "tcp:[::1]:15060" }, 1 },
-					  .allow = { { POOL, "2001:db8::1", "::1" }, 3 },
-					  .message_bytes = 8000 } };
+					  .allow = { { POOL, "2001:db8::1", "::1" }, 3 } } };
 	const struct sockaddr_in6 loopback = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
 	const int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	struct nettest net;
@@ -1635,11 +1614,11 @@ static void test_v6(void **state)
 	}
 	close(fd);
 	nettest_begin(&net);
-	endpoint = open_endpoint(&net, &config);
+	endpoint = endpointtest_open(&net, &config, (struct sip_setup){ .on_request = on_request });
 	assert_int_equal(connect_v6(15060), 1 /* TCP_ESTABLISHED */);
 	sip_endpoint_destroy(endpoint);
 	config.sip.allow.count = 2;
-	endpoint = open_endpoint(&net, &config);
+	endpoint = endpointtest_open(&net, &config, (struct sip_setup){ .on_request = on_request });
 	assert_int_equal(connect_v6(15060), 2 /* TCP_SYN_SENT */);
 	sip_endpoint_destroy(endpoint);
 	nettest_end(&net);

@@ -14,8 +14,7 @@
 #include <cmocka.h>
 
 #include "bridge/sip/dialog.h"
-#include "bridge/sip/endpoint.h"
-#include "nettest.h"
+#include "endpointtest.h"
 #include "sippeer.h"
 
 #define OURS "127.32.4.1"
@@ -123,10 +122,9 @@ static void on_ack(void *ctx, bool acked)
 
 static void begin(struct fixture *f, unsigned t1_ms)
 {
-	struct sip_setup setup = {
+	const struct sip_setup setup = {
 		.on_request = on_request, .on_cancel = on_cancel, .ctx = f, .t1_ms = t1_ms
 	};
-	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
 	nettest_claim(OURS);
@@ -135,13 +133,8 @@ static void begin(struct fixture *f, unsigned t1_ms)
 	f->config.sip.allow = (struct config_list){ { POOL, EDGE }, 2 };
 	f->config.sip.new_pool = (struct config_list){ { "sip:" POOL ":5060;transport=udp" }, 1 };
 	f->config.sip.legacy_pool = (struct config_list){ { "sip:" POOL ":5060;transport=tcp" }, 1 };
-	f->config.sip.message_bytes = 8000;
-	f->config.sip.answer_ms = 30000;
 	f->config.sip.queue_total = 8;
-	setup.loop = f->net.loop;
-	setup.config = &f->config;
-	if (sip_endpoint_create(&setup, &f->endpoint, &why) != OK)
-		fail_msg("%s", why);
+	f->endpoint = endpointtest_open(&f->net, &f->config, setup);
 }
 
 static void end(struct fixture *f)

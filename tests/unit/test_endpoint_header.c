@@ -13,8 +13,7 @@
 
 #include <cmocka.h>
 
-#include "bridge/sip/endpoint.h"
-#include "nettest.h"
+#include "endpointtest.h"
 #include "sippeer.h"
 
 #define OURS "127.32.3.1"
@@ -40,8 +39,7 @@ static void on_request(void *ctx, const struct sip_request *r)
 
 static void begin(struct fixture *f)
 {
-	struct sip_setup setup = { .on_request = on_request, .ctx = f };
-	const char *why = "";
+	const struct sip_setup setup = { .on_request = on_request, .ctx = f };
 
 	memset(f, 0, sizeof(*f));
 	nettest_claim(OURS);
@@ -49,13 +47,8 @@ static void begin(struct fixture *f)
 	f->config.sip.listen = (struct config_list){ { "udp:" OURS ":5060", "tcp:" OURS ":5060" }, 2 };
 	f->config.sip.allow = (struct config_list){ { POOL }, 1 };
 	f->config.sip.new_pool = (struct config_list){ { "sip:" POOL ":5060;transport=tcp" }, 1 };
-	f->config.sip.message_bytes = 8000;
-	f->config.sip.answer_ms = 30000;
 	f->config.sip.queue_total = 100;
-	setup.loop = f->net.loop;
-	setup.config = &f->config;
-	if (sip_endpoint_create(&setup, &f->endpoint, &why) != OK)
-		fail_msg("%s", why);
+	f->endpoint = endpointtest_open(&f->net, &f->config, setup);
 }
 
 static void end(struct fixture *f)

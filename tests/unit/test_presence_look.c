@@ -70,6 +70,20 @@ static void begin_asking(struct peer_dialog *d)
 	watchtest_request(&t, "SUBSCRIBE");
 }
 
+/* While his pool has not answered, or not said what is so. */
+static void move_while_asking(bool answered, enum route route, enum pool pool)
+{
+	if (answered) {
+		watchtest_answer(&t, "200 OK", GRANTED, "");
+		watchtest_quiet(&t);
+	}
+	move(route, pool);
+	if (!answered) {
+		watchtest_quiet(&t);
+		watchtest_answer(&t, "200 OK", GRANTED, "");
+	}
+}
+
 /* The subscription at the new pool is ended; its contact hears nothing of it. */
 static void pool_hears_end(const struct peer_dialog *d)
 {
@@ -80,7 +94,7 @@ static void pool_hears_end(const struct peer_dialog *d)
 	watchtest_answer(&t, "200 OK", "Expires: 0\r\n", "");
 }
 
-/* To the other pool, while this one has not answered, or not said what is so. */
+/* To the other pool. */
 static void test_other_pool(void **state)
 {
 	struct peer_dialog d;
@@ -88,15 +102,7 @@ static void test_other_pool(void **state)
 
 	for (int answered = 0; answered < 2; answered++) {
 		begin_asking(&d);
-		if (answered) {
-			watchtest_answer(&t, "200 OK", GRANTED, "");
-			watchtest_quiet(&t);
-		}
-		move(ROUTE_GATEWAY, POOL_LEGACY);
-		if (!answered) {
-			watchtest_quiet(&t);
-			watchtest_answer(&t, "200 OK", GRANTED, "");
-		}
+		move_while_asking(answered, ROUTE_GATEWAY, POOL_LEGACY);
 		watchtest_request_at(&t, &t.legacy, "SUBSCRIBE");
 		pool_hears_end(&d);
 		watchtest_quiet(&t);
@@ -126,15 +132,7 @@ static void test_rejected(void **state)
 
 	for (int answered = 0; answered < 2; answered++) {
 		begin_asking(&d);
-		if (answered) {
-			watchtest_answer(&t, "200 OK", GRANTED, "");
-			watchtest_quiet(&t);
-		}
-		move(ROUTE_REJECT, POOL_NEW);
-		if (!answered) {
-			watchtest_quiet(&t);
-			watchtest_answer(&t, "200 OK", GRANTED, "");
-		}
+		move_while_asking(answered, ROUTE_REJECT, POOL_NEW);
 		watchtest_hears(&t, DESK ENDS);
 		pool_hears_end(&d);
 		watchtest_quiet(&t);

@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "bridge/sip/relay.h"
-#include "nettest.h"
+#include "endpointtest.h"
 #include "sippeer.h"
 
 #define OURS     "127.44.1.1"
@@ -89,8 +89,6 @@ static void configure(struct fixture *f, const struct wiring *w)
 	if (w->first_hop != NULL)
 		c->sip.legacy_pool.item[c->sip.legacy_pool.count++] = w->first_hop;
 	c->sip.legacy_pool.item[c->sip.legacy_pool.count++] = w->legacy_hop;
-	c->sip.message_bytes = 8000;
-	c->sip.answer_ms = 30000;
 	c->sip.queue_total = w->queue_total != 0 ? w->queue_total : 100;
 	c->sip.certificate = c->sip.key = c->sip.ca = "";
 	c->sip.backoff_min_ms = c->sip.backoff_max_ms = 1;
@@ -99,20 +97,16 @@ static void configure(struct fixture *f, const struct wiring *w)
 
 static void begin(struct fixture *f, const struct wiring *w)
 {
-	struct sip_setup setup = {
+	const struct sip_setup setup = {
 		.on_route = on_route, .on_request = on_request, .ctx = f, .t1_ms = w->t1_ms
 	};
-	const char *why = "";
 
 	memset(f, 0, sizeof(*f));
 	f->wiring = w;
 	nettest_claim(OURS);
 	nettest_begin(&f->net);
 	configure(f, w);
-	setup.loop = f->net.loop;
-	setup.config = &f->config;
-	if (sip_endpoint_create(&setup, &f->endpoint, &why) != OK)
-		fail_msg("%s", why);
+	f->endpoint = endpointtest_open(&f->net, &f->config, setup);
 	f->relay = sip_relay_create(f->endpoint);
 	if (strstr(w->new_hop, "udp") != NULL) {
 		sippeer_udp(&f->new_pool, &f->net, NEW);

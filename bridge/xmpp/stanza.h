@@ -81,8 +81,8 @@ bool stanza_texts(const struct stanza *s, struct strbuf *out);
 /*
  * The children of a stanza in turn, by a walk over its bytes: a tenth of what a tree costs, for who wants to
  * know of every message that passes whether it says a certain thing. It understands what clients
- * usually write. Names with prefixes, sections of CDATA, and references in a namespace are beyond it: then it ends, and
- * is_complex says that only a tree knows.
+ * usually write. Names with prefixes, sections of CDATA, and references or line ends in a namespace are beyond it: then
+ * it ends, and is_complex says that only a tree knows.
  */
 struct stanza_walk {
 	const char *at, *end;

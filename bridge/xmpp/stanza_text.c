@@ -161,7 +161,8 @@ static bool read_namespace(const char *at, const char *end, struct stanza_child 
 		if (is_ns) {
 			out->ns = value + 1;
 			out->ns_size = (size_t)(stop - value - 1);
-			if (memchr(out->ns, '&', out->ns_size) != NULL)
+			/* A quote ends it, or is as unusual as the others. */
+			if (strcspn(out->ns, "&\t\r\n\"'") < out->ns_size)
 				return false;
 		}
 		at = stop + 1;

@@ -38,6 +38,7 @@ static const struct {
 	{ MESSAGE("<body><![CDATA[</body>]]></body>"), NULL },
 	{ MESSAGE("<![CDATA[ ]]><body/>"), NULL },
 	{ MESSAGE("<x xmlns='urn:&#120;'/>"), NULL },
+	{ MESSAGE("<x xmlns='urn:\r\nx'/>"), NULL },
 };
 
 static struct stanza *make(const char *bytes)

@@ -19,6 +19,15 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.environ.get("POOLBRIDGE_BUILD", os.path.join(TOP, "build"))
 DAEMON, CONTROL = os.path.join(BUILD, "poolbridge"), os.path.join(BUILD, "poolbridgectl")
 
+
+def missing_program(*more):
+    """What a program that needs poolbridge, and these of the build folder, says where there is none; None: all are there."""
+    for path in (DAEMON, CONTROL, *(os.path.join(BUILD, name) for name in more)):
+        if not os.path.exists(path):
+            return f"{path} is missing: make and make bench-programs, or set POOLBRIDGE_BUILD"
+    return None
+
+
 # A finding ends with a status that poolbridge never has.
 SANITIZERS = {
     "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:exitcode=86",

@@ -92,7 +92,7 @@ class BaresipUser(ConsoleUser):
             self._do("contact_next")
         raise LookupError(f"{to} is not among the contacts of {self.address}")
 
-    def wait_presence(self, sender, status=None, online=None, note=None, timeout=15):
+    def wait_presence(self, sender, status=None, online=None, note=None, timeout=WAIT):
         """A change from what it did not know yet is not shown by itself, so it is asked until time is up."""
         deadline = time.monotonic() + timeout
         while True:

@@ -10,6 +10,8 @@ import socket
 import struct
 import threading
 
+from lab.inbox import WAIT
+
 LINGER_RESET = struct.pack("ii", 1, 0)
 CHUNK = 2048
 
@@ -85,11 +87,11 @@ class Chaos:
 
     # ---- waiting
 
-    def wait_cut(self, timeout=15):
+    def wait_cut(self, timeout=WAIT):
         """Return when cut_after or cut_at has done its work."""
         self._wait(lambda: self._left is None and self._pattern is None, timeout, "nothing came by to be cut off")
 
-    def wait_connections(self, count, timeout=15):
+    def wait_connections(self, count, timeout=WAIT):
         """Return when so many connections have come in since the start."""
         self._wait(lambda: self.connections >= count, timeout, "too few connections came in")
 

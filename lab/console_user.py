@@ -9,7 +9,7 @@ import itertools
 import os
 import time
 
-from lab.inbox import Inbox
+from lab.inbox import WAIT, Inbox
 from lab.process import Process
 
 _numbers = itertools.count(1)
@@ -77,15 +77,15 @@ class ConsoleUser:
 
     # ---- waiting
 
-    def wait_message(self, body, timeout=15):
+    def wait_message(self, body, timeout=WAIT):
         return self.inbox.wait(lambda event: event.kind == "message" and event.body == body, timeout)
 
-    def wait_typing(self, sender, status, timeout=15):
+    def wait_typing(self, sender, status, timeout=WAIT):
         """status: "typing" or "stopped"."""
         return self.inbox.wait(
             lambda event: (event.kind, event.sender, event.status) == ("typing", sender, status), timeout)
 
-    def wait_presence(self, sender, status=None, online=None, note=None, timeout=15):
+    def wait_presence(self, sender, status=None, online=None, note=None, timeout=WAIT):
         """The first presence of the sender that shows what is not None here."""
         def wanted(event):
             return event.kind == "presence" and event.sender == sender and all(
@@ -93,7 +93,7 @@ class ConsoleUser:
                 for name, value in (("status", status), ("online", online), ("note", note)))
         return self.inbox.wait(wanted, timeout)
 
-    def wait_error(self, timeout=15):
+    def wait_error(self, timeout=WAIT):
         return self.inbox.wait(lambda event: event.kind == "error", timeout)
 
     # ---- the end

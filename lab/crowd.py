@@ -11,8 +11,8 @@ import re
 import socket
 import sqlite3
 import threading
-import time
 
+from lab.inbox import wait_polled
 from lab.raw_peer import RawPeer
 
 LOCAL, PARTNER = "corp.test", "raw.test"
@@ -23,14 +23,6 @@ PIDF = ("<?xml version='1.0' encoding='UTF-8'?><presence xmlns='urn:ietf:params:
 
 def number_of(address):
     return int(re.match(r"(?:sip:)?[uc](\d+)@", address).group(1))
-
-
-def until(reached, what, timeout):
-    deadline = time.monotonic() + timeout
-    while not reached():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what()} in {timeout} s")
-        time.sleep(0.05)
 
 
 def fields(head):
@@ -178,7 +170,7 @@ class CrowdPool:
         if self._out is None:
             self._connect()
         for number in numbers:
-            until(lambda: len(self._waiting) < WINDOW, lambda: f"{len(self._waiting)} SUBSCRIBEs are not answered", 60)
+            wait_polled(lambda: len(self._waiting) < WINDOW, lambda: f"{len(self._waiting)} SUBSCRIBEs are not answered", 60)
             with self._lock:
                 call_id = f"endpoint-{number}"
                 dialog = self.endpoints[number] = Dialog(call_id, f"<sip:u{number}@{LOCAL}>;tag=e{number}",
@@ -293,7 +285,7 @@ class Crowd:
             return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
     def _wait(self, now, wanted, timeout):
-        until(lambda: now() == wanted or self.pool.problems,
+        wait_polled(lambda: now() == wanted or self.pool.problems,
               lambda: f"{now()} rather than {wanted}; heard {self.peer.heard}", timeout)
         assert self.pool.problems == [], self.pool.problems[:5]
 

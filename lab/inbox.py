@@ -74,6 +74,15 @@ def wait_until(reached, timeout=WAIT):
             raise NothingCame(f"not reached in {timeout:g} s")
 
 
+def wait_polled(reached, story=lambda: "no more is known", timeout=WAIT, pause=0.02):
+    """Likewise, of what comes into no inbox: it is asked again and again. story(): what to say when time is up."""
+    deadline = time.monotonic() + timeout
+    while not reached():
+        if time.monotonic() > deadline:
+            raise NothingCame(f"not reached in {timeout:g} s: {story()}")
+        time.sleep(pause)
+
+
 def describe(inbox):
     items = "\n".join("    " + str(item) for item in inbox._items) or "    nothing"
     return f"{inbox.owner} has, unasked for:\n{items}"

@@ -21,6 +21,7 @@ from lab import Lab
 from lab.bridge import CommandError
 from lab.busy_pool import LOCAL, BusyPool
 from lab.federation import Federation, Partner
+from lab.inbox import wait_polled
 from lab.raw_peer import HEADER, RawPeer
 
 PARTNER = "raw.test"
@@ -202,8 +203,7 @@ class MixedLoad:
         self.juliet.send(self.romeo.address, text_of(number))
         self.romeo.send(self.juliet.address, text_of(number))
         self.pool.message("u1", f"c1@{PARTNER}", text_of(number))
-        while self.pool.count["MESSAGE 200"] == 0:
-            time.sleep(0.1)
+        wait_polled(lambda: self.pool.count["MESSAGE 200"] > 0)
 
     # ---- what happens
 

@@ -45,6 +45,33 @@ class RawStream:
                 raise Ended(f"the stream is over; waited for {pattern}, have {self.heard}")
             self.heard += more.decode()
 
+    # ---- XEP-0198
+
+    def enable(self):
+        self.send("<enable xmlns='urn:xmpp:sm:3'/>")
+        self.wait("<enabled [^>]*/>")
+
+    def request(self):
+        self.send("<r xmlns='urn:xmpp:sm:3'/>")
+
+    def wait_h(self):
+        """The next acknowledgement. It comes at once, and again when all that was asked about is in other hands."""
+        return int(self.wait("<a [^>]*h=['\"]([0-9]+)['\"]").group(1))
+
+    def count(self):
+        self.request()
+        return self.wait_h()
+
+    def wait_count(self, wanted):
+        h = self.count()
+        while h < wanted:
+            h = self.wait_h()
+
+    def acknowledge(self, h):
+        self.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
+
+    # ---- stanzas
+
     def wait_bodies(self, count):
         return [self.wait(r"<body>([^<]*)</body>").group(1) for _ in range(count)]
 

@@ -3,8 +3,6 @@
 import os
 import subprocess
 
-from lab.process import Process
-
 PORT = 5353
 
 HEAD = """\

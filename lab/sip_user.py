@@ -10,7 +10,7 @@ import socket
 import time
 
 from lab import sip_message
-from lab.inbox import Inbox
+from lab.inbox import WAIT, Inbox
 
 PORT = 5060
 PHRASES = {200: "OK", 202: "Accepted", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 410: "Gone",
@@ -191,7 +191,7 @@ class SipUser:
         sip = self._request(method, "sip:" + to, "sip:" + to, [("contact", f"<sip:{self.host};transport=tcp>")])
         return self._loop.call(self._exchange(sip), TRANSACTION + 5)
 
-    def wait_message(self, body, timeout=15):
+    def wait_message(self, body, timeout=WAIT):
         return self.inbox.wait(lambda r: r.method == "MESSAGE" and r.body == body, timeout)
 
     def close(self):

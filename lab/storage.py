@@ -107,8 +107,7 @@ class Life:
 
     def connect(self):
         self._stream = self.rig.peer.connect()
-        self._stream.send("<enable xmlns='urn:xmpp:sm:3'/>")
-        self._stream.wait("<enabled ")
+        self._stream.enable()
         self._on_stream = []
 
     def send(self, to, count=1):
@@ -130,8 +129,7 @@ class Life:
     def ask(self):
         """The h of now. Ended when the stream is over."""
         try:
-            self._stream.send("<r xmlns='urn:xmpp:sm:3'/>")
-            h = int(self._stream.wait(r"<a [^>]*h=['\"](\d+)['\"]").group(1))
+            h = self._stream.count()
         except OSError as error:
             raise Ended(str(error)) from error
         for name in self._on_stream[:h]:

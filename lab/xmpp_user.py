@@ -11,7 +11,7 @@ logging.getLogger("slixmpp").setLevel(logging.CRITICAL)
 
 import slixmpp  # noqa: E402  (its import logs)
 
-from lab.inbox import Inbox, wait_until  # noqa: E402
+from lab.inbox import WAIT, Inbox, wait_until  # noqa: E402
 
 # A carriage return survives an XML parser only as a reference.
 CR = {"\r": "&#13;"}
@@ -204,7 +204,7 @@ class XmppUser:
         inner = f"<status>{escape(text)}</status>" if text else ""
         self.send_xml(f"<presence type='unavailable'{attribute('to', to)}>{inner}</presence>")
 
-    def wait_status(self, sender, show=None, text=None, timeout=15):
+    def wait_status(self, sender, show=None, text=None, timeout=WAIT):
         """Available presence from this bare address with exactly this show and status."""
         return self.inbox.wait(lambda s: s.kind == "presence" and s.bare == sender and s.type is None and
                                (s.show, s.status) == (show, text), timeout)
@@ -215,12 +215,12 @@ class XmppUser:
         """A standalone state: active, composing, paused, inactive or gone. Returns its id."""
         return self.send(to, None, thread=thread, extra=f"<{state} xmlns='http://jabber.org/protocol/chatstates'/>{extra}")
 
-    def wait_chat_state(self, sender, state, timeout=15):
+    def wait_chat_state(self, sender, state, timeout=WAIT):
         """A message without text that is this state."""
         return self.inbox.wait(lambda s: s.kind == "message" and s.bare == sender and s.body is None and
                                s.chat_state == state and s.type != "error", timeout)
 
-    def wait_receipt(self, number, timeout=15):
+    def wait_receipt(self, number, timeout=WAIT):
         return self.inbox.wait(lambda s: s.kind == "message" and s.receipt == number, timeout)
 
     def record(self, sender):
@@ -228,27 +228,27 @@ class XmppUser:
         ("error", condition), ("presence", type or show or "available")."""
         return [entry for stanza in list(self.inbox.history) if stanza.bare == sender for entry in entries(stanza)]
 
-    def wait_record(self, sender, wanted, timeout=15):
+    def wait_record(self, sender, wanted, timeout=WAIT):
         """Returns when the record ends with these entries."""
         wait_until(lambda: self.record(sender)[-len(wanted):] == list(wanted), timeout)
 
-    def ask(self, to, query, timeout=15, kind="get"):
+    def ask(self, to, query, timeout=WAIT, kind="get"):
         """Send an iq and wait for its result or error."""
         number = f"lab-{next(_numbers)}"
         self.send_xml(f"<iq to={quoteattr(to)} type='{kind}' id='{number}'>{query}</iq>")
         return self.inbox.wait(
             lambda s: s.kind == "iq" and s.id == number and s.type in ("result", "error"), timeout)
 
-    def wait_message(self, body, timeout=15):
+    def wait_message(self, body, timeout=WAIT):
         """The message with this body that is not an error."""
         return self.inbox.wait(
             lambda s: s.kind == "message" and s.type != "error" and s.body == body, timeout)
 
-    def wait_error(self, number, timeout=15):
+    def wait_error(self, number, timeout=WAIT):
         """The error for the stanza sent with this id."""
         return self.inbox.wait(lambda s: s.type == "error" and s.id == number, timeout)
 
-    def wait_presence(self, sender, kind=None, timeout=15):
+    def wait_presence(self, sender, kind=None, timeout=WAIT):
         """A presence from this bare address."""
         return self.inbox.wait(
             lambda s: s.kind == "presence" and s.bare == sender and s.type == kind, timeout)

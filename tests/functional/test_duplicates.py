@@ -1,11 +1,10 @@
 """What is sent again, because its sender never got our acknowledgement, arrives once: over broken streams and kill -9."""
 
-import time
-
 import pytest
 
 from lab.chaos import Chaos
 from lab.federation import Federation, Partner
+from lab.inbox import wait_polled
 from lab.raw_peer import RawPeer
 from lab.sip_user import SipUser
 
@@ -19,18 +18,14 @@ def duplicates(lab):
     return lab.bridge.json("status")["duplicates"]
 
 
-def wait_status(lab, key, at_least, timeout=30):
-    end = time.monotonic() + timeout
-    while duplicates(lab)[key] < at_least:
-        assert time.monotonic() < end, duplicates(lab)
+def wait_status(lab, key, at_least):
+    wait_polled(lambda: duplicates(lab)[key] >= at_least, lambda: duplicates(lab))
 
 
 def wait_written(lab, count):
     """So many messages have arrived, and the state file knows it."""
     wait_status(lab, "remembered", count)
-    end = time.monotonic() + 30
-    while duplicates(lab)["unwritten"]:
-        assert time.monotonic() < end, duplicates(lab)
+    wait_polled(lambda: not duplicates(lab)["unwritten"], lambda: duplicates(lab))
 
 
 def shown(user, text):
@@ -103,9 +98,7 @@ def test_held_and_killed(prosody):
     texts = [f"held {number}" for number in range(5)]
     for text in texts:
         juliet.send(romeo.address, text)
-    end = time.monotonic() + 20
-    while lab.bridge.json("status")["spool"]["messages"] < len(texts):
-        assert time.monotonic() < end
+    wait_polled(lambda: lab.bridge.json("status")["spool"]["messages"] >= len(texts))
     lab.bridge.kill()
     lab.bridge.start()
     proxy.reset()
@@ -135,9 +128,7 @@ def test_many_cuts(prosody):
 
 def wait_counted(lab):
     """COMPAT: what Prosody writes before it enables XEP-0198 on a new stream, it does not send again."""
-    end = time.monotonic() + 40
-    while not (lab.bridge.link("sm.test", "in") or {}).get("sm"):
-        assert time.monotonic() < end
+    wait_polled(lambda: (lab.bridge.link("sm.test", "in") or {}).get("sm"), timeout=40)
 
 
 def failed(user, number):
@@ -157,19 +148,12 @@ def raw(own_lab):
 
 def connect(peer):
     stream = peer.connect()
-    stream.send("<enable xmlns='urn:xmpp:sm:3'/>")
-    stream.wait("<enabled [^>]*/>")
+    stream.enable()
     return stream
 
 
 def send(stream, number, to, body, more="", sender="raw@raw.test/x"):
     stream.send(f"<message from='{sender}' to='{to}' type='chat' id='{number}'><body>{body}</body>{more}</message>")
-
-
-def wait_count(stream, wanted):
-    stream.send("<r xmlns='urn:xmpp:sm:3'/>")
-    while int(stream.wait("<a [^>]*h='([0-9]+)'").group(1)) < wanted:
-        pass
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["stream", "kill"])
@@ -190,12 +174,12 @@ def test_sent_again(raw, who, killed):
     first.break_off()
     second = connect(peer)
     send(second, name, user.address, f"{name} first", DELAY)
-    wait_count(second, 1)
+    second.wait_count(1)
     send(second, name, user.address, f"{name} second")
     user.wait_message(f"{name} second")
-    wait_count(second, 2)
+    second.wait_count(2)
     send(second, name, user.address, f"{name} second", sender="raw@raw.test/y")
-    wait_count(second, 3)
+    second.wait_count(3)
     assert (shown(user, f"{name} first"), shown(user, f"{name} second")) == (1, 2)
     user.inbox.history[:] = [item for item in user.inbox.history if item.body != f"{name} second"]  # meant to be two
     second.close()
@@ -212,12 +196,11 @@ def test_sent_again_while_under_way(raw):
     send(second, "under way", tybalt.address, "under way", DELAY)
     send(second, "other", romeo.address, "not under way")
     romeo.wait_message("not under way")
-    second.send("<r xmlns='urn:xmpp:sm:3'/>")
-    assert second.wait("<a [^>]*h='([0-9]+)'").group(1) == "0"
+    assert second.count() == 0
     tybalt.answer(request)
     tybalt.reply = 200
-    wait_count(first, 1)
-    wait_count(second, 2)
+    first.wait_count(1)
+    second.wait_count(2)
     assert shown(tybalt, "under way") == 1
     first.close()
     second.close()
@@ -234,9 +217,9 @@ def test_failed_and_sent_again(raw):
         if status != 200:
             back = back or peer.accept()
             assert back.wait("<message [^>]*type='error'[^>]*id='([^']*)'|<message [^>]*id='([^']*)'[^>]*type='error'")
-            back.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
+            back.acknowledge(h)
     tybalt.wait_message("again 200")
-    wait_count(stream, 3)
+    stream.wait_count(3)
     assert shown(tybalt, "again 404") == 2  # it came, and was refused, both times
     tybalt.inbox.history[:] = [item for item in tybalt.inbox.history if item.body != "again 404"]
     stream.close()

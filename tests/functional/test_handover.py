@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
 from lab.bridge import TOP
 from lab.contact_view import View
-from lab.inbox import wait_until
+from lab.inbox import wait_polled, wait_until
 from lab.sipe_user import BUILT
 
 needs_sipe = pytest.mark.skipif(not BUILT, reason="lab/sipe_user was not built: libpurple-dev")
@@ -73,7 +72,7 @@ def presence_status(lab):
 def log_in_after(lab):
     """At the new pool, and to be seen there."""
     user = lab.sipe_user(ROMEO)
-    wait_until_polled(lambda: ROMEO in lab.pool.published(), lab.pool.published)
+    wait_polled(lambda: ROMEO in lab.pool.published(), lab.pool.published, 2 * HANDOVER)
     return user
 
 
@@ -109,15 +108,7 @@ ACTIVE = {(JULIET, "to-contact"), (JULIET, "to-local")}
 
 def via(lab, where):
     wanted = {key: ("active", where) for key in ACTIVE}
-    wait_until_polled(lambda: rows(lab) == wanted, lambda: rows(lab))
-
-
-def wait_until_polled(reached, what):
-    """What nobody is told of."""
-    end = time.monotonic() + 2 * HANDOVER
-    while not reached():
-        assert time.monotonic() < end, what()
-        time.sleep(0.05)
+    wait_polled(lambda: rows(lab) == wanted, lambda: rows(lab), 2 * HANDOVER)
 
 
 @needs_sipe

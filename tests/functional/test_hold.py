@@ -1,10 +1,9 @@
 """Messages that wait: while their user is being moved, and while their next hop is away."""
 
-import time
-
 import pytest
 
 from lab.delivery import is_text
+from lab.inbox import wait_polled
 
 N = 20
 
@@ -14,10 +13,7 @@ def spooled(lab):
 
 
 def wait_spooled(lab, count):
-    end = time.monotonic() + 30
-    while spooled(lab) != count:
-        assert time.monotonic() < end, f"{spooled(lab)} messages wait, not {count}"
-        time.sleep(0.05)
+    wait_polled(lambda: spooled(lab) == count, lambda: f"{spooled(lab)} messages wait, not {count}")
 
 
 def bodies(user, name):

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import UNANSWERED
-from lab.inbox import wait_until
+from lab.inbox import wait_polled, wait_until
 
 N = 12
 TYPING = ("<?xml version='1.0'?><isComposing xmlns='urn:ietf:params:xml:ns:im-iscomposing'><state>active</state>"
@@ -35,19 +35,13 @@ def spooled(lab):
     return lab.bridge.json("status")["spool"]["messages"]
 
 
-def wait_spooled(lab, count, timeout=30):
-    end = time.monotonic() + timeout
-    while spooled(lab) != count:
-        assert time.monotonic() < end, f"{spooled(lab)} messages wait, not {count}"
-        time.sleep(0.05)
+def wait_spooled(lab, count):
+    wait_polled(lambda: spooled(lab) == count, lambda: f"{spooled(lab)} messages wait, not {count}")
 
 
 def wait_hop(lab, hop):
     """The first of them has been tried, and waits for that one."""
-    end = time.monotonic() + 30
-    while not any(row["attempts"] > 0 and row["waits_for"] == hop for row in lab.bridge.json("spool", "list")):
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    wait_polled(lambda: any(row["attempts"] > 0 and row["waits_for"] == hop for row in lab.bridge.json("spool", "list")))
 
 
 def leave(lab):

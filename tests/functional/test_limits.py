@@ -74,8 +74,7 @@ def test_rate(new_lab, sm):
     romeo, peer = lab.legacy_user(), RawPeer(lab, "raw.test", sm)
     stream = peer.connect()
     if sm:
-        stream.send("<enable xmlns='urn:xmpp:sm:3'/>")
-        stream.wait("<enabled [^>]*/>")
+        stream.enable()
     for number in range(100):
         stream.message(f"fast-{number}", romeo.address)
     assert lab.deliver(lab.partner_user(), romeo.address).by == "legacy"

@@ -5,19 +5,12 @@ import time
 
 import pytest
 
-from lab.delivery import is_text
+from lab.inbox import wait_polled
 from lab.sipe_user import BUILT
 
 JULIET, ROMEO = "juliet@partner.test", "romeo@corp.test"
 ACTIVE = "<active xmlns='http://jabber.org/protocol/chatstates'/>"
 needs_sipe = pytest.mark.skipif(not BUILT, reason="lab/sipe_user was not built: libpurple-dev")
-
-
-def wait_until(true, timeout=20):
-    end = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def moves(lab):
@@ -95,7 +88,7 @@ def test_killed_meanwhile(short):
     """The time goes on while poolbridge is away, and what was kept comes."""
     short.bridge.ctl("user", "mark", "moving", ROMEO)
     number = short.juliet.send(ROMEO, "before the kill")
-    wait_until(lambda: short.bridge.json("status")["spool"]["messages"] == 1)
+    wait_polled(lambda: short.bridge.json("status")["spool"]["messages"] == 1)
     short.bridge.kill()
     time.sleep(3)  # not to wait for something: this is the time that is over then
     assert mark(short) == "moving"
@@ -112,7 +105,7 @@ def test_locked_registry(short):
                             else f"{short.bridge.folder}/{short.bridge.settings['registry']}", isolation_level=None)
     short.bridge.ctl("user", "mark", "moving", ROMEO)
     other.execute("BEGIN IMMEDIATE")
-    wait_until(lambda: moves(short)["overdue"] == 1)
+    wait_polled(lambda: moves(short)["overdue"] == 1)
     short.juliet.send("tybalt@corp.test", "to somebody else")
     short.sip_user("tybalt@corp.test", "tcp").wait_message("to somebody else")
     assert mark(short) == "moving"
@@ -181,7 +174,7 @@ def test_chat_goes_on(chat_lab):
     move(lab, "legacy", "six")
     assert juliet.wait_chat_state(ROMEO, "active").thread == "th-1"
     after.process.wait_line(r"^BYE |method\(BYE\)", after=bye)
-    wait_until(lambda: sessions(lab) == 0)
+    wait_polled(lambda: sessions(lab) == 0)
     assert before.wait_message("six").thread == "th-1"
     says(lab, before, "seven")
     move(lab, "migrated")
@@ -207,7 +200,7 @@ def test_moves_while_she_talks(chat_lab):
             lab.bridge.ctl("user", "mark", "moving", ROMEO)
         if k % 10 == 9:
             lab.bridge.ctl("user", "mark", "legacy" if k % 20 == 9 else "migrated", ROMEO)
-    wait_until(lambda: sum(len(texts(user)) for user in shown) >= count, timeout=60)
+    wait_polled(lambda: sum(len(texts(user)) for user in shown) >= count, timeout=60)
     numbers = [[int(text.split()[1]) for text in texts(user)] for user in shown]
     assert sorted(numbers[0] + numbers[1]) == list(range(count))
     assert numbers == [sorted(of_one) for of_one in numbers]

@@ -4,6 +4,7 @@ import re
 import resource
 import socket
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -39,17 +40,7 @@ def status(lab):
 
 def wait_status(lab, reached):
     """Ask until it is so; what is asked for comes by itself."""
-    end = threading.Event()
-    timer = threading.Timer(WAIT, end.set)
-    timer.start()
-    try:
-        while True:
-            found = status(lab)
-            if reached(found):
-                return found
-            assert not end.is_set(), found
-    finally:
-        timer.cancel()
+    inbox.wait_polled(lambda: reached(status(lab)), lambda: status(lab))
 
 
 def inbound(found, partner):
@@ -238,8 +229,9 @@ def test_sip_flood(new_lab, transport):
     assert status(lab)["gateway"]["sip"]["waiting"] <= 40
     heard = Counter()
     stream._connection.settimeout(0.2)
-    counted = 0
+    counted, end = 0, time.monotonic() + 4 * WAIT
     while thread.is_alive():
+        assert time.monotonic() < end, f"{len(flood.waiting)} wait, of {flood.answers}"
         try:
             more = stream._connection.recv(65536)
             assert more, "the stream has ended"
@@ -340,7 +332,9 @@ def strangers_of(lab, count):
         stream.sendall(STRANGER)
         heard = b""
         while b"</stream:features>" not in heard:
-            heard += stream.recv(4096)
+            more = stream.recv(4096)
+            assert more, f"number {number}: {heard}"
+            heard += more
         streams.append(stream)
     return streams
 

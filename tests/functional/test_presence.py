@@ -2,10 +2,10 @@
 
 import os
 import sqlite3
-import time
 
 import pytest
 
+from lab.inbox import wait_polled
 from lab.sipe_user import BUILT
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="lab/sipe_user was not built: libpurple-dev")
@@ -50,15 +50,6 @@ def ledger(lab):
             for row in lab.bridge.json("subscription", "list") if row["via"] == "gateway"}
 
 
-def eventually(reached):
-    """What nobody is told of, but the ledger has."""
-    for _ in range(1000):
-        if reached():
-            return
-        time.sleep(0.02)
-    raise AssertionError("not reached")
-
-
 @pytest.fixture
 def friends(presence_lab, juliet, tybalt):
     """Juliet and Tybalt see each other, whatever was before."""
@@ -72,7 +63,7 @@ def friends(presence_lab, juliet, tybalt):
         juliet.wait_presence(TYBALT, "subscribe")
         juliet.approve(TYBALT)
         tybalt.wait_presence(JULIET, "available", online=True)
-    eventually(lambda: BOTH <= dialogs(presence_lab))
+    wait_polled(lambda: BOTH <= dialogs(presence_lab))
 
 
 def dialogs(lab):
@@ -149,7 +140,7 @@ def test_unverified_partner_must_be_added_first(presence_lab, tybalt, partner_ty
     tybalt.add(hero.address)
     hero.wait_presence(TYBALT, "subscribe")
     hero.approve(TYBALT)
-    eventually(lambda: ledger(presence_lab).get((TYBALT, hero.address, "to-contact")) == "active")
+    wait_polled(lambda: ledger(presence_lab).get((TYBALT, hero.address, "to-contact")) == "active")
     hero.send(TYBALT, "asked for")
     tybalt.wait_message("asked for")
     hero.subscribe(TYBALT)
@@ -161,7 +152,7 @@ def test_contact_says_no(presence_lab, rosaline, tybalt):
     tybalt.add(ROSALINE)
     rosaline.wait_presence(TYBALT, "subscribe")
     rosaline.deny(TYBALT)
-    eventually(lambda: (TYBALT, ROSALINE, "to-contact") not in ledger(presence_lab))
+    wait_polled(lambda: (TYBALT, ROSALINE, "to-contact") not in ledger(presence_lab))
     rosaline.status("away")
     tybalt.show(ROSALINE)
     assert not tybalt.wait_presence(ROSALINE).online
@@ -181,7 +172,7 @@ def test_contact_removes_user(presence_lab, juliet, rosaline, tybalt, friends):
     rosaline.wait_status(TYBALT)
     rosaline.unsubscribe(TYBALT)
     rosaline.wait_presence(TYBALT, "unavailable")
-    eventually(lambda: (TYBALT, ROSALINE, "to-local") not in ledger(presence_lab))
+    wait_polled(lambda: (TYBALT, ROSALINE, "to-local") not in ledger(presence_lab))
     since = len(rosaline.inbox.history)
     tybalt.status("away")
     juliet.wait_status(TYBALT, "away")  # who is still subscribed
@@ -222,7 +213,7 @@ def test_kill_and_restart(presence_lab, juliet, tybalt, friends):
         assert asked(juliet, since) == []
         assert [event.kind for event in tybalt.inbox.history[since_tybalt:] if event.kind not in ("presence", "status")] == []
         assert ledger(presence_lab) == before
-        eventually(lambda: BOTH <= dialogs(presence_lab))
+        wait_polled(lambda: BOTH <= dialogs(presence_lab))
         # And they are alive. What was so before the change may have been told, too: that is not meant.
         juliet.inbox.clear()
         tybalt.inbox.clear()
@@ -282,7 +273,7 @@ def test_standard_client(presence_lab, juliet):
     paris.wait_presence(JULIET, "away", timeout=RECOVERY)
     paris.close()
     juliet.wait_presence(PARIS, "unavailable")
-    eventually(lambda: (PARIS, JULIET, "to-contact") not in dialogs(presence_lab))
+    wait_polled(lambda: (PARIS, JULIET, "to-contact") not in dialogs(presence_lab))
     assert ledger(presence_lab)[PARIS, JULIET, "to-contact"] == "active"
     paris = presence_lab.linphone_user(PARIS, contacts=[JULIET])
     paris.wait_presence(JULIET, "away")

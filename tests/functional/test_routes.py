@@ -9,6 +9,7 @@ import os
 import pytest
 
 from lab.delivery import is_text
+from lab.inbox import wait_polled
 
 _numbers = itertools.count(1)
 
@@ -64,8 +65,7 @@ def check_held(lab, sender, recipient, to):
     """It waits, and comes when the move is over."""
     text = f"held {next(_numbers)}"
     sender.send(to, text)
-    while lab.bridge.json("status")["spool"]["messages"] == 0:
-        pass
+    wait_polled(lambda: lab.bridge.json("status")["spool"]["messages"] > 0)
     lab.bridge.mark("migrated", to)
     recipient.inbox.wait(lambda item: is_text(item, text))
 

@@ -2,12 +2,12 @@
 
 import os
 import sqlite3
-import time
 
 import pytest
 
 from lab.bridge import CommandError
 from lab.delivery import is_text
+from lab.inbox import wait_polled
 
 ROMEO, TYBALT = "romeo@corp.test", "tybalt@corp.test"
 
@@ -22,10 +22,7 @@ def held(own_lab):
 
 
 def wait_spooled(lab, count):
-    end = time.monotonic() + 15
-    while len(lab.bridge.json("spool", "list")) != count:
-        assert time.monotonic() < end, lab.bridge.ctl("spool", "list")
-        time.sleep(0.05)
+    wait_polled(lambda: len(lab.bridge.json("spool", "list")) == count, lambda: lab.bridge.ctl("spool", "list"))
 
 
 def hold(lab, user, *texts):
@@ -65,7 +62,7 @@ def test_look_retry_and_bounce(held):
     bridge.process.wait_line(f"spool-bounced id={first} from=juliet@partner.test.* to={ROMEO} condition=remote-server-timeout",
                              after=mark)
     assert [row["id"] for row in bridge.json("spool", "list", "--hop", "move")] == [second]
-    error = lab.juliet.inbox.wait(lambda item: getattr(item, "type", None) == "error", timeout=15)
+    error = lab.juliet.inbox.wait(lambda item: getattr(item, "type", None) == "error")
     assert error.xml.find("{*}error/{urn:ietf:params:xml:ns:xmpp-stanzas}remote-server-timeout") is not None
     done = bridge.run("spool", "bounce", str(first))
     assert done.returncode == 1 and f"message {first}: it does not wait any more" in done.stderr

@@ -6,7 +6,8 @@ import signal
 import pytest
 
 from lab.federation import Federation, Partner
-from lab.raw_peer import Ended, RawPeer
+from lab.inbox import wait_polled
+from lab.raw_peer import RawPeer
 
 FAST = {"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3, "s2s.queue_time": 20}
 RAW = Partner("raw.test", policy=("--tls", "none", "--sasl", "none"), services=(("xmpp-server", 0, "raw", 5269),))
@@ -44,11 +45,12 @@ def test_prosody_counts_as_we_do(prosody):
 
 def settled(lab, direction):
     """The link when all is acknowledged."""
-    for _ in range(200):
+    def waiting():
         link = lab.bridge.link("sm.test", direction)
-        if not link.get("unconfirmed") and not link.get("unacknowledged") and not link.get("queued"):
-            return link
-    raise AssertionError(link)
+        return [link.get(name) for name in ("unconfirmed", "unacknowledged", "queued")]
+
+    wait_polled(lambda: not any(waiting()), waiting)
+    return lab.bridge.link("sm.test", direction)
 
 
 def test_prosody_killed_before_it_read(prosody):
@@ -59,9 +61,7 @@ def test_prosody_killed_before_it_read(prosody):
     lab.partner.process.signal(signal.SIGSTOP)
     texts = [f"unread {number}" for number in range(5)]
     numbers = {romeo.send(juliet.address, text) for text in texts}
-    for _ in range(500):
-        if lab.bridge.link("sm.test", "out")["unconfirmed"] >= 5:
-            break
+    wait_polled(lambda: lab.bridge.link("sm.test", "out")["unconfirmed"] >= 5)
     lab.partner.process.kill()
     lab.users.remove(juliet)
     lab.partner.start()
@@ -108,26 +108,22 @@ def send_three(romeo, stream=None):
     return [romeo.send("raw@raw.test", text) for text in ("one", "two", "three")]
 
 
-def acknowledge(stream, h):
-    stream.send(f"<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
-
-
 def test_unacknowledged_stanzas_go_out_again(raw):
     lab, peer, romeo = raw
     send_three(romeo)
     first = peer.accept()
     assert first.wait_bodies(3) == ["one", "two", "three"]
     first.wait("<r [^>]*/>")
-    acknowledge(first, 1)
+    first.acknowledge(1)
     first.wait("<r [^>]*/>")
     first.break_off()
     second = peer.accept()
     assert second.wait_bodies(2) == ["two", "three"]
     second.wait("<r [^>]*/>")
-    acknowledge(second, 2)
+    second.acknowledge(2)
     romeo.send("raw@raw.test", "four")
     assert second.wait_bodies(1) == ["four"]
-    acknowledge(second, 3)
+    second.acknowledge(3)
     assert not romeo.inbox.all(lambda s: s.type == "error")
 
 
@@ -137,7 +133,7 @@ def test_unacknowledged_stanzas_are_bounced_in_the_end(raw):
     stream = peer.accept()
     stream.wait_bodies(3)
     stream.wait("<r [^>]*/>")
-    acknowledge(stream, 1)
+    stream.acknowledge(1)
     stream.wait("<r [^>]*/>")
     peer.refuse()
     stream.break_off()
@@ -164,50 +160,35 @@ def test_impossible_acknowledgement(raw, counts_said, answer):
     stream.wait_bodies(3)
     stream.wait("<r [^>]*/>")
     for h in counts_said:
-        acknowledge(stream, h)
+        stream.acknowledge(h)
     assert answer in stream.rest()
     left = ["three"] if counts_said[0] == 2 else ["one", "two", "three"]
     again = peer.accept()
     assert again.wait_bodies(len(left)) == left
-    acknowledge(again, len(left))
+    again.acknowledge(len(left))
 
 
 def test_count_by_custody(raw):
     """We acknowledge what the next hop has, not what we have read."""
     lab, peer, romeo = raw
     stream = peer.connect()
-    stream.send("<enable xmlns='urn:xmpp:sm:3'/>")
-    stream.wait("<enabled [^>]*/>")
+    stream.enable()
     stream.message("m-1", romeo.address)
     romeo.wait_message("m-1")
-    wait_count(stream, 1)
+    stream.wait_count(1)
     lab.legacy_proxy.stall()
     stream.message("m-2", romeo.address)
     # Answered with an error at once, but it is behind the second; and then it waits for the error's arrival.
     stream.send("<message from='raw@raw.test' to='@corp.test' id='m-3'/>")
     back = peer.accept()
     back.wait("<message [^>]*type='error'")
-    stream.send(REQUEST)
-    assert stream.wait(COUNT).group(1) == "1"
+    assert stream.count() == 1
     lab.legacy_proxy.forward()
     romeo.wait_message("m-2", timeout=40)
-    h = "1"
-    while h == "1":
-        stream.send(REQUEST)
-        h = stream.wait(COUNT).group(1)
-    assert h == "2"
-    acknowledge(back, 1)
-    assert stream.wait(COUNT).group(1) == "3"
-
-
-REQUEST, COUNT = "<r xmlns='urn:xmpp:sm:3'/>", "<a [^>]*h='([0-9]+)'"
-
-
-def wait_count(stream, wanted):
-    """One question; the answer comes at once, and again when all that was asked about is in other hands."""
-    stream.send(REQUEST)
-    while int(stream.wait(COUNT).group(1)) < wanted:
-        pass
+    wait_polled(lambda: stream.count() > 1)
+    assert stream.count() == 2
+    back.acknowledge(1)
+    assert stream.wait_h() == 3
 
 
 ODD = {
@@ -236,7 +217,7 @@ def test_harmless_requests(raw):
     stream.wait("<failed [^>]*>")
     stream.message("after", romeo.address)
     romeo.wait_message("after")
-    wait_count(stream, 1)
+    stream.wait_count(1)
 
 
 def test_without_stream_management(raw):

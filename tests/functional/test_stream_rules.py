@@ -5,12 +5,13 @@ import hashlib
 import hmac
 import re
 import socket
+import time
 from xml.etree import ElementTree
 
 import pytest
 
 from lab.federation import Federation, Partner
-from lab.raw_peer import HEADER, RawPeer, RawStream
+from lab.raw_peer import HEADER, WAIT, RawPeer, RawStream
 
 PAIR = "from='raw.test' to='corp.test'"
 BODY = "<body>forged</body></message>"
@@ -384,9 +385,10 @@ def test_slow_stream_is_ended(hasty, said):
 
 
 def trickle(connection, said):
-    heard, connection_open = b"", True
+    heard, connection_open, end = b"", True, time.monotonic() + WAIT
     connection.settimeout(0.02)
     while connection_open:
+        assert time.monotonic() < end, heard
         try:
             more = connection.recv(65536)
             heard, connection_open = heard + more, bool(more)

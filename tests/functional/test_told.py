@@ -3,19 +3,18 @@
 import contextlib
 import re
 import threading
-import time
 
 import pytest
 
 from lab.chaos import Chaos
 from lab.federation import Federation, Partner
+from lab.inbox import wait_polled
 from lab.raw_peer import Ended, RawPeer
 
 FAST = {"s2s.backoff_min": 0.1, "s2s.backoff_max": 0.3, "s2s.confirm_time": 1}
 PLAIN = ("--tls", "optional", "--sasl", "optional")
 RAW = Partner("raw.test", policy=("--tls", "none", "--sasl", "none"), services=(("xmpp-server", 0, "raw", 5269),))
 ROMEO = "romeo@corp.test"
-COUNT = "<a [^>]*h='([0-9]+)'"
 ERROR = "<message [^>]*type='error'[^>]*>"
 
 
@@ -23,14 +22,8 @@ def spool(lab):
     return lab.bridge.json("status")["spool"]
 
 
-def wait_until(true, what):
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, what()
-
-
 def wait_spooled(lab, count):
-    wait_until(lambda: spool(lab)["messages"] == count, lambda: spool(lab))
+    wait_polled(lambda: spool(lab)["messages"] == count, lambda: spool(lab))
 
 
 def wait_link(lab, remote, queued):
@@ -38,7 +31,7 @@ def wait_link(lab, remote, queued):
     def links():
         return [link for link in lab.bridge.json("status")["links"] if link["remote"] == remote]
 
-    wait_until(lambda: any(link.get("queued", 0) == queued for link in links()), links)
+    wait_polled(lambda: any(link.get("queued", 0) == queued for link in links()), links)
 
 
 def errors(user, number):
@@ -143,50 +136,42 @@ def raw(new_lab):
 
 def connect(peer):
     stream = peer.connect()
-    stream.send("<enable xmlns='urn:xmpp:sm:3'/>")
-    stream.wait("<enabled [^>]*/>")
+    stream.enable()
     return stream
 
 
-def count(stream):
-    stream.send("<r xmlns='urn:xmpp:sm:3'/>")
-    return int(stream.wait(COUNT).group(1))
+def fail(peer, number):
+    """One that cannot be delivered, and our answer to it; (its stream, the answer's)"""
+    stream = connect(peer)
+    stream.message(number, "nobody@corp.test")
+    back = peer.accept()
+    assert f"id='{number}'" in back.wait(ERROR).group(0)
+    assert stream.count() == 0
+    return stream, back
 
 
 def test_acknowledged_when_the_error_is(raw):
     """Ours comes behind the peer's, and what is behind the failed one waits for that."""
     lab, peer = raw
-    stream = connect(peer)
-    stream.message("no-1", "nobody@corp.test")
-    back = peer.accept()
-    back.wait(ERROR)
-    assert count(stream) == 0
-    back.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
-    assert stream.wait(COUNT).group(1) == "1"
+    stream, back = fail(peer, "no-1")
+    back.acknowledge(1)
+    assert stream.wait_h() == 1
     stream.send("<message from='raw@raw.test' to='@corp.test' id='malformed'/>")
     back.wait(ERROR)
-    assert count(stream) == 1
-    back.send("<a xmlns='urn:xmpp:sm:3' h='2'/>")
-    assert stream.wait(COUNT).group(1) == "2"
+    assert stream.count() == 1
+    back.acknowledge(2)
+    assert stream.wait_h() == 2
 
 
 def test_killed_before_the_error_is_acknowledged(raw):
     """The sender's server has no acknowledgement, sends it again, and hears the error once more."""
     lab, peer = raw
-    stream = connect(peer)
-    stream.message("no-2", "nobody@corp.test")
-    back = peer.accept()
-    back.wait(ERROR)
-    assert count(stream) == 0
+    fail(peer, "no-2")
     lab.bridge.kill()
     lab.bridge.start()
-    stream = connect(peer)
-    stream.message("no-2", "nobody@corp.test")
-    back = peer.accept()
-    assert "id='no-2'" in back.wait(ERROR).group(0)
-    back.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
-    while count(stream) < 1:
-        pass
+    stream, back = fail(peer, "no-2")
+    back.acknowledge(1)
+    assert stream.wait_h() == 1
 
 
 def test_undeliverable_in_the_end(raw):
@@ -196,9 +181,9 @@ def test_undeliverable_in_the_end(raw):
     peer.refuse()
     mark = lab.bridge.process.mark()
     stream.message("no-3", "nobody@corp.test")
-    assert count(stream) == 0
+    assert stream.count() == 0
     lab.bridge.process.wait_line("error-undeliverable to=raw@raw.test", after=mark)
-    assert stream.wait(COUNT).group(1) == "1"
+    assert stream.wait_h() == 1
     assert lab.bridge.json("status")["router"]["unanswerable"] == 1
 
 
@@ -207,8 +192,7 @@ def test_no_error_for_an_error(raw):
     lab, peer = raw
     stream = connect(peer)
     stream.send("<message from='raw@raw.test' to='nobody@corp.test' type='error' id='no-4'><body>x</body></message>")
-    while count(stream) < 1:
-        pass
+    stream.wait_count(1)
     assert peer.none_came()
 
 
@@ -245,16 +229,14 @@ def test_window_full_of_errors(raw):
 
     heard = []
     threading.Thread(target=read, daemon=True).start()
-    while count(stream) < 1:
-        pass
+    stream.wait_count(1)
     writer = threading.Thread(target=write, daemon=True)
     writer.start()
     lab.bridge.process.wait_line("stream-held")
     writer.join()
-    counted = 0
-    while counted < many + 1:
-        with turn:
-            stream.send("<r xmlns='urn:xmpp:sm:3'/>")
-        counted = int(stream.wait(COUNT).group(1))
+    with turn:
+        stream.request()
+    while stream.wait_h() < many + 1:
+        pass
     assert sum(found.startswith("<message") for found in heard) == many + 1
     assert lab.bridge.json("status")["router"]["unanswerable"] == 0

@@ -27,13 +27,11 @@ struct stream {
 	char domain[NAME_SIZE], remote[NAME_SIZE];
 	unsigned depth;
 	bool rests, restarting;
-	uint32_t handled, proved; /* of what came in */
-	bool asked;               /* for h, and not answered yet */
-	/* The element that is being read. */
-	char name[NAME_SIZE];
-	char *from, *to, *type, *id;
-	size_t index;               /* of our own, in streams */
-	struct stream *prev, *next; /* of those that were opened to us */
+	uint32_t handled, proved;       /* of what came in */
+	bool asked;                     /* for h, and not answered yet */
+	struct end_xml_element element; /* that is being read */
+	size_t index;                   /* of our own, in streams */
+	struct stream *prev, *next;     /* of those that were opened to us */
 };
 
 static struct {
@@ -73,14 +71,10 @@ static struct {
 
 static void write_header(struct stream *s)
 {
-	strbuf_printf(
-		&s->connection->out,
-		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
-		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
-		s->domain, s->remote);
-	if (s->connection->inbound)
-		strbuf_printf(&s->connection->out, " id='c%u-%lld'", s->connection->id, (long long)end_now());
-	strbuf_puts(&s->connection->out, ">");
+	char id[48];
+
+	snprintf(id, sizeof(id), "c%u-%lld", s->connection->id, (long long)end_now());
+	end_xml_header(&s->connection->out, s->domain, s->remote, s->connection->inbound ? id : NULL);
 }
 
 static void write_message(struct stream *s, char kind, unsigned long user, unsigned long series,
@@ -167,11 +161,11 @@ static void check_order(unsigned long *expected, unsigned long number, unsigned 
 
 static void take_message(const struct stream *s)
 {
-	bool is_error = s->type && strcmp(s->type, "error") == 0;
+	bool is_error = s->element.type && strcmp(s->element.type, "error") == 0;
 	unsigned long series, number;
 	char kind;
 
-	if (!s->id || sscanf(s->id, "%c%lu-%lu", &kind, &series, &number) != 3 ||
+	if (!s->element.id || sscanf(s->element.id, "%c%lu-%lu", &kind, &series, &number) != 3 ||
 	    series >= (kind == 'u' ? sending.carriers : thrown.series.count))
 		end_usage("crowd: a message of somebody else\n", 1);
 	if (is_error) {
@@ -188,37 +182,33 @@ static void take_message(const struct stream *s)
 static void take_dialback(struct stream *s)
 {
 	if (!s->connection->inbound) {
-		if (s->type && strcmp(s->type, "valid") == 0 && !s->rests)
+		if (s->element.type && strcmp(s->element.type, "valid") == 0 && !s->rests)
 			rest(s);
 		return;
 	}
-	strbuf_printf(&s->connection->out, "<db:%s from='%s' to='%s'", s->name, s->to ? s->to : s->domain,
-		      s->from ? s->from : s->remote);
-	if (s->id)
-		strbuf_printf(&s->connection->out, " id='%s'", s->id);
-	strbuf_puts(&s->connection->out, " type='valid'/>");
+	end_xml_vouch(&s->connection->out, &s->element, s->domain, s->remote);
 }
 
 static void take_element(struct stream *s)
 {
-	if (strcmp(s->name, "message") == 0) {
+	if (strcmp(s->element.name, "message") == 0) {
 		s->handled++;
 		take_message(s);
 		prove_if_asked(s);
-	} else if (strcmp(s->name, "r") == 0) {
+	} else if (strcmp(s->element.name, "r") == 0) {
 		s->asked = true;
 		prove_if_asked(s);
-	} else if (strcmp(s->name, "enable") == 0) {
+	} else if (strcmp(s->element.name, "enable") == 0) {
 		strbuf_puts(&s->connection->out, "<enabled xmlns='urn:xmpp:sm:3'/>");
-	} else if (strcmp(s->name, "result") == 0 || strcmp(s->name, "verify") == 0) {
+	} else if (strcmp(s->element.name, "result") == 0 || strcmp(s->element.name, "verify") == 0) {
 		take_dialback(s);
-	} else if (strcmp(s->name, "features") == 0) {
+	} else if (strcmp(s->element.name, "features") == 0) {
 		take_features(s);
-	} else if (strcmp(s->name, "proceed") == 0) {
+	} else if (strcmp(s->element.name, "proceed") == 0) {
 		s->restarting = true;
 		XML_StopParser(s->parser, XML_FALSE);
 	} else {
-		fprintf(stderr, "crowd: <%s> on a stream with %s\n", s->name, s->remote);
+		fprintf(stderr, "crowd: <%s> on a stream with %s\n", s->element.name, s->remote);
 		end_close(s->connection);
 	}
 }
@@ -232,9 +222,7 @@ static void take_header(struct stream *s, const char **attributes)
 	    !str_copy(s->domain, sizeof(s->domain), to ? to : ""))
 		end_usage("crowd: such a long domain\n", 1);
 	write_header(s);
-	strbuf_puts(&s->connection->out,
-		    "<stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
-		    "<sm xmlns='urn:xmpp:sm:3'/></stream:features>");
+	end_xml_features(&s->connection->out);
 }
 
 static void on_start(void *ctx, const char *name, const char **attributes)
@@ -244,13 +232,8 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 	s->depth++;
 	if (s->depth == 1 && s->connection->inbound)
 		take_header(s, attributes);
-	if (s->depth != 2)
-		return;
-	str_copy(s->name, sizeof(s->name), end_xml_local(name));
-	end_xml_keep(&s->from, attributes, "from");
-	end_xml_keep(&s->to, attributes, "to");
-	end_xml_keep(&s->type, attributes, "type");
-	end_xml_keep(&s->id, attributes, "id");
+	if (s->depth == 2)
+		end_xml_take(&s->element, name, attributes);
 }
 
 static void on_end(void *ctx, const char *name)
@@ -309,10 +292,7 @@ static void on_ended(struct connection *c)
 		self.resting -= s->rests;
 	}
 	XML_ParserFree(s->parser);
-	free(s->from);
-	free(s->to);
-	free(s->type);
-	free(s->id);
+	end_xml_forget(&s->element);
 	free(s);
 }
 

@@ -2,19 +2,16 @@
  * end.c - see end.h: the loop of the playing ends.
  *
  * epoll, non-blocking sockets, TLS by OpenSSL where it is asked for. A black hole is
- * a socket filter that drops whatever comes (not even TCP answers), which needs no
- * privilege; nothing is written meanwhile. Refused is: connections are reset, and
- * nobody listens.
+ * deaf sockets (end_socket.c), and nothing is written meanwhile. Refused is: connections
+ * are reset, and nobody listens.
  *
  * Owns connections; they are freed at the end of the turn in which they died. Any
  * failure that is not a peer's ends the program.
  */
 #include "bench/end.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/filter.h>
 #include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
@@ -28,10 +25,11 @@
 #include <utlist.h>
 
 #include "bench/end_note.h"
+#include "bench/end_socket.h"
 #include "bench/meter.h"
 #include "bench/pace.h"
 
-enum { TURN_MS = 5, READ_SIZE = 65536, DATAGRAMS_SIZE = 8 << 20, EVENTS = 64, CUT_READ = 137 };
+enum { TURN_MS = 5, READ_SIZE = 65536, EVENTS = 64, CUT_READ = 137 };
 
 enum away { HERE, REFUSING, BLACK_HOLE };
 
@@ -77,23 +75,6 @@ bool end_is_away(void)
 
 /* --- connections --- */
 
-struct sockaddr_in end_address(const char *text, unsigned short port)
-{
-	struct sockaddr_in a = { .sin_family = AF_INET };
-	const char *colon = strchr(text, ':');
-	char *host = xstrndup(text, colon ? (size_t)(colon - text) : strlen(text));
-	int number = colon ? atoi(colon + 1) : port;
-
-	if (inet_pton(AF_INET, host, &a.sin_addr) != 1 || number < 0 || number > 65535 ||
-	    (colon && number == 0)) {
-		fprintf(stderr, "%s is not ADDRESS or ADDRESS:PORT, in numbers\n", text);
-		exit(2);
-	}
-	a.sin_port = htons((uint16_t)number);
-	free(host);
-	return a;
-}
-
 static void watch(const struct connection *c, int operation)
 {
 	struct epoll_event e = { .events = EPOLLIN | (c->wants_write || c->connecting ? EPOLLOUT : 0U),
@@ -101,15 +82,6 @@ static void watch(const struct connection *c, int operation)
 
 	if (epoll_ctl(end.epoll, operation, c->fd, &e) != 0)
 		end_fail("epoll_ctl");
-}
-
-static int new_socket(void)
-{
-	int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0)
-		end_fail("socket");
-	return fd;
 }
 
 void end_touch(struct connection *c)
@@ -140,16 +112,9 @@ static struct connection *add(int fd, bool inbound)
 struct connection *end_connect(const struct sockaddr_in *to, const struct sockaddr_in *from,
 			       const struct connection_ops *ops, void *owner)
 {
-	struct connection *c;
-	int on = 1, fd = new_socket();
 	bool refused;
+	struct connection *c = add(socket_connect(to, from, &refused), false);
 
-	/* Else the kernel looks for a port that nobody has at all, and that takes ever longer. */
-	if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) != 0 ||
-	    bind(fd, (const struct sockaddr *)from, sizeof(*from)) != 0)
-		end_fail("bind");
-	refused = connect(fd, (const struct sockaddr *)to, sizeof(*to)) != 0 && errno != EINPROGRESS;
-	c = add(fd, false);
 	c->dead = refused;
 	c->ops = ops;
 	c->owner = owner;
@@ -159,46 +124,20 @@ struct connection *end_connect(const struct sockaddr_in *to, const struct sockad
 struct connection *end_datagrams(const struct sockaddr_in *at, const struct sockaddr_in *to,
 				 const struct connection_ops *ops)
 {
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), size = DATAGRAMS_SIZE;
-	struct connection *c;
+	struct connection *c = add(socket_datagrams(at, to), true);
 
-	if (fd < 0 || bind(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
-	    connect(fd, (const struct sockaddr *)to, sizeof(*to)) != 0)
-		end_fail("datagrams");
-	/* More than the system's limit where that is allowed: what is dropped here is not the peer's loss. */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) != 0)
-		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	c = add(fd, true);
 	c->ops = ops;
 	c->datagrams = true;
 	return c;
 }
 
-/* Who had the address before may still be ending, with all its children: half a minute for that. */
-static bool bind_and_listen(int fd)
-{
-	const struct timespec pause = { .tv_nsec = 100000000 };
-
-	for (int tries = 0; tries < 300; tries++) {
-		if (bind(fd, (const struct sockaddr *)&end.address, sizeof(end.address)) == 0)
-			return listen(fd, SOMAXCONN) == 0;
-		if (errno != EADDRINUSE)
-			return false;
-		nanosleep(&pause, NULL);
-	}
-	return false;
-}
-
 static void start_listening(void)
 {
 	struct epoll_event e = { .events = EPOLLIN };
-	int fd = new_socket();
 
-	if (!bind_and_listen(fd))
-		end_fail("listen");
-	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, fd, &e) != 0)
+	end.listener = socket_listen(&end.address);
+	if (epoll_ctl(end.epoll, EPOLL_CTL_ADD, end.listener, &e) != 0)
 		end_fail("epoll_ctl");
-	end.listener = fd;
 }
 
 void end_listen(const struct sockaddr_in *address, void (*accepted)(struct connection *c))
@@ -362,18 +301,6 @@ static void give(struct connection *c)
 
 /* --- away --- */
 
-static void drop_everything(int fd, bool on)
-{
-	struct sock_filter none = BPF_STMT(BPF_RET | BPF_K, 0);
-	struct sock_fprog program = { .len = 1, .filter = &none };
-	int unused = 0;
-
-	if (on)
-		setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
-	else
-		setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused));
-}
-
 static void go_away(enum away how, double seconds)
 {
 	struct connection *c;
@@ -384,12 +311,12 @@ static void go_away(enum away how, double seconds)
 		if (how == REFUSING)
 			reset(c);
 		else
-			drop_everything(c->fd, true);
+			socket_drop_all(c->fd, true);
 	}
 	if (end.listener < 0)
 		return;
 	if (how == BLACK_HOLE) {
-		drop_everything(end.listener, true);
+		socket_drop_all(end.listener, true);
 	} else {
 		close(end.listener);
 		end.listener = -1;
@@ -402,9 +329,9 @@ static void come_back(void)
 
 	if (end.away == BLACK_HOLE) {
 		DL_FOREACH (end.connections, c)
-			drop_everything(c->fd, false);
+			socket_drop_all(c->fd, false);
 		if (end.listener >= 0)
-			drop_everything(end.listener, false);
+			socket_drop_all(end.listener, false);
 	}
 	end.away = HERE;
 	if (end.listener < 0 && end.accepted)

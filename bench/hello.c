@@ -7,20 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/end_xml.h"
 #include "bench/peer_options.h"
 
 enum { DOMAIN_SIZE = 32 };
 
 void hello_stream(struct connection *c)
 {
-	strbuf_printf(
-		&c->out,
-		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
-		"xmlns:stream='http://etherx.jabber.org/streams' from='%s' to='%s' version='1.0'",
-		peer_options.domain, peer_options.remote);
-	if (c->inbound)
-		strbuf_printf(&c->out, " id='s%u-%lld'", c->id, (long long)end_now());
-	strbuf_puts(&c->out, ">");
+	char id[48];
+
+	snprintf(id, sizeof(id), "s%u-%lld", c->id, (long long)end_now());
+	end_xml_header(&c->out, peer_options.domain, peer_options.remote, c->inbound ? id : NULL);
 }
 
 void hello_component(struct connection *c)

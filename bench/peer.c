@@ -26,8 +26,7 @@ enum {
 	RETRY_US = 100000,
 	OUTPUT_MAX = 1000000,
 	RING_MAX = 1 << 16, /* with a meter: its window does not count what waits here */
-	FILLING_MAX = 10001,
-	NAME_SIZE = 32
+	FILLING_MAX = 10001
 };
 
 enum stage { STAGE_OPENING, STAGE_NEGOTIATING, STAGE_TRUSTED };
@@ -41,9 +40,8 @@ struct stream {
 	bool sm;
 	uint32_t handled;        /* of what came in */
 	bool starttls, external; /* what the features offer */
-	/* The stanza that is being read. */
-	char name[NAME_SIZE];
-	char *from, *to, *type, *id;
+	/* What is being read. */
+	struct end_xml_element element;
 	bool in_body;
 	struct strbuf body;
 };
@@ -229,19 +227,21 @@ static void answer_iq(struct stream *s)
 {
 	struct stream *way = s->connection->inbound ? self.out : s;
 
-	if (!s->type || (strcmp(s->type, "get") != 0 && strcmp(s->type, "set") != 0) || !way ||
-	    way->stage != STAGE_TRUSTED || peer_options.sm || !s->id || !s->from || !s->to)
+	if (!s->element.type ||
+	    (strcmp(s->element.type, "get") != 0 && strcmp(s->element.type, "set") != 0) || !way ||
+	    way->stage != STAGE_TRUSTED || peer_options.sm || !s->element.id || !s->element.from ||
+	    !s->element.to)
 		return; /* with XEP-0198 nobody needs pings, and answers would have to be counted */
-	strbuf_printf(&way->connection->out, "<iq type='result' from='%s' to='%s' id='%s'/>", s->to, s->from,
-		      s->id);
+	strbuf_printf(&way->connection->out, "<iq type='result' from='%s' to='%s' id='%s'/>", s->element.to,
+		      s->element.from, s->element.id);
 }
 
 static void take_message(struct stream *s)
 {
 	struct numbered m;
-	bool is_error = s->type && strcmp(s->type, "error") == 0;
+	bool is_error = s->element.type && strcmp(s->element.type, "error") == 0;
 
-	if (is_error && s->id && numbered_parse(s->id, &m))
+	if (is_error && s->element.id && numbered_parse(s->element.id, &m))
 		take_error(&m, s->connection->id);
 	else if (!is_error && s->body.len > 0 && numbered_parse(s->body.s, &m))
 		end_note(NOTE_GOT, &m, s->connection->id);
@@ -250,59 +250,56 @@ static void take_message(struct stream *s)
 static void take_dialback(struct stream *s)
 {
 	if (s->connection->inbound) {
-		strbuf_printf(&s->connection->out, "<db:%s from='%s' to='%s'", s->name,
-			      s->to ? s->to : peer_options.domain, s->from ? s->from : peer_options.remote);
-		if (s->id)
-			strbuf_printf(&s->connection->out, " id='%s'", s->id);
-		strbuf_puts(&s->connection->out, " type='valid'/>");
-		if (strcmp(s->name, "result") == 0)
+		end_xml_vouch(&s->connection->out, &s->element, peer_options.domain, peer_options.remote);
+		if (strcmp(s->element.name, "result") == 0)
 			trust(s);
-	} else if (s->type && strcmp(s->type, "valid") == 0) {
+	} else if (s->element.type && strcmp(s->element.type, "valid") == 0) {
 		trust(s);
 	}
 }
 
-static void take_control(struct stream *s, const char *h)
+static void take_control(struct stream *s)
 {
+	const char *h = s->element.h;
 	struct strbuf *out = &s->connection->out;
 
-	if (strcmp(s->name, "enable") == 0) {
+	if (strcmp(s->element.name, "enable") == 0) {
 		strbuf_puts(out, "<enabled xmlns='urn:xmpp:sm:3'/>");
 		s->sm = true;
 		s->handled = 0;
-	} else if (strcmp(s->name, "enabled") == 0) {
+	} else if (strcmp(s->element.name, "enabled") == 0) {
 		s->sm = true;
 		send_again(s);
-	} else if (strcmp(s->name, "r") == 0) {
+	} else if (strcmp(s->element.name, "r") == 0) {
 		strbuf_printf(out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", s->handled);
-	} else if (strcmp(s->name, "a") == 0) {
+	} else if (strcmp(s->element.name, "a") == 0) {
 		take_h(s, h ? (uint32_t)strtoul(h, NULL, 10) : 0);
-	} else if (strcmp(s->name, "starttls") == 0) {
+	} else if (strcmp(s->element.name, "starttls") == 0) {
 		strbuf_puts(out, "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
 		s->restarting = true;
-	} else if (strcmp(s->name, "proceed") == 0) {
+	} else if (strcmp(s->element.name, "proceed") == 0) {
 		s->restarting = true;
-	} else if (strcmp(s->name, "handshake") == 0 && peer_options.host) {
+	} else if (strcmp(s->element.name, "handshake") == 0 && peer_options.host) {
 		strbuf_puts(out, "<handshake/>");
 		s->stage = STAGE_TRUSTED;
 		self.out = s;
-	} else if (strcmp(s->name, "handshake") == 0) {
+	} else if (strcmp(s->element.name, "handshake") == 0) {
 		trust(s);
-	} else if (strcmp(s->name, "auth") == 0) {
+	} else if (strcmp(s->element.name, "auth") == 0) {
 		strbuf_puts(out, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
 		restart(s, true);
-	} else if (strcmp(s->name, "success") == 0) {
+	} else if (strcmp(s->element.name, "success") == 0) {
 		restart(s, true);
 	} else {
-		fprintf(stderr, "peer of %s: unexpected <%s>\n", peer_options.domain, s->name);
+		fprintf(stderr, "peer of %s: unexpected <%s>\n", peer_options.domain, s->element.name);
 		end_close(s->connection);
 	}
 }
 
 static bool is_stanza(const struct stream *s)
 {
-	return strcmp(s->name, "message") == 0 || strcmp(s->name, "iq") == 0 ||
-	       strcmp(s->name, "presence") == 0;
+	return strcmp(s->element.name, "message") == 0 || strcmp(s->element.name, "iq") == 0 ||
+	       strcmp(s->element.name, "presence") == 0;
 }
 
 static void on_start(void *ctx, const char *name, const char **attributes)
@@ -320,11 +317,7 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 	} else if (s->depth == 1 && peer_options.secret) {
 		hello_handshake(s->connection, end_xml_attribute(attributes, "id"));
 	} else if (s->depth == 2) {
-		str_copy(s->name, sizeof(s->name), name);
-		end_xml_keep(&s->from, attributes, "from");
-		end_xml_keep(&s->to, attributes, "to");
-		end_xml_keep(&s->type, attributes, strcmp(name, "a") == 0 ? "h" : "type");
-		end_xml_keep(&s->id, attributes, "id");
+		end_xml_take(&s->element, name, attributes);
 		strbuf_reset(&s->body);
 	} else if (s->depth == 3) {
 		s->in_body = strcmp(name, "body") == 0;
@@ -353,18 +346,18 @@ static void on_end(void *ctx, const char *name)
 	if (s->depth != 1)
 		return;
 	s->handled += is_stanza(s);
-	if (strcmp(s->name, "message") == 0)
+	if (strcmp(s->element.name, "message") == 0)
 		take_message(s);
-	else if (strcmp(s->name, "iq") == 0)
+	else if (strcmp(s->element.name, "iq") == 0)
 		answer_iq(s);
-	else if (strcmp(s->name, "features") == 0)
+	else if (strcmp(s->element.name, "features") == 0)
 		take_features(s);
-	else if (strcmp(s->name, "result") == 0 || strcmp(s->name, "verify") == 0)
+	else if (strcmp(s->element.name, "result") == 0 || strcmp(s->element.name, "verify") == 0)
 		take_dialback(s);
-	else if (strcmp(s->name, "error") == 0)
+	else if (strcmp(s->element.name, "error") == 0)
 		end_close(s->connection);
 	else if (!is_stanza(s))
-		take_control(s, s->type);
+		take_control(s);
 	if (s->restarting)
 		XML_StopParser(s->parser, XML_FALSE);
 }
@@ -398,9 +391,9 @@ static void parse(struct connection *c, const char *data, size_t size)
 				XML_ErrorString(XML_GetErrorCode(s->parser)));
 		end_close(c);
 	}
-	if (s->restarting && strcmp(s->name, "starttls") == 0)
+	if (s->restarting && strcmp(s->element.name, "starttls") == 0)
 		end_start_tls(c, peer_options.server_tls);
-	else if (s->restarting && strcmp(s->name, "proceed") == 0)
+	else if (s->restarting && strcmp(s->element.name, "proceed") == 0)
 		end_start_tls(c, peer_options.client_tls);
 	else if (s->restarting)
 		begin(s);
@@ -448,10 +441,7 @@ static void on_ended(struct connection *c)
 	}
 	XML_ParserFree(s->parser);
 	strbuf_free(&s->body);
-	free(s->from);
-	free(s->to);
-	free(s->type);
-	free(s->id);
+	end_xml_forget(&s->element);
 	free(s);
 }
 

@@ -18,7 +18,7 @@
 #include "bench/sipwire.h"
 #include "bench/watchers_options.h"
 
-enum { WINDOW = 200, NAME_SIZE = 32, SECONDS_MAX = 600 };
+enum { WINDOW = 200, SECONDS_MAX = 600 };
 
 enum round { NO_ROUND, WATCH, SUBSCRIBE, NOTIFY, PRESENT };
 
@@ -35,8 +35,7 @@ struct xmpp {
 	XML_Parser parser;
 	unsigned depth;
 	uint32_t handled;
-	char name[NAME_SIZE];
-	char *to, *type, *id;
+	struct end_xml_element element; /* that is being read */
 };
 
 static struct {
@@ -130,70 +129,63 @@ static void take_presence(const struct xmpp *x)
 {
 	unsigned long n;
 
-	if (!x->to || !number_in(x->to, strlen(x->to), 'c', &n)) {
-		problem("a contact", x->to ? x->to : "", x->to ? strlen(x->to) : 0);
+	if (!x->element.to || !number_in(x->element.to, strlen(x->element.to), 'c', &n)) {
+		problem("a contact", x->element.to ? x->element.to : "",
+			x->element.to ? strlen(x->element.to) : 0);
 		return;
 	}
-	if (!x->type || strcmp(x->type, "unavailable") == 0) {
-		if ((x->type != NULL) == self.is_gone && (self.kind == WATCH || self.kind == NOTIFY))
+	if (!x->element.type || strcmp(x->element.type, "unavailable") == 0) {
+		if ((x->element.type != NULL) == self.is_gone && (self.kind == WATCH || self.kind == NOTIFY))
 			told(n);
 		return;
 	}
-	if (strcmp(x->type, "subscribe") == 0)
+	if (strcmp(x->element.type, "subscribe") == 0)
 		write_presence(n, "subscribed");
-	if (strcmp(x->type, "subscribe") == 0 || strcmp(x->type, "probe") == 0)
+	if (strcmp(x->element.type, "subscribe") == 0 || strcmp(x->element.type, "probe") == 0)
 		write_presence(n, NULL);
-	else if (strcmp(x->type, "subscribed") != 0)
-		problem("presence", x->type, strlen(x->type));
+	else if (strcmp(x->element.type, "subscribed") != 0)
+		problem("presence", x->element.type, strlen(x->element.type));
 }
 
 static void take_inbound(struct xmpp *x)
 {
 	struct strbuf *out = &x->connection->out;
 
-	if (strcmp(x->name, "presence") == 0) {
+	if (strcmp(x->element.name, "presence") == 0) {
 		x->handled++;
 		take_presence(x);
-	} else if (strcmp(x->name, "result") == 0 || strcmp(x->name, "verify") == 0) {
-		strbuf_printf(out, "<db:%s from='partner.test' to='corp.test'", x->name);
-		if (x->id)
-			strbuf_printf(out, " id='%s'", x->id);
-		strbuf_puts(out, " type='valid'/>");
-	} else if (strcmp(x->name, "enable") == 0) {
+	} else if (strcmp(x->element.name, "result") == 0 || strcmp(x->element.name, "verify") == 0) {
+		end_xml_vouch(out, &x->element, "partner.test", "corp.test");
+	} else if (strcmp(x->element.name, "enable") == 0) {
 		strbuf_puts(out, "<enabled xmlns='urn:xmpp:sm:3'/>");
-	} else if (strcmp(x->name, "r") == 0) {
+	} else if (strcmp(x->element.name, "r") == 0) {
 		strbuf_printf(out, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", x->handled);
 	} else {
-		problem("a stream of the bridge's", x->name, strlen(x->name));
+		problem("a stream of the bridge's", x->element.name, strlen(x->element.name));
 	}
 }
 
 static void take_outbound(struct xmpp *x)
 {
-	if (strcmp(x->name, "features") == 0 && !self.trusted)
+	if (strcmp(x->element.name, "features") == 0 && !self.trusted)
 		strbuf_puts(&x->connection->out,
 			    "<db:result from='partner.test' to='corp.test'>0123456789abcdef</db:result>");
-	else if (strcmp(x->name, "result") == 0 && x->type && strcmp(x->type, "valid") == 0)
+	else if (strcmp(x->element.name, "result") == 0 && x->element.type &&
+		 strcmp(x->element.type, "valid") == 0)
 		self.trusted = true;
 	else
-		problem("our stream", x->name, strlen(x->name));
+		problem("our stream", x->element.name, strlen(x->element.name));
 }
 
 static void write_header(struct xmpp *x)
 {
-	strbuf_puts(
-		&x->connection->out,
-		"<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' "
-		"xmlns:stream='http://etherx.jabber.org/streams' from='partner.test' to='corp.test' "
-		"version='1.0'");
-	if (x->connection->inbound)
-		strbuf_printf(
-			&x->connection->out,
-			" id='w%u'><stream:features><dialback xmlns='urn:xmpp:features:dialback'><errors/>"
-			"</dialback><sm xmlns='urn:xmpp:sm:3'/></stream:features>",
-			x->connection->id);
-	else
-		strbuf_puts(&x->connection->out, ">");
+	struct connection *c = x->connection;
+	char id[24];
+
+	snprintf(id, sizeof(id), "w%u", c->id);
+	end_xml_header(&c->out, "partner.test", "corp.test", c->inbound ? id : NULL);
+	if (c->inbound)
+		end_xml_features(&c->out);
 }
 
 static void on_start(void *ctx, const char *name, const char **attributes)
@@ -203,12 +195,8 @@ static void on_start(void *ctx, const char *name, const char **attributes)
 	x->depth++;
 	if (x->depth == 1 && x->connection->inbound)
 		write_header(x);
-	if (x->depth != 2)
-		return;
-	str_copy(x->name, sizeof(x->name), end_xml_local(name));
-	end_xml_keep(&x->to, attributes, "to");
-	end_xml_keep(&x->type, attributes, "type");
-	end_xml_keep(&x->id, attributes, "id");
+	if (x->depth == 2)
+		end_xml_take(&x->element, name, attributes);
 }
 
 static void on_end(void *ctx, const char *name)
@@ -419,9 +407,7 @@ static void on_ended(struct connection *c)
 	if (!x)
 		return;
 	XML_ParserFree(x->parser);
-	free(x->to);
-	free(x->type);
-	free(x->id);
+	end_xml_forget(&x->element);
 	free(x);
 }
 

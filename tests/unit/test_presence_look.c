@@ -298,6 +298,7 @@ static void test_given_back_without_commit(void **state)
 		t.no_commit = false;
 		t.router.hold = false;
 		if (back_again) {
+			t.config.presence.handover_ms = 600 * 1000;
 			move(ROUTE_GATEWAY, POOL_NEW);
 			watchtest_accept(&t, &d, OPEN_DESK);
 			watchtest_hears(&t, DESK "/>");

@@ -474,7 +474,7 @@ static void test_no_notify_after_refresh(void **state)
 	(void)state;
 
 	watchtest_prepare(&t);
-	t.t1_ms = 5;
+	t.t1_ms = 25;
 	t.expires = 2;
 	watchtest_open(&t);
 	watchtest_subscribed(&t, &d, OPEN_DESK);

@@ -21,7 +21,7 @@
 
 #define PIDF_IS "Content-Type: application/pidf+xml\r\n"
 
-enum { WATCHTEST_RECORDS = 256 };
+enum { WATCHTEST_RECORDS = 2048 };
 
 struct router {
 	struct fakerouter fake;

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 
 #include "bridge/core/config_internal.h"
+#include "bridge/core/nearest.h"
 
 /* What the functions of one config_load() share. */
 struct reader {
@@ -263,10 +264,33 @@ static void set_fallback(struct config_loaded *c, const struct config_option *o)
 
 /* --- the tree --- */
 
+static enum err unknown_group(const struct reader *r, const config_setting_t *group)
+{
+	const char *name = config_setting_name(group);
+	struct nearest n;
+	char known[64];
+
+	nearest_start(&n, name);
+	for (size_t i = 0; i < config_option_count(); i++) {
+		const char *option = config_option_at(i)->name, *dot = strchr(option, '.');
+
+		if (dot == NULL)
+			continue;
+		snprintf(known, sizeof(known), "%.*s", (int)(dot - option), option);
+		nearest_offer(&n, known);
+	}
+	return config_fault(
+		r->why, ERR_NOT_FOUND, "%s:%u: group '%.*s': there is no such group of options%s%s%s",
+		file_of(r, group), config_setting_source_line(group), CONFIG_NAME_SHOWN, name,
+		n.found[0] != '\0' ? "; did you mean '" : "", n.found, n.found[0] != '\0' ? "'?" : "");
+}
+
 static enum err unknown(const struct reader *r, const config_setting_t *s, const char *name)
 {
 	const char *near = config_nearest(name);
 
+	if (config_setting_is_group(s) && strchr(name, '.') == NULL)
+		return unknown_group(r, s);
 	return config_fault(r->why, ERR_NOT_FOUND, "%s:%u: option '%.*s': there is no such option%s%s%s",
 			    file_of(r, s), config_setting_source_line(s), CONFIG_NAME_SHOWN, name,
 			    near != NULL ? "; did you mean '" : "", near != NULL ? near : "",

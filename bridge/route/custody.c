@@ -107,7 +107,8 @@ bool custody_waits(const struct custody_pass *pass, enum spool_hop hop)
 {
 	const struct lane *lane = pass->lane;
 
-	return lane->count > 0 || (lane->under_way > 0 && lane->under_hop != hop);
+	/* One that was erased while it was on its way counts no more, and is there still. */
+	return lane->count > 0 || lane->busy || (lane->under_way > 0 && lane->under_hop != hop);
 }
 
 void custody_go(struct custody_pass *pass, enum spool_hop hop)

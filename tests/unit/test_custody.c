@@ -119,9 +119,14 @@ static void fly(struct game *g, struct flight *f, enum spool_hop hop)
 static void on_kept(void *ctx, struct stanza *s, const struct outcome *outcome)
 {
 	struct flight *f = ctx;
+	int contact, user, number;
 
-	(void)s;
 	*(outcome->confirmed ? &f->game->kept : &f->game->refused) += 1;
+	if (!outcome->confirmed) {
+		read_numbers(s, &contact, &user, &number);
+		f->game->failures[contact][user][number]++;
+		f->game->heard[contact][user][number]++;
+	}
 	custody_leave(&f->pass);
 	free(f);
 }
@@ -1391,6 +1396,164 @@ static void test_chance(void **state)
 	assert_true(g->arrived > 1000);
 }
 
+/* What waits for seconds has waited long enough; what waits for a mark has not. */
+static void let_time_pass(struct game *g)
+{
+	const int64_t now = loop_now(g->loop);
+	struct lane *lane, *next;
+
+	HASH_ITER (hh, g->custody->lanes, lane, next) {
+		if (lane->retry_at == 0 || lane->retry_at > now + 60000)
+			continue;
+		lane->retry_at = 1;
+		if (lane->place == LANE_WAITING)
+			timerheap_put(&g->custody->waiting, &lane->wait, 1);
+	}
+	g->custody->expire_at = 0;
+	if (!loop_timer_pending(g->custody->tick))
+		return;
+	loop_timer_cancel(g->custody->tick);
+	custody_tick(g->custody);
+}
+
+/* Nobody is waked: whatever is not for somebody who is being moved comes to its end by itself. */
+static void come_to_rest(struct game *g)
+{
+	struct lane *lane, *next;
+
+	g->blind = false;
+	for (int round = 0; round < 2 * FLIGHTS; round++) {
+		let_time_pass(g);
+		commit(g);
+		for (int hop = 0; hop < SPOOL_HOPS; hop++)
+			while (g->flights[hop] != NULL)
+				end_flight(g, (enum spool_hop)hop, true);
+		while (g->errors != NULL && g->errors->left)
+			hear(g, true);
+	}
+	HASH_ITER (hh, g->custody->lanes, lane, next)
+		if (g->side[lane->key[lane->from_length + 2] - '0'] != SPOOL_MOVE)
+			fail_msg("%s: %zu are stuck", lane->key, lane->count);
+}
+
+/* Typing, on its way beside the others. */
+static void play_typing(struct game *g, struct custody_pass *typing)
+{
+	const int contact = rand() % CONTACTS, user = rand() % USERS;
+	struct stanza *s = message(contact, user, 0);
+	struct jid from, to;
+
+	custody_leave(typing);
+	get_jids(s, &from, &to);
+	if (g->side[user] != SPOOL_MOVE && rand() % 2 == 0) {
+		custody_enter(g->custody, &from, &to, typing);
+		custody_go(typing, g->side[user]);
+	}
+	stanza_unref(s);
+}
+
+static void move(struct game *g, int user)
+{
+	char name[32];
+
+	g->side[user] = (enum spool_hop)(rand() % SPOOL_HOPS);
+	snprintf(name, sizeof(name), "u%d@corp.test", user);
+	custody_wake(g->custody, name);
+}
+
+static bool take_id(void *ctx, const struct spool_message *m)
+{
+	*(int64_t *)ctx = m->id;
+	return rand() % 4 > 0;
+}
+
+/* One that an administrator can see, since it is on disk. */
+static void bounce_one(struct game *g)
+{
+	int64_t id = 0;
+	enum err e;
+
+	commit(g);
+	assert_int_equal(spool_each(g->spool, NULL, take_id, &id), OK);
+	e = custody_bounce(g->custody, id);
+	assert_true(e == OK || e == ERR_NOT_FOUND || e == ERR_BUSY);
+}
+
+static void play_moves(struct game *g, struct custody_pass *typing)
+{
+	const enum spool_hop hop = (enum spool_hop)(1 + rand() % (SPOOL_HOPS - 1));
+	struct flight *f = g->flights[hop];
+
+	switch (rand() % 16) {
+	case 0:
+		move(g, rand() % USERS);
+		break;
+	case 1:
+		give_back_all(g, hop);
+		break;
+	case 2:
+		g->blind = rand() % 2 == 0;
+		break;
+	case 3:
+		play_typing(g, typing);
+		break;
+	case 4:
+		if (rand() % 4 == 0)
+			bounce_one(g);
+		break;
+	case 5:
+		if (f != NULL && f->done != NULL)
+			refuse_flight(g, hop);
+		break;
+	case 6:
+		if (g->errors != NULL && g->errors->left)
+			hear(g, rand() % 4 != 0);
+		break;
+	case 7:
+		fail_commit(g);
+		break;
+	case 8:
+	case 9:
+		if (f != NULL)
+			end_flight(g, hop, true);
+		break;
+	case 10:
+	case 11:
+		commit(g);
+		break;
+	case 12:
+	case 13:
+		let_time_pass(g);
+		break;
+	default:
+		if (waiting(g) < FLIGHTS)
+			write_to(g, rand() % CONTACTS, rand() % USERS);
+	}
+}
+
+static void test_chance_of_wakes(void **state)
+{
+	struct game *g = *state;
+	struct custody_pass typing = { .lane = NULL };
+
+	srand(20071130);
+	g->far = true;
+	for (int round = 0; round < 40; round++) {
+		for (int step = 0; step < 300; step++)
+			play_moves(g, &typing);
+		custody_leave(&typing);
+		come_to_rest(g);
+	}
+	for (int user = 0; user < USERS; user++)
+		while (g->side[user] == SPOOL_MOVE)
+			move(g, user);
+	come_to_rest(g);
+	assert_null(g->custody->lanes);
+	assert_int_equal(waiting(g), 0);
+	expect_each(g);
+	assert_true(g->arrived > 500 && g->bounced > 50 && g->refused > 50);
+}
+
 #define GAME_TEST(f) cmocka_unit_test_setup_teardown(f, game_setup, game_teardown)
 
 int main(void)
@@ -1435,6 +1598,7 @@ int main(void)
 		cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_handshakes_are_kept),
 		GAME_TEST(test_chance),
+		GAME_TEST(test_chance_of_wakes),
 		GAME_TEST(test_chance_of_errors),
 	};
 

@@ -22,8 +22,8 @@
 #include "bridge/core/log.h"
 
 enum {
-	RELEASING_MAX = 128,   /* on their way at the same time, for each next hop */
-	RELEASED_A_TICK = 128, /* for each */
+	RELEASING_MAX = 128,  /* on their way at the same time, for each next hop */
+	RELEASED_A_TICK = 32, /* for each: what else is in the turn waits for them */
 	RETRY_MAX_MS = 10000,
 	RETRY_MOVE_MS = 600000, /* a change of the mark wakes it */
 	BEGUN_MAX = 10          /* ends of the process while one was on its way, before it is put aside */

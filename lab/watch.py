@@ -30,9 +30,8 @@ def _mapped(pid):
 def sample(pid):
     """KiB, but for the number of descriptors."""
     rss, = _numbers(f"/proc/{pid}/status", ["VmRSS"])
-    pss, = _numbers(f"/proc/{pid}/smaps_rollup", ["Pss"])
     heap, anonymous = _mapped(pid)
-    return {"rss": rss, "pss": pss, "heap": heap, "anonymous": anonymous, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
+    return {"rss": rss, "heap": heap, "anonymous": anonymous, "descriptors": len(os.listdir(f"/proc/{pid}/fd"))}
 
 
 def numbers_open(pid):

@@ -45,11 +45,10 @@ enum err db_explain_system(const struct db_kind *kind, int error, const char **w
 		break;
 	case EACCES:
 	case EPERM:
-		snprintf(
-			mend, sizeof(mend),
-			"who runs this must be able to write it and the folder %s: give him both (chown), or "
-			"run as root (sudo)",
-			folder);
+		snprintf(mend, sizeof(mend),
+			 "run as its owner or as root (sudo); what the daemon uses, the folder %s too, must "
+			 "belong to the daemon's user (chown)",
+			 folder);
 		break;
 	case EROFS:
 		snprintf(mend, sizeof(mend), "the %s must be on a file system that can be written",

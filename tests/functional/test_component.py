@@ -108,7 +108,10 @@ def test_nothing_is_said_to_be_delivered_while_the_server_is_away(new_lab):
 
 @pytest.mark.parametrize("direction", ["in", "out"])
 def test_flow_through_a_bad_line(new_lab, direction):
-    """While the connection is reset again and again: what leaves arrives, or is answered with an error."""
+    """
+    While the connection is reset again and again: what leaves arrives, or is answered with an error. XEP-0114 has no
+    acknowledgement: what Prosody wrote to a connection that is reset is lost to it and to us.
+    """
     lab = attached(new_lab(front="prosody", settings=FAST))
     juliet, romeo = lab.partner_user(), lab.legacy_user()
     sender, recipient = (juliet, romeo) if direction == "in" else (romeo, juliet)
@@ -122,21 +125,15 @@ def test_flow_through_a_bad_line(new_lab, direction):
         numbers[sender.send(recipient.address, text)] = text
         if number % 10 == 5:
             lab.front_proxy.reset()
-    missing = dict(numbers)
+    missing = dict(numbers) if direction == "out" else {}
     while missing:
-        try:
-            _, item = inbox.first([
-                (sender.inbox, lambda s: s.type == "error" and s.id in missing),
-                (recipient.inbox, lambda s: s.body in missing.values())], timeout=15)
-        except inbox.NothingCame:
-            break
+        _, item = inbox.first([
+            (sender.inbox, lambda s: s.type == "error" and s.id in missing),
+            (recipient.inbox, lambda s: s.body in missing.values())])
         if item.body in missing.values() and getattr(item, "type", None) != "error":
             missing = {key: text for key, text in missing.items() if text != item.body}
         else:
             missing.pop(item.id)
-    # XEP-0114 has no acknowledgement: what Prosody wrote to a connection that is reset is lost to it and to us.
-    if direction == "out":
-        assert not missing
     recover(lab, sender, recipient)
 
 

@@ -210,7 +210,7 @@ def test_sip_flood(new_lab, transport):
     The partner is slow: as many requests of the pool wait as may; the others get 503 and a time. Who keeps to that gets
     all through, each once.
     """
-    count = 120
+    count = 80
     lab = raw_lab(new_lab, settings={"sip.queue_total": 40})
     peer = RawPeer(lab, "raw.test")
     flood = SipFlood(lab, transport, count)

@@ -24,6 +24,14 @@ def pytest_configure():
             pytest.exit(f"{program} is not there: build it, or name the build folder in POOLBRIDGE_BUILD", 2)
 
 
+# They begin first: the longest one must not be left to the end, when there is nothing to run beside it.
+LONG = ("test_storage.py", "test_ejabberd.py", "test_component.py", "test_authentication.py", "test_faults.py")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
 def open_lab(**options):
     lab = Lab(**options)
     _labs.append(lab)

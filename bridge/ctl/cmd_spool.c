@@ -176,7 +176,7 @@ static int64_t read_id(struct ctl *ctl, const char *text)
 	id = strtoll(text, &end, 10);
 	if (*end == '\0' && id > 0 && errno == 0)
 		return id;
-	ctl_fail(ctl, "'%s' is no number of a message: poolbridgectl spool list shows them", text);
+	ctl_usage(ctl, "'%s' is no number of a message: poolbridgectl spool list shows them", text);
 	return 0;
 }
 
@@ -190,7 +190,7 @@ int cmd_spool_show(struct ctl *ctl)
 	int status;
 
 	if (id == 0)
-		return 1;
+		return 2;
 	state = open_reader(ctl, &status);
 	if (status != 0)
 		return status;
@@ -290,7 +290,7 @@ static int collect_words(struct ctl *ctl, json_t *ids)
 		int64_t id = read_id(ctl, ctl->inv->words[i]);
 
 		if (id == 0)
-			return 1;
+			return 2;
 		json_array_append_new(ids, json_integer((json_int_t)id));
 	}
 	return 0;

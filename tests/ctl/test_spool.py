@@ -120,7 +120,7 @@ def test_bodies_are_shown_to_who_asks_only(reg):
     assert "waits_for" in reg.text("spool", "show", "3")
     reg.fails("spool", "show", "9", says="no message 9 waits")
     for bad in ["0", "-1", "x", "1x", "", "99999999999999999999"]:
-        reg.fails("spool", "show", "--", bad, says=[f"'{bad}' is no number of a message", "spool list"])
+        reg.fails("spool", "show", "--", bad, status=2, says=[f"'{bad}' is no number of a message", "spool list"])
 
 
 def test_hostile_rows_are_harmless(reg):
@@ -152,7 +152,7 @@ def test_usage(reg):
     reg.fails("spool", "bounce", status=2, says="which messages?")
     reg.fails("spool", "bounce", "1", "--hop", "move", status=2, says="not both")
     reg.fails("spool", "retry", "1", "--user", "romeo@corp.test", status=2, says="not both")
-    reg.fails("spool", "retry", "one", says="'one' is no number")
+    reg.fails("spool", "retry", "one", status=2, says="'one' is no number")
     reg.fails("spool", "retry", "--user", "corp.test", says="corp.test")
 
 

@@ -203,17 +203,17 @@ void subscriber_asked(struct subscriber *s);
 void subscriber_end(struct subscriber *s, bool said);
 void subscriber_free(struct subscriber *s);
 /* For presence_notified.c. Those that say so may free the subscriber, and the watch with it. */
-void subscriber_finish(struct subscriber *s,
-		       const char *type);     /* frees; type: what the contact is told, or NULL */
+/* Frees; type: what the contact is told, or NULL. */
+void subscriber_finish(struct subscriber *s, const char *type);
 void subscriber_deny(struct subscriber *s);   /* frees */
 void subscriber_settle(struct subscriber *s); /* it is more than a probe's now */
 void subscriber_read_body(struct subscriber *s, const struct presence_body *body);
-void subscriber_lose_sight(
-	struct subscriber *s); /* nothing is known of the user now; the subscription stays */
+/* Nothing is known of the user now; the subscription stays. */
+void subscriber_lose_sight(struct subscriber *s);
 void subscriber_begin_anew(struct subscriber *s); /* frees; another dialog */
 void subscriber_wait_for_refresh(struct subscriber *s);
-void subscriber_retry_later(struct subscriber *s,
-			    int64_t after); /* seconds that the pool has asked for; -1: none */
+/* after: seconds that the pool has asked for; -1: none. */
+void subscriber_retry_later(struct subscriber *s, int64_t after);
 void subscriber_rest(struct subscriber *s); /* from half an hour to an hour */
 /* Now, or behind the request that is under way, which may have gone to a place where the user is no more. */
 void subscriber_refresh(struct subscriber *s);

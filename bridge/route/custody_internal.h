@@ -65,8 +65,8 @@ struct custody {
 	struct lane_user *users; /* those for whom something is in the spool */
 	size_t pairs;            /* lanes with something in the spool */
 	struct lane *to_look_at; /* something about them has changed */
-	struct lane *ready
-		[SPOOL_HOPS]; /* in the order in which they came to be; the one that went last at the end */
+	/* In the order in which they came to be so; the one that went last at the end. */
+	struct lane *ready[SPOOL_HOPS];
 	struct timerheap waiting; /* for their time */
 	struct told *told;        /* by id */
 	int64_t failed_id;        /* those before it have been taken up from the last process */

@@ -30,8 +30,8 @@ struct submission {
 	 */
 	delivery_fn *done;
 	void *ctx;
-	struct receipt
-		receipt;     /* acknowledged to the sending server when it is finished, its error delivered */
+	/* Acknowledged to the sending server when it is finished, its error delivered. */
+	struct receipt receipt;
 	int64_t deadline_ms; /* 0: the configured queue time */
 	bool takes_back;     /* the end of something that our gateway has shown the partner's user */
 };

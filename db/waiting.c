@@ -11,7 +11,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "bridge/core/hash.h"
 
 struct waiting_user {
 	UT_hash_handle hh;

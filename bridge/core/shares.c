@@ -9,7 +9,8 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "bridge/core/hash.h"
 
 struct share {
 	size_t count;

@@ -8,8 +8,7 @@
 #ifndef POOLBRIDGE_GATEWAY_CONVERSATION_H
 #define POOLBRIDGE_GATEWAY_CONVERSATION_H
 
-#include <uthash.h>
-
+#include "bridge/core/hash.h"
 #include "bridge/gateway/gateway_internal.h"
 #include "bridge/gateway/map_content.h"
 #include "bridge/gateway/map_sdp.h"

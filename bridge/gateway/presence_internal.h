@@ -9,8 +9,7 @@
 #ifndef POOLBRIDGE_GATEWAY_PRESENCE_INTERNAL_H
 #define POOLBRIDGE_GATEWAY_PRESENCE_INTERNAL_H
 
-#include <uthash.h>
-
+#include "bridge/core/hash.h"
 #include "bridge/gateway/map_presence.h"
 #include "bridge/gateway/presence.h"
 #include "bridge/route/subscription.h"

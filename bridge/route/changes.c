@@ -17,9 +17,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/log.h"
 #include "db/audit.h"
 #include "db/move.h"

@@ -9,8 +9,7 @@
 #ifndef POOLBRIDGE_ROUTE_CUSTODY_INTERNAL_H
 #define POOLBRIDGE_ROUTE_CUSTODY_INTERNAL_H
 
-#include <uthash.h>
-
+#include "bridge/core/hash.h"
 #include "bridge/core/timerheap.h"
 #include "bridge/route/custody.h"
 

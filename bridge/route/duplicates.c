@@ -19,9 +19,9 @@
 #include <string.h>
 #include <time.h>
 
-#include <uthash.h>
 #include <utlist.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/log.h"
 #include "bridge/route/seen_ring.h"
 

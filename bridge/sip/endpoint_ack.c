@@ -12,8 +12,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/log.h"
 
 enum {

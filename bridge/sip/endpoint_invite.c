@@ -13,8 +13,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/log.h"
 
 enum { T2_MS = 4000, LIFETIME_T1 = 64 };

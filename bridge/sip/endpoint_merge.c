@@ -14,8 +14,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
+
+#include "bridge/core/hash.h"
 
 struct taken {
 	int64_t until;

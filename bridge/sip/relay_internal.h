@@ -10,8 +10,8 @@
 #define POOLBRIDGE_SIP_RELAY_INTERNAL_H
 
 #include <sofia-sip/tport.h>
-#include <uthash.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/sip/endpoint_internal.h"
 #include "bridge/sip/relay.h"
 #include "bridge/sip/relay_mark.h"

@@ -9,8 +9,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 #include <utlist.h>
+
+#include "bridge/core/hash.h"
 
 struct turns_lane {
 	size_t under_way;

@@ -21,9 +21,9 @@
 #ifndef POOLBRIDGE_XMPP_S2S_INTERNAL_H
 #define POOLBRIDGE_XMPP_S2S_INTERNAL_H
 
-#include <uthash.h>
 #include <utlist.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/shares.h"
 #include "bridge/xmpp/dialback.h"
 #include "bridge/xmpp/policy.h"

@@ -19,8 +19,8 @@
 #include <string.h>
 
 #include <openssl/err.h>
-#include <uthash.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/xmpp/jid.h"
 #include "bridge/xmpp/tls_identity.h"
 #include "bridge/xmpp/tls_internal.h"

@@ -77,12 +77,19 @@ def test_without_random_numbers(lab, tmp_path):
 
 
 def test_address_in_use(lab, tmp_path):
-    """A second daemon on the same addresses says which, and ends with 1."""
+    """A second daemon on the same addresses says which and what to do, and ends with 1."""
+    settings = dict(lab.bridge.settings, registry=str(tmp_path / "registry.db"))
     config = tmp_path / "poolbridge.conf"
-    config.write_text(config_text(dict(lab.bridge.settings, registry=str(tmp_path / "registry.db"))))
-    done = poolbridge("-c", str(config))
-    assert done.returncode == 1
-    assert lab.block.address("external") in done.stderr
+    for option in "external.listen", "internal.listen", "sip.listen":
+        config.write_text(config_text(settings))
+        done = poolbridge("-c", str(config))
+        assert done.returncode == 1
+        said = done.stderr.splitlines()[-1]
+        for words in option, settings[option][0], "Address already in use", "another program listens there":
+            assert words in said, said
+        settings[option] = []
+        if option == "internal.listen":
+            settings.pop("internal.gateway")
 
 
 def test_status(lab, juliet, romeo):

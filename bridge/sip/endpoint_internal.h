@@ -11,11 +11,14 @@
  *	endpoint_header.c  how long a header may be, and where its lines end
  *	endpoint_burst.c   many messages at once on one connection
  *	endpoint_merge.c   which of them have come before, by another way
+ *	endpoint_remembered.c  how many are remembered behind their answers
  *	endpoint_answer.c  their answers
  *	endpoint_invite.c  2xx to a received INVITE, until its ACK
  *	endpoint_build.c   requests as messages
  *	endpoint_out.c     sent requests, to their one end
  *	endpoint_attempt.c one of them, or of the relay's, on its way to one next hop
+ *	endpoint_abort.c   the end of a connection that has fallen silent
+ *	endpoint_ping.c    whether a next hop is there
  *	endpoint_ack.c     ACKs for 2xx to a sent INVITE
  */
 #ifndef POOLBRIDGE_SIP_ENDPOINT_INTERNAL_H

@@ -150,8 +150,7 @@ static json_t *for_each_id(struct daemon *d, const json_t *ids,
 	json_int_t done = 0;
 	size_t i;
 
-	json_array_foreach((json_t *)ids, i, id)
-	{
+	json_array_foreach ((json_t *)ids, i, id) {
 		enum err e = change(d->custody, json_integer_value(id));
 
 		if (e == OK)

@@ -294,8 +294,9 @@ static bool set_aliases(struct ctl *ctl, const struct partner_row *row, const js
 		if (good && jid_domain(word, name) == OK)
 			strbuf_printf(&wanted, "%s ", name);
 	}
-	json_array_foreach(present, i, alias) if (good && !is_in(wanted.s, json_string_value(alias))) good =
-		remove_alias(ctl, row->partner.name, json_string_value(alias));
+	json_array_foreach (present, i, alias)
+		if (good && !is_in(wanted.s, json_string_value(alias)))
+			good = remove_alias(ctl, row->partner.name, json_string_value(alias));
 	strbuf_free(&wanted);
 	free(list);
 	return good;
@@ -370,7 +371,8 @@ int cmd_partner_export(struct ctl *ctl)
 	if (strcmp(path, "-") == 0 && ctl->inv->json)
 		return ctl_document(ctl, list);
 	partner_file_header(&text);
-	json_array_foreach(list, i, document) partner_file_row(&text, document);
+	json_array_foreach (list, i, document)
+		partner_file_row(&text, document);
 	json_decref(list);
 	status = text_write(path, &text) ? 0 : ctl_fail(ctl, "%s: %s", path, strerror(errno));
 	strbuf_free(&text);

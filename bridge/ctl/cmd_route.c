@@ -245,8 +245,7 @@ static void say_answer(const struct question *q, const char *direction, const ch
 		ctl_say(ctl, "  partner %s: not in the registry\n", q->partner);
 	if (json_array_size(q->changes) > 0)
 		ctl_say(ctl, "what would change it:\n");
-	json_array_foreach(q->changes, i, change)
-	{
+	json_array_foreach (q->changes, i, change) {
 		char *where = where_to(q, change);
 
 		ctl_say(ctl, "  %-21s %s\n", where, json_string_value(json_object_get(change, "command")));

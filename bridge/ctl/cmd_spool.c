@@ -267,9 +267,10 @@ static int report(struct asking *a, const char *done, bool answered)
 		ctl_fail(a->ctl, "%s before that: %lld", done, (long long)a->done);
 	else if (answered && (a->done > 0 || json_array_size(a->refused) == 0))
 		ctl_say(a->ctl, "%s: %lld\n", done, (long long)a->done);
-	json_array_foreach(a->refused, i, item) ctl_fail(
-		a->ctl, "message %lld: %s", (long long)json_integer_value(json_object_get(item, "id")),
-		json_string_value(json_object_get(item, "why")));
+	json_array_foreach (a->refused, i, item)
+		ctl_fail(a->ctl, "message %lld: %s",
+			 (long long)json_integer_value(json_object_get(item, "id")),
+			 json_string_value(json_object_get(item, "why")));
 	if (i > 0 || !answered)
 		return 1;
 	return ctl_document(a->ctl, json_pack("{s:I}", "messages", a->done));

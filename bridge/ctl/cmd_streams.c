@@ -112,7 +112,8 @@ static void say_report(struct ctl *ctl, const json_t *report)
 
 	ctl_say(ctl, "%s in the name of %s:\n", json_string_value(json_object_get(report, "partner")),
 		json_string_value(json_object_get(report, "local")));
-	json_array_foreach(json_object_get(report, "steps"), i, row) say_step(ctl, row);
+	json_array_foreach (json_object_get(report, "steps"), i, row)
+		say_step(ctl, row);
 }
 
 int cmd_check_partner(struct ctl *ctl)

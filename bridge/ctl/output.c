@@ -44,15 +44,13 @@ static void add_value(struct strbuf *out, const json_t *value)
 	case JSON_NULL:
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			strbuf_puts(out, i > 0 ? ", " : "");
 			add_value(out, item);
 		}
 		break;
 	case JSON_OBJECT:
-		json_object_foreach((json_t *)value, key, item)
-		{
+		json_object_foreach ((json_t *)value, key, item) {
 			strbuf_printf(out, "%s%s=", out->len > 0 ? " " : "", key);
 			add_value(out, item);
 		}
@@ -86,8 +84,7 @@ static size_t width_of_column(const json_t *rows, const struct output_column *co
 	size_t i, width = width_of(column->title);
 	json_t *row;
 
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		char *text = output_value(json_object_get(row, column->key));
 
 		if (width_of(text) > width)
@@ -116,8 +113,7 @@ void output_table(struct ctl *ctl, const json_t *rows, const struct output_colum
 		add_padded(&line, columns[c].title, width[c]);
 	}
 	end_line(ctl, &line);
-	json_array_foreach(rows, i, row)
-	{
+	json_array_foreach (rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
 			char *text = output_value(json_object_get(row, columns[c].key));
 
@@ -141,8 +137,7 @@ static void fields(struct ctl *ctl, const json_t *object, int depth)
 	json_t *value, *item;
 	size_t i;
 
-	json_object_foreach((json_t *)object, key, value)
-	{
+	json_object_foreach ((json_t *)object, key, value) {
 		char *text;
 
 		if (json_is_object(value) && json_object_size(value) > 0) {
@@ -152,8 +147,7 @@ static void fields(struct ctl *ctl, const json_t *object, int depth)
 		}
 		if (holds_objects(value)) {
 			ctl_say(ctl, "%*s%s:\n", depth * 2, "", key);
-			json_array_foreach(value, i, item)
-			{
+			json_array_foreach (value, i, item) {
 				text = output_value(item);
 				ctl_say(ctl, "%*s%s\n", depth * 2 + 2, "", text);
 				free(text);
@@ -189,8 +183,7 @@ static void add_row(struct strbuf *out, const json_t *row)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)row, key, value)
-	{
+	json_object_foreach ((json_t *)row, key, value) {
 		char *text = output_value(value);
 
 		if (text[0] && value != first)
@@ -206,9 +199,9 @@ char *output_difference(const json_t *before, const json_t *after)
 	json_t *value;
 
 	if (json_is_object(before) && json_is_object(after)) {
-		json_object_foreach((json_t *)after, key,
-				    value) if (!json_equal(json_object_get(before, key), value))
-			add_change(&out, key, json_object_get(before, key), value);
+		json_object_foreach ((json_t *)after, key, value)
+			if (!json_equal(json_object_get(before, key), value))
+				add_change(&out, key, json_object_get(before, key), value);
 	} else {
 		add_row(&out, json_is_object(after) ? after : before);
 	}

@@ -369,7 +369,7 @@ static void put_aliases(struct strbuf *out, const json_t *aliases)
 	size_t i;
 	json_t *alias;
 
-	json_array_foreach(aliases, i, alias)
+	json_array_foreach (aliases, i, alias)
 		strbuf_printf(&list, "%s%s", i > 0 ? " " : "", json_string_value(alias));
 	csv_put(out, list.len > 0 ? list.s : "");
 	strbuf_free(&list);

@@ -99,8 +99,7 @@ void told_read(const char *text, struct presence_list *out)
 	enum err e = OK;
 	size_t i;
 
-	json_array_foreach(list, i, j)
-	{
+	json_array_foreach (list, i, j) {
 		struct presence p;
 
 		if (!read_presence(j, &p))

@@ -153,13 +153,13 @@ void lanes_each(const struct custody *c, const char *name, void (*fn)(struct lan
 	if (name != NULL) {
 		HASH_FIND_STR(c->users, name, user);
 		if (user != NULL)
-			DL_FOREACH2(user->lanes, lane, user_next)
-		fn(lane, ctx);
+			DL_FOREACH2 (user->lanes, lane, user_next)
+				fn(lane, ctx);
 		return;
 	}
 	HASH_ITER (hh, c->users, user, next)
-		DL_FOREACH2(user->lanes, lane, user_next)
-	fn(lane, ctx);
+		DL_FOREACH2 (user->lanes, lane, user_next)
+			fn(lane, ctx);
 }
 
 /* --- lanes --- */

@@ -105,7 +105,9 @@ static bool all_ok(const json_t *steps)
 	size_t i;
 	json_t *row;
 
-	json_array_foreach(steps, i, row) if (!json_is_true(json_object_get(row, "ok"))) return false;
+	json_array_foreach (steps, i, row)
+		if (!json_is_true(json_object_get(row, "ok")))
+			return false;
 	return true;
 }
 

@@ -462,7 +462,7 @@ static void expect_targets(const struct fixture *f, const char *expected)
 	size_t i;
 	json_t *o;
 
-	json_array_foreach(status, i, o)
+	json_array_foreach (status, i, o)
 		strbuf_printf(&text, "%s%s", i > 0 ? " " : "", json_string_value(json_object_get(o, "hop")));
 	assert_string_equal(text.s, expected);
 	strbuf_free(&text);

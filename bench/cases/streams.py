@@ -45,9 +45,8 @@ def run(session):
     counts = QUICK_COUNTS if session.quick else COUNTS
     results = {}
     for _ in range(session.runs):
-        for peer in ("prosody", "ejabberd"):
-            for subject, measured in beside(session, peer, counts, is_first=peer == "prosody"):
-                results.setdefault(subject, []).append(measured)
+        for subject, measured in one_after_the_other(session, counts):
+            results.setdefault(subject, []).append(measured)
     for name, what, unit, per in (("idle-tls", "memory", "KiB", "stream"), ("stream-setup", "cpu", "us CPU", "stream"),
                                   ("stream-setup-rate", "rate", "streams", "second")):
         for count in counts if what == "memory" else counts[2:]:
@@ -68,21 +67,27 @@ def allow_files():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
 
 
-def beside(session, peer, counts, is_first):
-    """Yields what was measured in one lab: the peer, and poolbridge in the first one."""
-    try:
-        lab = Lab(partner=peer, pool=False, settings=LIMITS)
-    except FileNotFoundError as error:
-        session.note(f"without {peer}: {error}")
-        return
-    with lab:
-        if peer == "prosody":
-            be_patient(lab.partner)
-        if is_first:
-            yield "poolbridge", Measured(lab, "poolbridge", lab.bridge.process.pid, lab.block.address("external"),
-                                         ("partner.test", "corp.test"), counts)
-        yield peer, Measured(lab, peer, lab.partner.process.pid, lab.partner.address, ("corp.test", "partner.test"),
-                             [count for count in counts if count <= PEER_MOST])
+def one_after_the_other(session, counts):
+    """Yields what was measured of each that is wanted and there."""
+    if session.wants("poolbridge"):
+        yield "poolbridge", of_poolbridge(counts, "secure")
+    for peer in filter(session.wants, ("prosody", "ejabberd")):
+        try:
+            lab = Lab(partner=peer, legacy=peer, bridge=False, pool=False)
+        except FileNotFoundError as error:
+            session.note(f"without {peer}: {error}")
+            continue
+        with lab:
+            if peer == "prosody":
+                be_patient(lab.partner)
+            yield peer, Measured(lab, peer, lab.partner.process.pid, lab.partner.address, ("corp.test", "partner.test"),
+                                 [count for count in counts if count <= PEER_MOST])
+
+
+def of_poolbridge(counts, said):
+    with Lab(partner=None, pool=False, settings=LIMITS) as lab:
+        return Measured(lab, "poolbridge", lab.bridge.process.pid, lab.block.address("external"),
+                        ("partner.test", "corp.test"), counts, said)
 
 
 def be_patient(prosody):
@@ -96,9 +101,7 @@ def be_patient(prosody):
 
 def strangers(session, count):
     for said, ceiling in STRANGERS.items():
-        with Lab(partner=None, pool=False, settings=LIMITS) as lab:
-            measured = Measured(lab, "poolbridge", lab.bridge.process.pid, lab.block.address("external"),
-                                ("partner.test", "corp.test"), [count], said)
+        measured = of_poolbridge([count], said)
         session.figure(f"strangers-{said}", "poolbridge", [measured.memory[count]], "KiB", "stream", streams=count)
         session.faults(f"strangers-{said}", "poolbridge", errors=measured.refused)
         session.goal(f"memory before authentication: {said}", f"strangers-{said}", "poolbridge", at_most=ceiling)

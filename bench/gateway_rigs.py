@@ -16,8 +16,8 @@ from bench.measure import children, cpu_us
 from lab import Lab
 from lab.bridge import BUILD
 from lab.ends import End
+from lab.inbox import WAIT, wait_polled
 from lab.kamailio import PATH, TLS_CONFIG
-from lab.process import WAIT
 from lab.record import Verdict, read
 
 IN_FLIGHT = 1024
@@ -161,11 +161,8 @@ class Rig:
         return self.sink.status()["got"]
 
     def _wait(self, done):
-        deadline = time.monotonic() + WAIT
-        while not done():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.subject}, {self.way}, {self.transport}: {self.source.status()} {self.sink.status()}")
-            time.sleep(POLL)
+        wait_polled(done, lambda: f"{self.subject}, {self.way}, {self.transport}: {self.source.status()} {self.sink.status()}",
+                    pause=POLL)
 
     def _write(self, rate):
         self.source.say(f"rate {rate}")

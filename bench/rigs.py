@@ -7,14 +7,13 @@ a server to a component of theirs ("in"), or from a component to a server ("out"
 import contextlib
 import itertools
 import os
-import time
 
 from bench.ends import Player
 from bench.measure import children
 from lab import Lab, certificates
 from lab.ejabberd import Ejabberd
+from lab.inbox import wait_polled
 from lab.jabberd2 import Jabberd2
-from lab.process import WAIT
 from lab.prosody import Prosody
 
 SECRET = "between a component and its server"
@@ -39,7 +38,7 @@ class Flow:
         self.sender = Player(lab, f"{name}-from", "peer", **sender, **common, length=LENGTH, window=WINDOW)
         for end, options in ((self.receiver, receiver), (self.sender, sender)):
             if "connect" in options:
-                wait_until(lambda: end.ask("status")["connected"], f"{end.process.name} is not connected")
+                wait_polled(lambda: end.ask("status")["connected"], lambda: f"{end.process.name} is not connected")
 
     def send(self, count, rate="inf"):
         """rate: a second; without, as many as the window allows. What became of them, see meter_say()."""
@@ -47,17 +46,12 @@ class Flow:
         return self.sender.ask(f"start {count}")
 
     def close(self):
-        wait_until(self._is_settled, "messages that were passed through are still kept")
+        """How many messages the receiver has got in all."""
+        wait_polled(self._is_settled, lambda: "messages that were passed through are still kept")
+        got = self.receiver.ask("status")["got"]
         self.sender.close()
         self.receiver.close()
-
-
-def wait_until(condition, complaint):
-    deadline = time.monotonic() + WAIT
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(complaint)
-        time.sleep(0.01)
+        return got
 
 
 class Rig:

@@ -3,10 +3,9 @@
 The ends are the partner, the legacy gateway and the new pool of lab.ends, with their logs.
 """
 
-import time
-
 from lab import record
 from lab.ends import End
+from lab.inbox import wait_polled
 
 QUIET = 2.0  # seconds of messages before anything happens
 
@@ -19,7 +18,7 @@ class Traffic:
 
     def __init__(self, lab, pairs, rate, size=200, **options):
         address = lab.block.address
-        self.pairs, self._started = pairs, None
+        self.pairs = pairs
         self.legacy = End(lab, "legacy", "peer", domain="corp.test", remote="partner.test", listen=address("legacy"),
                           connect=address("internal"), pairs=1, **{"from": "u", "to": "p"})
         self.pool = End(lab, "pool", "sippeer", listen=address("pool"), pairs=1)
@@ -30,7 +29,11 @@ class Traffic:
 
     def start(self):
         self.partner.say("start")
-        self._started = time.monotonic()
+
+    def write_to_all(self):
+        """Returns when everybody has been written to once more."""
+        sent = self.partner.status()["sent"]
+        wait(lambda: self.partner.status()["sent"] >= sent + self.pairs)
 
     def settle(self, ends, patience=60.0):
         """No more is made; returns when every message has been acknowledged, and these ends together have them all."""
@@ -51,11 +54,13 @@ class Traffic:
 
 
 def wait(condition, patience=60.0, story=lambda: "it never came to be"):
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError(story())
-        time.sleep(0.01)
+    wait_polled(condition, story, patience)
+
+
+def catch_up(end):
+    """Returns when all that it has sent so far is acknowledged."""
+    sent = end.status()["sent"]
+    wait(lambda: end.status()["acknowledged"] >= sent)
 
 
 def faults(messages):

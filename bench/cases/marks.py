@@ -51,7 +51,7 @@ def _mark(session, lab, users, wave):
                    check=True, stdout=subprocess.DEVNULL)
     ended = time.monotonic()
     committed = commit.wait()
-    time.sleep(0.5)  # of messages that go the new way
+    traffic.write_to_all()  # the new way
     traffic.settle([traffic.legacy, traffic.pool])
     messages = traffic.messages()
     traffic.close()

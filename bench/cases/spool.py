@@ -28,6 +28,9 @@ def run(session):
         session.figure(bench, "poolbridge", [r[bench] for r in results], unit, per)
     for result in results:
         session.faults("hold", "poolbridge", **result["faults"])
+    slowest = min(r["meanwhile-rate"] for r in results)
+    if slowest < 0.9 * HOLD_RATE:
+        session.note(f"{slowest:,.0f} messages a second were kept rather than {HOLD_RATE:,}, and the latency meanwhile is of that")
     session.goal("durable hold: at least 20,000 messages/s", "hold-rate", "poolbridge", at_least=20000)
     session.goal(f"p99 of others while {HOLD_RATE:,} a second are kept, beside before", "hold-p99-meanwhile", "poolbridge",
                  at_most=2, of=("hold-p99-before", "poolbridge"))
@@ -49,10 +52,10 @@ class Trial:
         self._phase("before", lambda: time.sleep(seconds))
         self._phase("saturated", self._keep)
         self.traffic.partner.say(f"rate {HOLD_RATE}")
-        time.sleep(0.5)
+        watching.catch_up(others)
         self._phase("meanwhile", self._keep)
         kept = lab.bridge.json("status")["spool"]["messages"]
-        time.sleep(0.5)
+        watching.catch_up(others)
         self._phase("release", lambda: self._release(lab, users))
         others.say("stop")
         watching.wait(others.is_idle)
@@ -86,9 +89,14 @@ class Trial:
         if kept != len(held):
             raise AssertionError(f"{kept} of {len(held)} messages were kept")
         saturated = [m for m in held if m.sent < self.ends["saturated"]]
-        taken = max(m.acked for m in saturated) - min(m.sent for m in saturated)
+        paced = [m for m in held if m.sent >= self.ends["saturated"]]
         released = max(m.got[-1][0] for m in held) - self.begins["release"]
-        return {"hold-rate": len(saturated) / taken, "hold-cpu": self.cpu["saturated"] / len(saturated),
+        return {"hold-rate": rate_of(saturated), "meanwhile-rate": rate_of(paced), "hold-cpu": self.cpu["saturated"] / len(saturated),
                 "release-rate": kept / released, "release-cpu": self.cpu["release"] / kept,
                 "hold-p99-before": self._p99(messages, "before"), "hold-p99-meanwhile": self._p99(messages, "meanwhile"),
                 "release-p99-meanwhile": self._p99(messages, "release"), "faults": watching.faults(messages)}
+
+
+def rate_of(messages):
+    """Taken a second."""
+    return len(messages) / (max(m.acked for m in messages) - min(m.sent for m in messages))

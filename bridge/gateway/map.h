@@ -33,6 +33,12 @@ bool map_status_is(unsigned status, const unsigned *list, size_t count); /* one 
 
 /* Call-ID from a thread (RFC 7572 section 4): false when the thread is no valid Call-ID. */
 bool map_thread_to_call_id(const char *thread, char *out, size_t size);
+/*
+ * Date (RFC 3261 section 20.17) from the stamp of a delay (XEP-0203, in the form of XEP-0082). False: it is no time
+ * that a Date can say.
+ */
+enum { MAP_DATE_SIZE = 40 };
+bool map_stamp_to_date(const char *stamp, char out[MAP_DATE_SIZE]);
 /* Content-Language from xml:lang: false when it is no language tag (RFC 5646's shape). */
 bool map_lang_valid(const char *lang);
 

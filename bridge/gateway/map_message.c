@@ -1,13 +1,14 @@
 /*
  * map_message.c - the parts of one instant message that have their own form on
- * each side (RFC 7572): thread and Call-ID, language, and the stanza for what a
- * pool's user says.
+ * each side (RFC 7572): thread and Call-ID, language, the time of one that has
+ * waited, and the stanza for what a pool's user says.
  *
  * Pure: from and to are JIDs that jid_parse() has made. Nothing is fatal.
  */
 #include "bridge/gateway/map.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "bridge/xmpp/xml.h"
 
@@ -34,6 +35,43 @@ static bool is_call_id(const char *s)
 bool map_thread_to_call_id(const char *thread, char *out, size_t size)
 {
 	return is_call_id(thread) && str_copy(out, size, thread);
+}
+
+/* "Z", or "+hh:mm" from UTC, in seconds; false when it is neither. */
+static bool read_zone(const char *s, long *offset)
+{
+	static const char form[] = "+dd:dd";
+	int hours, minutes;
+
+	*offset = 0;
+	if (strcmp(s, "Z") == 0)
+		return true;
+	if (strlen(s) != strlen(form) || (s[0] != '+' && s[0] != '-'))
+		return false;
+	for (size_t i = 1; form[i] != '\0'; i++)
+		if (form[i] == 'd' ? strchr(DIGIT, s[i]) == NULL : s[i] != form[i])
+			return false;
+	hours = (s[1] - '0') * 10 + s[2] - '0';
+	minutes = (s[4] - '0') * 10 + s[5] - '0';
+	*offset = (hours * 3600L + minutes * 60L) * (s[0] == '-' ? -1 : 1);
+	return hours < 24 && minutes < 60;
+}
+
+bool map_stamp_to_date(const char *stamp, char out[MAP_DATE_SIZE])
+{
+	struct tm when = { .tm_isdst = 0 };
+	const char *rest =
+		strlen(stamp) > 10 && stamp[10] == 'T' ? strptime(stamp, "%Y-%m-%dT%H:%M:%S", &when) : NULL;
+	long offset;
+	time_t seconds;
+
+	if (rest != NULL && *rest == '.')
+		rest += 1 + strspn(rest + 1, DIGIT);
+	if (rest == NULL || !read_zone(rest, &offset))
+		return false;
+	seconds = timegm(&when) - offset;
+	return gmtime_r(&seconds, &when) != NULL && when.tm_year >= 70 && when.tm_year <= 8099 &&
+	       strftime(out, MAP_DATE_SIZE, "%a, %d %b %Y %H:%M:%S GMT", &when) > 0;
 }
 
 /* 1*8ALPHA *( "-" 1*8alphanum ): the shape of RFC 5646, which has the registry for the rest. */

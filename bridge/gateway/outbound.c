@@ -37,6 +37,7 @@ void outbound_free(struct outbound *o)
 	free(o->display);
 	free(o->subject);
 	free(o->call_id);
+	free(o->date);
 	free(o->body);
 	free(o);
 }
@@ -109,6 +110,16 @@ static void map_thread(struct outbound *o, struct stanza_tree *tree)
 		o->call_id = xstrdup(call_id);
 }
 
+/* When it was said, of one that has waited: here, or at the partner's. */
+static void map_date(struct outbound *o, const struct stanza_tree *tree)
+{
+	const char *stamp = stanza_tree_attribute(tree, "delay", "urn:xmpp:delay", "stamp");
+	char date[MAP_DATE_SIZE];
+
+	if (stamp != NULL && map_stamp_to_date(stamp, date))
+		o->date = xstrdup(date);
+}
+
 struct objection outbound_map(const struct gateway *g, struct outbound *o, enum pool pool,
 			      const struct jid *from, const struct jid *to, struct stanza_tree *tree)
 {
@@ -129,6 +140,7 @@ struct objection outbound_map(const struct gateway *g, struct outbound *o, enum 
 	}
 	o->body = xstrdup(stanza_tree_text(tree, "body", NULL));
 	map_thread(o, tree);
+	map_date(o, tree);
 	return map_subject(o, tree);
 }
 

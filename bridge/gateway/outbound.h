@@ -20,9 +20,9 @@ struct outbound {
 	delivery_fn *done;
 	void *done_ctx;
 	enum pool pool;
-	char *from_uri, *to_uri;           /* owned, like the next ones */
-	char *bare_uri;                    /* for a second try; NULL: none, or it was made */
-	char *display, *subject, *call_id; /* may be NULL */
+	char *from_uri, *to_uri;                  /* owned, like the next ones */
+	char *bare_uri;                           /* for a second try; NULL: none, or it was made */
+	char *display, *subject, *call_id, *date; /* may be NULL */
 	char *body;
 	const char *content_type;
 	bool composing;         /* OUTBOUND_TYPING */

@@ -266,7 +266,7 @@ static bool start(struct conversation *c, enum errand errand, struct session *ca
 	return true;
 }
 
-/* Subject, Content-Language, and what every request of ours says. */
+/* Subject, Date, Content-Language, and what every request of ours says. */
 struct lines {
 	const char *line[12];
 	size_t count;
@@ -293,6 +293,7 @@ static void add_content_lines(struct lines *l, const struct outbound *o)
 	const char *lang = o->stanza != NULL ? o->stanza->lang : NULL;
 
 	add_line(l, "Subject", o->subject);
+	add_line(l, "Date", o->date);
 	add_line(l, "Content-Language", lang != NULL && map_lang_valid(lang) ? lang : NULL);
 }
 
@@ -370,6 +371,7 @@ static void add_invite_lines(struct lines *l, struct conversation *c, struct out
 	}
 	add_line(l, "Ms-Conversation-ID", c->conversation_id);
 	add_line(l, "Subject", o->subject);
+	add_line(l, "Date", o->date);
 	add_first_message(l, o);
 }
 

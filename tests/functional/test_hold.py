@@ -1,5 +1,8 @@
 """Messages that wait: while their user is being moved, and while their next hop is away."""
 
+import email.utils
+import time
+
 import pytest
 
 from lab.delivery import is_text
@@ -21,7 +24,8 @@ def bodies(user, name):
 
 
 def test_moved_to_the_new_pool(lab, juliet, romeo, romeo_after):
-    """What comes during the move goes to the new pool when it is over, in order, before anything newer."""
+    """What comes during the move goes to the new pool when it is over, in order, with its time, before anything newer."""
+    before = int(time.time())
     lab.bridge.ctl("user", "mark", "moving", "romeo@corp.test")
     for k in range(N):
         juliet.send("romeo@corp.test", f"hold-a {k}")
@@ -30,6 +34,8 @@ def test_moved_to_the_new_pool(lab, juliet, romeo, romeo_after):
     juliet.send("romeo@corp.test", "hold-a last")
     last = romeo_after.inbox.wait(lambda item: is_text(item, "hold-a last"), timeout=30)
     assert bodies(romeo_after, "hold-a") == [f"hold-a {k}" for k in range(N)] and last.body == "hold-a last"
+    for item in romeo_after.inbox.all(lambda item: (getattr(item, "body", "") or "").startswith("hold-a")):
+        assert before <= email.utils.parsedate_to_datetime(item.header("date")).timestamp() <= time.time()
     assert not bodies(romeo, "hold-a") and not bodies(juliet, "hold-a")
     wait_spooled(lab, 0)
 

@@ -205,9 +205,11 @@ static void test_out(void **state)
 	GIVE(&f, .type = "chat", .lang = "cs", .id = "m1",
 	     .inner = "<subject>Gr\xC3\xBC\xC3\x9F &lt;dich&gt; &amp; \"mich\"</subject>"
 		      "<body>Nic z ob\xC3\xA9ho,\nm\xC3\xA1 &lt;d\xC4\x9Bvo&gt; \xF0\x9F\x92\x8C</body>"
-		      "<thread>e0ffe42b28561960c6b12b944a092794b9683a38</thread>");
+		      "<thread>e0ffe42b28561960c6b12b944a092794b9683a38</thread>"
+		      "<delay xmlns='urn:xmpp:delay' from='corp.test' stamp='2026-11-21T21:00:05Z'/>");
 	message = sippeer_receive(&f.pool);
 	assert_memory_equal(message, "MESSAGE sip:tybalt@corp.test SIP/2.0\r\n", 38);
+	assert_string_equal(sip_field(message, "Date"), "Sat, 21 Nov 2026 21:00:05 GMT");
 	assert_string_equal(sip_field(message, "To"), "<sip:tybalt@corp.test>");
 	assert_memory_equal(sip_field(message, "From"), "<sip:juliet@partner.test>;tag=", 30);
 	assert_string_equal(sip_field(message, "Call-ID"), "e0ffe42b28561960c6b12b944a092794b9683a38");
@@ -247,6 +249,7 @@ static void test_out_plain(void **state)
 		assert_memory_equal(sip_field(message, "From"), "<sip:juliet@partner.test>;tag=", 30);
 		assert_null(sip_field(message, "Subject"));
 		assert_null(sip_field(message, "Content-Language"));
+		assert_null(sip_field(message, "Date"));
 		assert_int_equal(strlen(sip_field(message, "Call-ID")), 32);
 		sippeer_answer(&f.pool, "202 Accepted", "");
 		assert_true(wait_told(&f)->confirmed);

@@ -50,6 +50,45 @@ static void test_thread(void **state)
 }
 
 static const struct {
+	const char *stamp, *date; /* NULL: none */
+} date_cases[] = {
+	{ "2026-11-21T21:00:05Z", "Sat, 21 Nov 2026 21:00:05 GMT" },
+	{ "2026-11-21T21:00:05.123Z", "Sat, 21 Nov 2026 21:00:05 GMT" },
+	{ "2026-11-21T21:00:05.Z", "Sat, 21 Nov 2026 21:00:05 GMT" },
+	{ "2026-11-21T22:30:05+01:30", "Sat, 21 Nov 2026 21:00:05 GMT" },
+	{ "2026-12-31T23:00:00-02:00", "Fri, 01 Jan 2027 01:00:00 GMT" },
+	{ "1970-01-01T00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT" },
+	{ "1969-12-31T23:59:59Z", NULL },
+	{ "2026-11-21T21:00:05", NULL },
+	{ "2026-11-21T21:00:05z", NULL },
+	{ "2026-11-21T21:00:05Z ", NULL },
+	{ "2026-11-21T21:00:05+1:30", NULL },
+	{ "2026-11-21T21:00:05+01:60", NULL },
+	{ "2026-11-21T21:00:05+01:30x", NULL },
+	{ "2026-11-21T21:00:05+-1:+1", NULL },
+	{ "2026-11-21T21:00:05+01:+1", NULL },
+	{ "2026-11-21 21:00:05Z", NULL },
+	{ "2026-13-21T21:00:05Z", NULL },
+	{ "2026-11-21T25:00:05Z", NULL },
+	{ "20261121T21:00:05", NULL },
+	{ "2026-11-21T21:00:05Z\r\nX-Evil: 1", NULL },
+	{ "", NULL },
+};
+
+static void test_date(void **state)
+{
+	char date[MAP_DATE_SIZE];
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(date_cases); i++) {
+		if (map_stamp_to_date(date_cases[i].stamp, date) != (date_cases[i].date != NULL))
+			fail_msg("'%s'", date_cases[i].stamp);
+		if (date_cases[i].date != NULL)
+			assert_string_equal(date, date_cases[i].date);
+	}
+}
+
+static const struct {
 	const char *lang;
 	bool valid;
 } lang_cases[] = {
@@ -268,9 +307,9 @@ static void test_signals_return(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_thread),         cmocka_unit_test(test_lang),
-		cmocka_unit_test(test_stanza),         cmocka_unit_test(test_signals),
-		cmocka_unit_test(test_signals_return),
+		cmocka_unit_test(test_thread),  cmocka_unit_test(test_date),
+		cmocka_unit_test(test_lang),    cmocka_unit_test(test_stanza),
+		cmocka_unit_test(test_signals), cmocka_unit_test(test_signals_return),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,6 +235,16 @@ struct fingerprint *duplicates_fingerprint(const struct duplicates *d)
 	return d != NULL ? d->fingerprint : NULL;
 }
 
+/* What the ring has to look at comes from memory while the text is hashed. */
+bool duplicates_hash(struct duplicates *d, const struct stanza *stanza, const struct jid *from,
+		     const struct jid *to, struct seen_hash *out)
+{
+	if (d == NULL || !fingerprint_stanza(d->fingerprint, stanza, from, &out->name))
+		return false;
+	seen_ring_expect(d->ring, out->name);
+	return fingerprint_content(d->fingerprint, stanza, to, &out->content);
+}
+
 static bool has_arrived(const struct duplicates *d, const struct seen_hash *hash, uint32_t source)
 {
 	int64_t limit = d->setup.time_ms / 1000;

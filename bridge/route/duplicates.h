@@ -34,8 +34,11 @@ void duplicates_destroy(struct duplicates *d);
 /* Before each state_commit(). */
 void duplicates_flush(struct duplicates *d);
 
-/* For the hashes below; NULL: there is no window. */
+/* For the hashes of requests; NULL: there is no window. */
 struct fingerprint *duplicates_fingerprint(const struct duplicates *d);
+/* The hashes of a stanza. false: it is none that is looked for. */
+bool duplicates_hash(struct duplicates *d, const struct stanza *stanza, const struct jid *from,
+		     const struct jid *to, struct seen_hash *out);
 
 enum arrival_kind {
 	ARRIVAL_NEW,   /* go on; *out is to be settled */

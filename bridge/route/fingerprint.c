@@ -78,16 +78,22 @@ static bool is_looked_for(const struct stanza *s)
 }
 
 bool fingerprint_stanza(struct fingerprint *f, const struct stanza *stanza, const struct jid *from,
-			const struct jid *to, struct seen_hash *out)
+			uint64_t *name)
 {
 	if (!is_looked_for(stanza))
 		return false;
+	*name = fingerprint_name(f, from, stanza->id);
+	return true;
+}
+
+bool fingerprint_content(struct fingerprint *f, const struct stanza *stanza, const struct jid *to,
+			 uint64_t *content)
+{
 	begin(f, 'c');
 	add_jid(f, to);
 	if (!stanza_texts(stanza, &f->buffer))
 		return false;
-	out->content = hash(f);
-	out->name = fingerprint_name(f, from, stanza->id);
+	*content = hash(f);
 	return true;
 }
 

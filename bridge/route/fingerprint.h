@@ -18,9 +18,12 @@ struct fingerprint;
 struct fingerprint *fingerprint_create(const unsigned char key[SEEN_KEY_SIZE]);
 void fingerprint_destroy(struct fingerprint *f); /* NULL is allowed */
 
-/* false: it is none that is looked for; errors, headlines, group chat, without an id or without text. */
+/* Its name. false: it is none that is looked for; errors, headlines, group chat, without an id. */
 bool fingerprint_stanza(struct fingerprint *f, const struct stanza *stanza, const struct jid *from,
-			const struct jid *to, struct seen_hash *out);
+			uint64_t *name);
+/* What it says to whom. false: nothing, and it is not looked for. */
+bool fingerprint_content(struct fingerprint *f, const struct stanza *stanza, const struct jid *to,
+			 uint64_t *content);
 /* The name alone. */
 uint64_t fingerprint_name(struct fingerprint *f, const struct jid *from, const char *id);
 /* By Call-ID, CSeq and the tag of From: RFC 3261 section 8.2.2.2, whatever the branch. */

@@ -473,8 +473,7 @@ static bool is_duplicate(struct router *r, const struct submission *s, struct pa
 
 	if (s->stanza->kind == STANZA_MESSAGE && stanza_has_type(s->stanza, "error"))
 		duplicates_forget(r->duplicates, s->to, s->stanza->id);
-	if (!r->duplicates || s->origin == ORIGIN_POOL ||
-	    !fingerprint_stanza(duplicates_fingerprint(r->duplicates), s->stanza, s->from, s->to, &hash))
+	if (s->origin == ORIGIN_POOL || !duplicates_hash(r->duplicates, s->stanza, s->from, s->to, &hash))
 		return false;
 	kind = duplicates_enter(r->duplicates, &hash, source_of(s), end_duplicate, p, &p->arrival);
 	if (kind == ARRIVAL_NEW)

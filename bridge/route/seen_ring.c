@@ -165,6 +165,12 @@ void seen_ring_add(struct seen_ring *r, const struct seen_hash *hash, int32_t at
 	limit_name(r, hash->name);
 }
 
+void seen_ring_expect(const struct seen_ring *r, uint64_t name)
+{
+	if (r->slots != NULL)
+		__builtin_prefetch(&r->slots[name & r->mask]);
+}
+
 bool seen_ring_find(const struct seen_ring *r, const struct seen_hash *hash, int32_t *at, uint32_t *source)
 {
 	const struct place *p, *newest = NULL;

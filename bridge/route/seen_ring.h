@@ -19,6 +19,8 @@ void seen_ring_destroy(struct seen_ring *r);      /* NULL is allowed */
 
 /* at and source come back from seen_ring_find(); content 0 is only a place in the order. */
 void seen_ring_add(struct seen_ring *r, const struct seen_hash *hash, int32_t at, uint32_t source);
+/* This name will be looked for soon: what that reads may be on its way from memory meanwhile. */
+void seen_ring_expect(const struct seen_ring *r, uint64_t name);
 /* The newest that is equal. */
 bool seen_ring_find(const struct seen_ring *r, const struct seen_hash *hash, int32_t *at, uint32_t *source);
 /* No hash with this name is found any more; their places remain. Whether there was one. */

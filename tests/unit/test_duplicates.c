@@ -151,7 +151,7 @@ static bool hash_of(struct stage *s, struct stanza *m, struct seen_hash *hash)
 
 	assert_int_equal(jid_parse(m->from, &from), OK);
 	assert_int_equal(jid_parse(m->to, &to), OK);
-	looked_for = fingerprint_stanza(duplicates_fingerprint(s->d), m, &from, &to, hash);
+	looked_for = duplicates_hash(s->d, m, &from, &to, hash);
 	stanza_unref(m);
 	return looked_for;
 }

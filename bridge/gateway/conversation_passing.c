@@ -23,6 +23,8 @@ struct said {
 
 static enum chat_state state_of(const struct stanza_child *child)
 {
+	if (child->ns == NULL)
+		return CHAT_STATE_NONE;
 	for (enum chat_state state = CHAT_STATE_ACTIVE; state <= CHAT_STATE_GONE; state++)
 		if (stanza_child_is(child, chat_state_name(state), NS_CHAT_STATES))
 			return state;

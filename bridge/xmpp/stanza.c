@@ -151,7 +151,8 @@ bool stanza_has_type(const struct stanza *s, const char *type)
 {
 	if (s->type == NULL || type == NULL)
 		return s->type == type;
-	return strcmp(s->type, type) == 0;
+	return s->type[0] == type[0] &&
+	       strcmp(s->type, type) == 0; /* it is asked often, and mostly in vain */
 }
 
 const char *condition_name(enum condition c)

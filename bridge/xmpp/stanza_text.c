@@ -29,19 +29,30 @@ static void take_text(struct scan *s, const char *text, const char *end)
 	s->has_body = s->has_body || s->in_body;
 }
 
-static bool starts(const char *at, const char *end, const char *word)
+static inline bool starts(const char *at, const char *end, const char *word)
 {
 	size_t n = strlen(word);
 
-	return (size_t)(end - at) >= n && memcmp(at, word, n) == 0;
+	return (size_t)(end - at) >= n && at[0] == word[0] && memcmp(at, word, n) == 0;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* What may stand behind the name of an element. */
+static bool ends_name(char c)
+{
+	return c == '>' || c == '/' || is_space(c);
 }
 
 /* A name is the whole word. */
-static bool is_named(const char *tag, const char *end, const char *name)
+static inline bool is_named(const char *tag, const char *end, const char *name)
 {
 	size_t n = strlen(name);
 
-	return starts(tag, end, name) && tag + n < end && strchr(" \t\r\n/>", tag[n]) != NULL;
+	return starts(tag, end, name) && tag + n < end && ends_name(tag[n]);
 }
 
 /* The '>' of the tag that begins at 'at'; NULL: there is none. Values, which may have one, are skipped. */
@@ -134,9 +145,9 @@ static bool is_named_attribute(const char *at, const char *equals, const char *n
 {
 	const size_t n = strlen(name);
 
-	while (at < equals && strchr(" \t\r\n", *at) != NULL)
+	while (at < equals && is_space(*at))
 		at++;
-	while (equals > at && strchr(" \t\r\n", equals[-1]) != NULL)
+	while (equals > at && is_space(equals[-1]))
 		equals--;
 	return (size_t)(equals - at) == n && memcmp(at, name, n) == 0;
 }
@@ -207,7 +218,7 @@ bool stanza_walk_next(struct stanza_walk *w, struct stanza_child *out)
 	if (stop == NULL)
 		return give_up(w);
 	*out = (struct stanza_child){ .name = tag + 1 };
-	while (strchr(" \t\r\n/>:", out->name[out->name_size]) == NULL)
+	while (!ends_name(out->name[out->name_size]) && out->name[out->name_size] != ':')
 		out->name_size++;
 	if (out->name[out->name_size] == ':' || !read_namespace(out->name + out->name_size, stop, out))
 		return give_up(w);

@@ -47,7 +47,8 @@ static const void *grow_for(struct strbuf *b, const void *bytes, size_t n)
 
 void strbuf_add(struct strbuf *b, const void *bytes, size_t n)
 {
-	bytes = grow_for(b, bytes, n);
+	if (n >= b->cap - b->len)
+		bytes = grow_for(b, bytes, n);
 	if (n > 0)
 		memmove(b->s + b->len, bytes, n);
 	b->len += n;

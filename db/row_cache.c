@@ -1,9 +1,7 @@
 /*
  * row_cache.c - places by hash, one row in each.
  *
- * The hash needs no key: all that somebody can reach who chooses names to meet in
- * one place is that a row is read again. Of names that he makes up, the long ones are
- * not kept: a place never gives back what it has taken.
+ * Of names that somebody makes up, the long ones are not kept: a place never gives back what it has taken.
  *
  * Owns the rows. Nothing fails.
  */
@@ -11,6 +9,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#include "bridge/core/hash.h"
 
 enum { KEY_SIZE = 256 };
 
@@ -45,16 +45,10 @@ void row_cache_destroy(struct row_cache *c)
 	free(c);
 }
 
-/* FNV-1a, folded: its low bits alone are poor. */
 static uint64_t hash_of(const char *key, size_t *size)
 {
-	uint64_t hash = 0xcbf29ce484222325;
-	const char *at = key;
-
-	for (; *at != '\0'; at++)
-		hash = (hash ^ (unsigned char)*at) * 0x100000001b3;
-	*size = (size_t)(at - key) + 1;
-	return hash ^ hash >> 32;
+	*size = strlen(key) + 1;
+	return hash_bytes(key, *size - 1);
 }
 
 const void *row_cache_find(const struct row_cache *c, uint64_t stamp, const char *key, size_t *size)

@@ -253,21 +253,21 @@ enum err jid_parse(const char *text, struct jid *out)
 	return OK;
 }
 
-void jid_bare(const struct jid *jid, char out[JID_BARE_SIZE])
+size_t jid_bare(const struct jid *jid, char out[JID_BARE_SIZE])
 {
+	char *at = out;
+
 	if (jid->local[0] != '\0') {
-		out = stpcpy(out, jid->local);
-		*out++ = '@';
+		at = stpcpy(at, jid->local);
+		*at++ = '@';
 	}
-	strcpy(out, jid->domain);
+	return (size_t)(stpcpy(at, jid->domain) - out);
 }
 
 size_t jid_pair(const struct jid *first, const struct jid *second, char out[JID_PAIR_SIZE])
 {
-	size_t n;
+	const size_t n = jid_bare(first, out);
 
-	jid_bare(first, out);
-	n = strlen(out);
 	out[n] = ' ';
 	jid_bare(second, out + n + 1);
 	return n;
@@ -275,10 +275,10 @@ size_t jid_pair(const struct jid *first, const struct jid *second, char out[JID_
 
 void jid_full(const struct jid *jid, char out[JID_FULL_SIZE])
 {
-	jid_bare(jid, out);
+	const size_t n = jid_bare(jid, out);
+
 	if (jid->resource[0] != '\0') {
-		out += strlen(out);
-		*out++ = '/';
-		strcpy(out, jid->resource);
+		out[n] = '/';
+		strcpy(out + n + 1, jid->resource);
 	}
 }

@@ -29,8 +29,8 @@ MUST_CHECK enum err jid_parse(const char *text, struct jid *out);
 /* One domain name, normalised as in a JID. IP literals ([::1], 192.0.2.1) are ERR_SYNTAX. */
 MUST_CHECK enum err jid_domain(const char *text, char out[JID_DOMAIN_MAX + 1]);
 
-/* local@domain, or the domain alone. */
-void jid_bare(const struct jid *jid, char out[JID_BARE_SIZE]);
+/* local@domain, or the domain alone. Returns its length. */
+size_t jid_bare(const struct jid *jid, char out[JID_BARE_SIZE]);
 void jid_full(const struct jid *jid, char out[JID_FULL_SIZE]);
 /* "FIRST SECOND", both bare: a key of what is between two. Returns the length of the first. */
 size_t jid_pair(const struct jid *first, const struct jid *second, char out[JID_PAIR_SIZE]);

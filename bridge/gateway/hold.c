@@ -27,7 +27,7 @@
 /* One that is kept, until the commit. */
 struct taking {
 	struct sip_transaction *transaction;
-	struct arrival *arrival;
+	struct arrival arrival;
 	char source[64];
 	char to[JID_BARE_SIZE];
 };
@@ -61,7 +61,7 @@ static void on_kept(void *ctx, struct stanza *stanza, const struct outcome *outc
 	struct taking *t = ctx;
 
 	(void)stanza;
-	duplicates_settle(t->arrival, outcome->confirmed);
+	duplicates_settle(&t->arrival, outcome->confirmed);
 	answer(t, outcome->confirmed, outcome->text);
 }
 
@@ -138,7 +138,7 @@ void hold_take(struct gateway *g, const struct sip_request *r)
 	snprintf(t->source, sizeof(t->source), "%s", r->source);
 	jid_bare(&to, t->to);
 	if (!is_repeated(g, t, r)) {
-		duplicates_keep(t->arrival);
+		duplicates_keep(&t->arrival);
 		colleagues_keep(router_colleagues(g->router), stanza, &from, &to, r->way - WAY_BEHIND,
 				on_kept, t);
 	}

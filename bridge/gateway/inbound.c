@@ -25,9 +25,9 @@ struct inbound {
 	struct session *session;             /* whose INVITE waits for this; NULL: none, or it has ended */
 	struct jid from, to;
 	bool in_dialog;
-	char *dialog;            /* the key of the session within which it came; NULL: none */
-	struct arrival *arrival; /* NULL: nobody looks for a second one */
-	bool to_device;          /* the pool wrote to one device, rather than to the user */
+	char *dialog;           /* the key of the session within which it came; NULL: none */
+	struct arrival arrival; /* none: nobody looks for a second one */
+	bool to_device;         /* the pool wrote to one device, rather than to the user */
 	UT_hash_handle hh;
 	char id[ID_PREFIX_SIZE + 24];
 };
@@ -114,7 +114,7 @@ static void on_delivery(void *ctx, struct stanza *stanza, const struct outcome *
 	struct gateway *g = in->gateway;
 
 	(void)stanza;
-	duplicates_settle(in->arrival, outcome->confirmed);
+	duplicates_settle(&in->arrival, outcome->confirmed);
 	if (outcome->confirmed)
 		answer(in, 200, NULL);
 	else if (g != NULL && in->in_dialog && has_moved_back(in))
@@ -327,8 +327,7 @@ void gateway_take_error(struct gateway *g, const struct stanza *stanza)
 	}
 	if (stanza_tree_build(stanza, &tree) == OK)
 		condition = stanza_tree_error(tree, &text);
-	duplicates_settle(in->arrival, false);
-	in->arrival = NULL;
+	duplicates_settle(&in->arrival, false);
 	answer_condition(in, condition, text);
 	stanza_tree_free(tree);
 }

@@ -38,15 +38,6 @@ struct waiting {
 	void *ctx;
 };
 
-struct arrival {
-	struct duplicates *window;
-	struct seen_hash hash;
-	uint32_t source;
-	bool kept; /* it is in the ring already */
-	struct waiting *waiting;
-	UT_hash_handle hh;
-};
-
 struct duplicates {
 	struct duplicates_setup setup;
 	struct fingerprint *fingerprint;
@@ -201,14 +192,14 @@ void duplicates_flush(struct duplicates *d)
 		state_on_commit(d->setup.state, on_commit, d);
 }
 
-static void free_arrival(struct arrival *a)
+static void end(struct arrival *a)
 {
 	struct waiting *w, *next;
 
 	DL_FOREACH_SAFE (a->waiting, w, next)
 		free(w);
 	HASH_DEL(a->window->arrivals, a);
-	free(a);
+	a->window = NULL;
 }
 
 void duplicates_destroy(struct duplicates *d)
@@ -218,7 +209,7 @@ void duplicates_destroy(struct duplicates *d)
 	if (d == NULL)
 		return;
 	HASH_ITER (hh, d->arrivals, a, next)
-		free_arrival(a);
+		end(a);
 	if (d->fingerprint != NULL && d->written < seen_ring_end(d->ring) && write_news(d) != OK)
 		log_event(LOG_WARNING, "duplicates-not-written", NULL, NULL);
 	state_forget(d->setup.state, d);
@@ -267,30 +258,25 @@ static void wait_for(struct arrival *a, arrival_fn *done, void *ctx)
 	DL_APPEND(a->waiting, w);
 }
 
-static struct arrival *begin(struct duplicates *d, const struct seen_hash *hash, uint32_t source)
+static void begin(struct arrival *a, struct duplicates *d, const struct seen_hash *hash, uint32_t source)
 {
-	struct arrival *a = xcalloc(1, sizeof(*a));
-
-	a->window = d;
-	a->hash = *hash;
-	a->source = source;
+	*a = (struct arrival){ .window = d, .hash = *hash, .source = source };
 	HASH_ADD(hh, d->arrivals, hash, sizeof(a->hash), a);
-	return a;
 }
 
 enum arrival_kind duplicates_enter(struct duplicates *d, const struct seen_hash *hash, uint32_t source,
-				   arrival_fn *done, void *ctx, struct arrival **out)
+				   arrival_fn *done, void *ctx, struct arrival *out)
 {
 	struct arrival *a = NULL;
 
-	*out = NULL;
+	out->window = NULL;
 	if (d == NULL)
 		return ARRIVAL_NEW;
 	HASH_FIND(hh, d->arrivals, hash, sizeof(*hash), a);
 	if (a != NULL) {
 		wait_for(a, done, ctx);
 	} else if (!has_arrived(d, hash, source)) {
-		*out = begin(d, hash, source);
+		begin(out, d, hash, source);
 		return ARRIVAL_NEW;
 	}
 	d->suppressed++;
@@ -299,7 +285,7 @@ enum arrival_kind duplicates_enter(struct duplicates *d, const struct seen_hash 
 
 void duplicates_keep(struct arrival *a)
 {
-	if (a == NULL || a->kept)
+	if (a->window == NULL || a->kept)
 		return;
 	a->kept = true;
 	seen_ring_add(a->window->ring, &a->hash, now_seconds(a->window), a->source);
@@ -317,7 +303,7 @@ void duplicates_settle(struct arrival *a, bool confirmed)
 {
 	struct waiting *w;
 
-	if (a == NULL)
+	if (a->window == NULL)
 		return;
 	if (confirmed)
 		duplicates_keep(a);
@@ -326,7 +312,7 @@ void duplicates_settle(struct arrival *a, bool confirmed)
 	/* Nothing of theirs comes back here. */
 	DL_FOREACH (a->waiting, w)
 		w->done(w->ctx, confirmed);
-	free_arrival(a);
+	end(a);
 }
 
 void duplicates_forget(struct duplicates *d, const struct jid *from, const char *id)

@@ -14,11 +14,22 @@
 
 #include <jansson.h>
 
+#include "bridge/core/hash.h"
 #include "bridge/core/loop.h"
 #include "bridge/route/fingerprint.h"
 
 struct duplicates;
-struct arrival; /* the first one of its kind, from when it came until it is settled */
+struct waiting;
+
+/* The first one of its kind, from when it came until it is settled: a part of what its owner keeps for so long. */
+struct arrival {
+	struct duplicates *window; /* NULL: it is none, or settled */
+	struct seen_hash hash;
+	uint32_t source;
+	bool kept; /* it is in the ring already */
+	struct waiting *waiting;
+	UT_hash_handle hh;
+};
 
 struct duplicates_setup {
 	struct loop *loop;
@@ -41,7 +52,7 @@ bool duplicates_hash(struct duplicates *d, const struct stanza *stanza, const st
 		     const struct jid *to, struct seen_hash *out);
 
 enum arrival_kind {
-	ARRIVAL_NEW,   /* go on; *out is to be settled */
+	ARRIVAL_NEW,   /* go on; the arrival is to be settled */
 	ARRIVAL_WAITS, /* the first one is under way: done is called when that is settled */
 	ARRIVAL_AGAIN  /* the first one has arrived: confirm this one, and drop it */
 };
@@ -50,14 +61,14 @@ typedef void arrival_fn(void *ctx, bool confirmed);
 
 /*
  * What comes twice from the same source (a stream's number) was rather said twice than sent again: it
- * counts for a minute only. Source 0 is no source. *out is NULL but for ARRIVAL_NEW, and where there is
- * no window.
+ * counts for a minute only. Source 0 is no source. *out is filled in; it is none but for ARRIVAL_NEW, and where
+ * there is no window.
  */
 enum arrival_kind duplicates_enter(struct duplicates *d, const struct seen_hash *hash, uint32_t source,
-				   arrival_fn *done, void *ctx, struct arrival **out);
+				   arrival_fn *done, void *ctx, struct arrival *out);
 /* It goes into the turn's transaction together with the message: to be called before that is written. */
-void duplicates_keep(struct arrival *a); /* NULL is allowed, like below */
-/* Its next hop or the spool has it, or its sender the error. The arrival is gone. */
+void duplicates_keep(struct arrival *a); /* one that is none is allowed, like below */
+/* Its next hop or the spool has it, or its sender the error. */
 void duplicates_settle(struct arrival *a, bool confirmed);
 /* Its sender is told that it failed after all: he may send it again. */
 void duplicates_forget(struct duplicates *d, const struct jid *from, const char *id);

@@ -54,7 +54,7 @@ struct passage {
 	delivery_fn *done;
 	void *ctx;
 	struct receipt receipt;
-	struct arrival *arrival;  /* NULL: nobody looks for a second one */
+	struct arrival arrival;   /* none: nobody looks for a second one */
 	struct custody_pass pass; /* what did not arrive is kept; in no lane: it fails */
 	enum spool_hop hop;       /* its next hop, or for what it waits */
 	bool kept;
@@ -175,7 +175,7 @@ static bool keep(struct passage *p, struct stanza *stanza, enum spool_hop hop)
 	    jid_parse(stanza->to, &to) != OK)
 		return false;
 	p->kept = true;
-	duplicates_keep(p->arrival);
+	duplicates_keep(&p->arrival);
 	custody_keep(&p->pass, &(struct custody_item){ stanza, &from, &to, hop, SPOOL_FROM_PARTNER },
 		     passage_done, p);
 	return true;
@@ -218,7 +218,7 @@ static void answer(struct passage *p, struct stanza *stanza, const struct outcom
 				     .outcome = outcome };
 
 	p->router->failing = p;
-	duplicates_settle(p->arrival, false);
+	duplicates_settle(&p->arrival, false);
 	p->router->failing = NULL;
 	finish_uncounted(p);
 	answers_send(p->router->answers, &what, on_answered, p);
@@ -239,7 +239,7 @@ static void passage_done(void *ctx, struct stanza *stanza, const struct outcome 
 		answer(p, stanza, outcome);
 		return;
 	}
-	duplicates_settle(p->arrival, outcome->confirmed);
+	duplicates_settle(&p->arrival, outcome->confirmed);
 	if (p->release)
 		tell_release(p, outcome);
 	else if (p->done)
@@ -489,7 +489,7 @@ void router_submit(struct router *r, const struct submission *s)
 {
 	const struct jid *local = s->origin == ORIGIN_PARTNER ? s->to : s->from;
 	const struct jid *partner = s->origin == ORIGIN_PARTNER ? s->from : s->to;
-	struct passage *p = xcalloc(1, sizeof(*p));
+	struct passage *p = xmalloc(sizeof(*p));
 	struct verdict v;
 
 	*p = (struct passage){
@@ -531,7 +531,7 @@ void router_release(void *ctx, const struct custody_item *item, release_fn *done
 		     &(struct outcome){ .unsent = true, .text = "the registry cannot be read" });
 		return;
 	}
-	p = xcalloc(1, sizeof(*p));
+	p = xmalloc(sizeof(*p));
 	*p = (struct passage){
 		.router = r, .origin = ORIGIN_PARTNER, .ctx = done_ctx, .release = done, .hop = item->hop
 	};

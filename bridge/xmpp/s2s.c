@@ -136,6 +136,8 @@ static void deliver_finished(void *ctx)
 					   .text = o->text };
 
 		DL_DELETE(s2s->finished, o);
+		if (s2s->finished)
+			__builtin_prefetch(s2s->finished->ctx);
 		o->done(o->ctx, o->stanza, &outcome);
 		stanza_unref(o->stanza);
 		free(o->text);

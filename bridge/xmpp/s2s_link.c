@@ -269,12 +269,12 @@ void link_enqueue(struct link *link, struct outgoing *o)
 static struct outgoing *make_outgoing(const struct link *link, struct stanza *stanza, int64_t deadline_ms,
 				      delivery_fn *done, void *ctx)
 {
-	struct outgoing *o = xcalloc(1, sizeof(*o));
+	struct outgoing *o = xmalloc(sizeof(*o));
 
-	o->stanza = stanza_ref(stanza);
-	o->done = done;
-	o->ctx = ctx;
-	o->deadline = s2s_now(link->s2s) + deadline_ms;
+	*o = (struct outgoing){ .stanza = stanza_ref(stanza),
+				.done = done,
+				.ctx = ctx,
+				.deadline = s2s_now(link->s2s) + deadline_ms };
 	return o;
 }
 

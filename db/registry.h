@@ -87,6 +87,13 @@ MUST_CHECK enum err registry_find_user(struct db *db, const char *address, struc
 void registry_keep_rows(struct db *db);
 void registry_view_begin(struct db *db);
 void registry_view_end(struct db *db);
+/*
+ * What somebody has worked out of these rows, for a key of his own, is kept as they are. recall: *out is what was kept
+ * and still holds; false: it is to be worked out, in the same view, and may be given to remember. A key of more than
+ * 255 bytes is not kept.
+ */
+bool registry_recall(struct db *db, const char *key, void *out, size_t size);
+void registry_remember(struct db *db, const char *key, const void *value, size_t size);
 
 MUST_CHECK enum err registry_add_domain(struct db *db, const struct domain *d);
 MUST_CHECK enum err registry_set_domain(struct db *db, const struct domain *d);

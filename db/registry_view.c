@@ -31,13 +31,14 @@ struct registry_view {
 	unsigned depth;           /* of views within each other; 0: none */
 	bool reading;             /* the transaction of the outermost one has begun */
 	bool valid;               /* the stamp is that of now */
+	uint64_t recalled;        /* the stamp when something was to be worked out; 0: none */
 };
 
 void registry_keep_rows(struct db *db)
 {
 	/* Strangers' domains are partners, too: by the row "*". */
 	static const size_t places[VIEW_TABLES] = {
-		[VIEW_DOMAINS] = 256, [VIEW_PARTNERS] = 1024, [VIEW_USERS] = 65536
+		[VIEW_DOMAINS] = 256, [VIEW_PARTNERS] = 1024, [VIEW_USERS] = 65536, [VIEW_WORKED_OUT] = 4096
 	};
 
 	if (db->view != NULL)
@@ -150,4 +151,23 @@ enum err view_keep(struct db *db, enum view_table table, const char *key, const 
 	if (v != NULL && v->valid && (e == OK || e == ERR_NOT_FOUND))
 		row_cache_put(v->tables[table], v->stamp, key, row, e == OK ? size : 0);
 	return e;
+}
+
+bool registry_recall(struct db *db, const char *key, void *out, size_t size)
+{
+	enum err e;
+	const bool found = view_find(db, VIEW_WORKED_OUT, key, out, size, &e);
+
+	if (db->view != NULL)
+		db->view->recalled = db->view->valid ? db->view->stamp : 0;
+	return found;
+}
+
+/* Not what comes of rows of two states of the file: then it changed between two of the look-ups. */
+void registry_remember(struct db *db, const char *key, const void *value, size_t size)
+{
+	const struct registry_view *v = db->view;
+
+	if (v != NULL && v->valid && v->stamp == v->recalled)
+		row_cache_put(v->tables[VIEW_WORKED_OUT], v->stamp, key, value, size);
 }

@@ -7,7 +7,7 @@
 
 #include "db/db.h"
 
-enum view_table { VIEW_DOMAINS, VIEW_PARTNERS, VIEW_USERS, VIEW_TABLES };
+enum view_table { VIEW_DOMAINS, VIEW_PARTNERS, VIEW_USERS, VIEW_WORKED_OUT, VIEW_TABLES };
 
 /*
  * True: what a find_* would answer is known. *e says which, OK or ERR_NOT_FOUND, and

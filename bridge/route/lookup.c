@@ -3,10 +3,12 @@
  * facts of a decision.
  *
  * It keeps nothing between calls: what the registry says now is what counts, and
- * whether rows that were read before still say it is the registry's business. A
+ * whether rows that were read before, and the verdict that came of them, still say it is the registry's business. A
  * registry that cannot be read is an error to the caller, never a default.
  */
 #include "bridge/route/lookup.h"
+
+#include <string.h>
 
 /* "Not there" is a fact; only a failing registry is an error. */
 static enum err as_fact(enum err e, bool *known)
@@ -51,16 +53,35 @@ struct route_facts route_facts_of(const struct route_rows *rows)
 	};
 }
 
-enum err route_lookup(struct db *db, const struct jid *local, const char *partner, struct verdict *out)
+/* Of users who are listed alone: addresses that somebody makes up take no place from theirs. */
+static enum err decide(struct db *db, const struct jid *local, const char *partner, const char *key,
+		       struct verdict *out)
 {
 	struct route_rows rows;
-	enum err e = route_lookup_rows(db, local, partner, &rows);
+	struct route_facts facts;
+	enum err e = find_rows(db, local, partner, &rows);
 
-	if (e == OK) {
-		struct route_facts facts = route_facts_of(&rows);
+	if (e != OK)
+		return e;
+	facts = route_facts_of(&rows);
+	*out = route_decide(&facts);
+	out->partner_type = rows.partner_known ? rows.partner.type : PARTNER_FEDERATED;
+	if (rows.user_known)
+		registry_remember(db, key, out, sizeof(*out));
+	return OK;
+}
 
-		*out = route_decide(&facts);
-		out->partner_type = rows.partner_known ? rows.partner.type : PARTNER_FEDERATED;
-	}
+enum err route_lookup(struct db *db, const struct jid *local, const char *partner, struct verdict *out)
+{
+	char key[JID_BARE_SIZE + 1 + JID_DOMAIN_MAX];
+	const size_t n = jid_bare(local, key);
+	enum err e = OK;
+
+	key[n] = ' ';
+	strcpy(key + n + 1, partner);
+	registry_view_begin(db);
+	if (!registry_recall(db, key, out, sizeof(*out)))
+		e = decide(db, local, partner, key, out);
+	registry_view_end(db);
 	return e;
 }

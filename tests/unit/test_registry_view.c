@@ -162,6 +162,71 @@ static void test_one_decision(void **state)
 	assert_int_equal(v.row, 8);
 }
 
+/* What was decided before is decided anew when anything has changed that it came of. */
+static void test_verdicts(void **state)
+{
+	static const struct {
+		const char *sql;
+		unsigned row;
+	} rows[] = {
+		{ "UPDATE user SET mark = 'moving'", 6 },
+		{ "UPDATE user SET mark = 'migrated'", 9 },
+		{ "UPDATE partner SET gateway = 'bridge'", 7 },
+		{ "UPDATE partner SET gateway = 'blocked'", 2 },
+		{ "UPDATE partner SET gateway = 'by-user'", 9 },
+		{ "UPDATE domain SET phase = 'migrated'", 8 },
+		{ "UPDATE user SET xmpp_access = 0", 3 },
+		{ "DELETE FROM user", 8 },
+		{ "UPDATE domain SET phase = 'coexist'", 11 },
+		{ "INSERT INTO user (address, domain, mark) VALUES ('bob@corp.test', 'corp.test', 'legacy')",
+		  10 },
+		{ "DELETE FROM partner", 2 },
+	};
+	struct dbtest *t = *state;
+	struct partner partner;
+	struct verdict v;
+	struct jid bob;
+
+	assert_int_equal(jid_parse("bob@corp.test/x", &bob), OK);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_null(dbtest_sql(t, rows[i].sql));
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(route_lookup(t->db, &bob, "partner.test", &v), OK);
+			assert_int_equal(v.row, rows[i].row);
+			assert_int_equal(route_lookup(t->db, &bob, "other.test", &v), OK);
+			assert_int_equal(v.row, 2);
+		}
+	}
+	assert_int_equal(db_begin(t->db, "me"), OK);
+	assert_int_equal(registry_mark_user(t->db, "bob@corp.test", MARK_MOVING, NULL), OK);
+	partner_init(&partner, "partner.test");
+	assert_int_equal(registry_add_partner(t->db, &partner), OK);
+	assert_int_equal(route_lookup(t->db, &bob, "partner.test", &v), OK);
+	assert_int_equal(v.row, 6);
+	db_rollback(t->db);
+	assert_int_equal(route_lookup(t->db, &bob, "partner.test", &v), OK);
+	assert_int_equal(v.row, 2);
+}
+
+/* Outside of a view each look-up sees what there is then: what was worked out of two states is not kept. */
+static void test_two_states(void **state)
+{
+	const struct dbtest *t = *state;
+	const unsigned worked_out = 1;
+	unsigned kept;
+
+	assert_false(registry_recall(t->db, "bob", &kept, sizeof(kept)));
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_LEGACY);
+	registry_remember(t->db, "bob", &worked_out, sizeof(worked_out));
+	assert_true(registry_recall(t->db, "bob", &kept, sizeof(kept)));
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'moving'"));
+	assert_false(registry_recall(t->db, "bob", &kept, sizeof(kept)));
+	assert_null(dbtest_sql(t, "UPDATE user SET mark = 'migrated'"));
+	assert_int_equal(mark_of(t, "bob@corp.test"), MARK_MIGRATED);
+	registry_remember(t->db, "bob", &worked_out, sizeof(worked_out));
+	assert_false(registry_recall(t->db, "bob", &kept, sizeof(kept)));
+}
+
 /* As SQLite does it when the file cannot be read. */
 static void test_undone(void **state)
 {
@@ -292,6 +357,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_view, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_view_in_view, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_one_decision, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_verdicts, begin, dbtest_teardown),
+		cmocka_unit_test_setup_teardown(test_two_states, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_undone, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_own_changes, begin, dbtest_teardown),
 		cmocka_unit_test_setup_teardown(test_many, begin, dbtest_teardown),

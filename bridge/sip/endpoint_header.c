@@ -15,7 +15,8 @@
  * both) passes them on within a field: what its user wrote behind them would be a
  * field here, or a whole request that the pool has never seen. From the line that
  * has one on everything becomes blanks, and a request is answered 400; behind it
- * nothing is read on that connection.
+ * nothing is read on that connection. So it is with a NUL, at which it would wait for
+ * more for ever, and for all that the pool sends behind it.
  *
  * Keeps nothing. A library without that function ends the start.
  */
@@ -60,19 +61,19 @@ static struct length read_before(const msg_t *msg)
 }
 
 /*
- * To the start of the next line, as sofia-sip sees it: CR, LF or both end one. Loose: one alone. While the byte
- * behind a CR is not there, that is not known.
+ * To the start of the next line, as sofia-sip sees it: CR, LF or both end one. Loose: one alone, or a NUL. While the
+ * byte behind a CR is not there, that is not known.
  */
 static char *next_line(char *line, const char *end, bool *loose)
 {
-	while (line < end && *line != '\r' && *line != '\n')
+	while (line < end && *line != '\r' && *line != '\n' && *line != '\0')
 		line++;
 	*loose = false;
 	if (line == end)
 		return line;
 	if (line + 1 < end && line[0] == '\r' && line[1] == '\n')
 		return line + 2;
-	*loose = *line == '\n' || line + 1 < end;
+	*loose = *line != '\r' || line + 1 < end;
 	return line + 1;
 }
 

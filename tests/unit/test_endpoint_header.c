@@ -63,6 +63,8 @@ static void end(struct fixture *f)
 	"From: <sip:prince@corp.test>;tag=2" nl "To: <sip:nurse@partner.test>" nl "Call-ID: hidden" nl       \
 	"CSeq: 1 MESSAGE" nl "Max-Forwards: 70" nl "Subject: forged" nl "Content-Length: 0" nl nl
 
+#define NUL "\x7f" /* becomes one on the wire */
+
 /* What stands behind the fields that every request has; 200 where it is taken, with the subject "hi". */
 static const struct {
 	const char *what;
@@ -94,18 +96,29 @@ static const struct {
 	{ "in LF", 400, "Content-Length: 2\n\nHo" },
 	{ "in LF behind CR LF", 400, "Content-Length: 2\r\n\nHo" },
 	{ "in CR behind CR LF", 400, "Content-Length: 2\r\n\rHo" },
+	{ "NUL in a field", 400, "X-A: a" NUL "b\r\nContent-Length: 2\r\n\r\nHo" },
+	{ "in a name", 400, "X" NUL ": a\r\nContent-Length: 2\r\n\r\nHo" },
+	{ "where a line begins", 400, NUL "X-A: a\r\nContent-Length: 2\r\n\r\nHo" },
+	{ "where the empty line is", 400, "Content-Length: 2\r\n" NUL "\r\nHo" },
+	{ "NUL in the body", 200, "Subject: hi\r\nContent-Length: 4\r\n\r\nHo" NUL "!" },
 	{ "a request behind CR", 400, "Content-Length: 0\r\nX-A: a\r\r" HIDDEN("\r") "\r\n\r\n" },
 	{ "a request behind LF", 400, "Content-Length: 0\r\nX-A: a\n\n" HIDDEN("\n") "\r\n\r\n" },
 	{ "a whole request behind CR", 400, "Content-Length: 0\r\nX-A: a\r\r" HIDDEN("\r\n") },
 };
 
-static char *request(size_t row, const char *transport, size_t number)
+static char *request(size_t row, const char *transport, size_t number, size_t *size)
 {
-	return xasprintf("MESSAGE sip:juliet@partner.test SIP/2.0\r\n"
-			 "Via: SIP/2.0/%s " POOL ";branch=z9hG4bK%zu-%s-%zu\r\nMax-Forwards: 70\r\n"
-			 "From: <sip:tybalt@corp.test>;tag=1\r\nTo: <sip:juliet@partner.test>\r\n"
-			 "Call-ID: call-%zu-%s-%zu\r\nCSeq: 7 MESSAGE\r\nContent-Type: text/plain\r\n%s",
-			 transport, row, transport, number, row, transport, number, rows[row].lines);
+	char *text =
+		xasprintf("MESSAGE sip:juliet@partner.test SIP/2.0\r\n"
+			  "Via: SIP/2.0/%s " POOL ";branch=z9hG4bK%zu-%s-%zu\r\nMax-Forwards: 70\r\n"
+			  "From: <sip:tybalt@corp.test>;tag=1\r\nTo: <sip:juliet@partner.test>\r\n"
+			  "Call-ID: call-%zu-%s-%zu\r\nCSeq: 7 MESSAGE\r\nContent-Type: text/plain\r\n%s",
+			  transport, row, transport, number, row, transport, number, rows[row].lines);
+
+	*size = strlen(text);
+	for (char *nul = text; (nul = strchr(nul, NUL[0])) != NULL;)
+		*nul++ = '\0';
+	return text;
 }
 
 static void expect(struct fixture *f, struct sippeer *pool, size_t row)
@@ -133,9 +146,10 @@ static void test_datagrams(void **state)
 	sippeer_udp(&pool, &f.net, POOL);
 	sippeer_aim(&pool, OURS);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		char *text = request(i, "UDP", 0);
+		size_t size;
+		char *text = request(i, "UDP", 0, &size);
 
-		sippeer_send(&pool, text, strlen(text));
+		sippeer_send(&pool, text, size);
 		expect(&f, &pool, i);
 		free(text);
 	}
@@ -161,11 +175,11 @@ static void settle(struct sippeer *udp)
 }
 
 /* The rest may come to a connection that is closed already. */
-static void send_in_two(struct sippeer *pool, struct sippeer *udp, const char *text, size_t cut)
+static void send_in_two(struct sippeer *pool, struct sippeer *udp, const char *text, size_t size, size_t cut)
 {
 	sippeer_send(pool, text, cut);
 	settle(udp);
-	(void)send(pool->fd, text + cut, strlen(text) - cut, MSG_NOSIGNAL);
+	(void)send(pool->fd, text + cut, size - cut, MSG_NOSIGNAL);
 }
 
 /* However the bytes are cut; behind what is refused nothing is read on that connection. */
@@ -179,13 +193,14 @@ static void test_connections(void **state)
 	sippeer_udp(&udp, &f.net, POOL);
 	sippeer_aim(&udp, OURS);
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		const size_t size = strlen(rows[i].lines);
+		const size_t last = strlen(rows[i].lines);
 
-		for (size_t cut = 0; cut < size; cut++) {
-			char *text = request(i, "TCP", cut);
+		for (size_t cut = 0; cut < last; cut++) {
+			size_t size;
+			char *text = request(i, "TCP", cut, &size);
 
 			sippeer_connect(&pool, &f.net, POOL, OURS);
-			send_in_two(&pool, &udp, text, strlen(text) - size + cut);
+			send_in_two(&pool, &udp, text, size, size - last + cut);
 			expect(&f, &pool, i);
 			settle(&udp);
 			assert_int_equal(f.requests, 0);

@@ -58,14 +58,18 @@ static inline bool is_named(const char *tag, const char *end, const char *name)
 /* The '>' of the tag that begins at 'at'; NULL: there is none. Values, which may have one, are skipped. */
 static const char *tag_end(const char *at, const char *end)
 {
-	for (; at < end && *at != '>'; at++) {
-		if (*at != '"' && *at != '\'')
+	static const bool is_mark[256] = { ['>'] = true, ['"'] = true, ['\''] = true };
+
+	for (; at < end; at++) {
+		if (!is_mark[(unsigned char)*at])
 			continue;
+		if (*at == '>')
+			return at;
 		at = memchr(at + 1, *at, (size_t)(end - at - 1));
 		if (at == NULL)
-			return NULL;
+			break;
 	}
-	return at < end ? at : NULL;
+	return NULL;
 }
 
 static void note_child(struct scan *s, const char *name, const char *end)

@@ -29,12 +29,12 @@ struct xml_name xml_name_split(const char *reported)
 
 bool xml_name_has_ns(const struct xml_name *name, const char *ns)
 {
-	return strlen(ns) == name->ns_length && memcmp(name->ns, ns, name->ns_length) == 0;
+	return strncmp(ns, name->ns, name->ns_length) == 0 && ns[name->ns_length] == '\0';
 }
 
 bool xml_name_is_local(const struct xml_name *name, const char *local)
 {
-	return strlen(local) == name->local_length && memcmp(name->local, local, name->local_length) == 0;
+	return strncmp(local, name->local, name->local_length) == 0 && local[name->local_length] == '\0';
 }
 
 const char *xml_attribute_prefix(const char *reported)

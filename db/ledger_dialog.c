@@ -36,15 +36,17 @@ enum err ledger_add_dialog(struct ledger *l, const struct ledger_dialog *d, int6
 		e = check_room(l, &d->key);
 	if (e != OK)
 		return e;
-	st = statement_open(l->db, "INSERT INTO dialog (local, contact, direction, dialog, event_id, "
-				   "expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+	st = statement_open(
+		l->db, "INSERT INTO dialog (local, contact, direction, dialog, event_id, "
+		       "expires_at, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, " ROW_NEW_ID("dialog", "?7") ")");
 	ledger_bind_key(st, &d->key);
 	statement_bind_text(st, 4, d->dialog);
 	statement_bind_text(st, 5, d->event_id);
 	statement_bind_int(st, 6, d->expires_at);
+	statement_bind_int(st, 7, l->last_dialog);
 	e = state_wrote(l->state, statement_run(st, NULL));
 	if (e == OK)
-		*id = sqlite3_last_insert_rowid(l->db->handle);
+		*id = l->last_dialog = db_last_id(l->db);
 	return e;
 }
 

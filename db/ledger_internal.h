@@ -11,6 +11,7 @@ struct ledger {
 	struct state *state;
 	struct db *db;
 	struct ledger_limits limits;
+	int64_t last_dialog; /* the number that one was given last; 0: none yet */
 };
 
 /* Parameters 1 to 3. */

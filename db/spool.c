@@ -25,6 +25,7 @@ struct spool {
 	bool loaded;     /* it is what the table holds, */
 	int64_t version; /* as of this PRAGMA data_version */
 	bool in_turn;    /* in this one it is written already, so nobody else can */
+	int64_t last_id; /* the number that a row was given last; 0: none yet */
 };
 
 static const char *const hops[SPOOL_HOPS] = {
@@ -227,9 +228,10 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 		e = check_limits(s, m);
 	if (e != OK)
 		return e;
-	st = statement_open(s->db,
-			    "INSERT INTO message (pair, user, hop, origin, stanza, received_at, expires_at, "
-			    "position) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)");
+	st = statement_open(
+		s->db,
+		"INSERT INTO message (pair, user, hop, origin, stanza, received_at, expires_at, "
+		"position, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, " ROW_NEW_ID("message", "?9") ")");
 	statement_bind_text(st, 1, m->pair);
 	statement_bind_text(st, 2, m->user);
 	statement_bind_text(st, 3, hops[m->hop]);
@@ -238,10 +240,11 @@ enum err spool_put(struct spool *s, const struct spool_message *m, int64_t *id)
 	statement_bind_int(st, 6, m->received_at);
 	statement_bind_int(st, 7, m->expires_at);
 	statement_bind_int(st, 8, m->position);
+	statement_bind_int(st, 9, s->last_id);
 	e = wrote(s, statement_run(st, NULL));
 	if (e != OK)
 		return e;
-	*id = db_last_id(s->db);
+	*id = s->last_id = db_last_id(s->db);
 	waiting_put(
 		s->waiting, m->pair, m->user,
 		(struct waiting_item){ .position = m->position, .id = *id, .size = m->size, .hop = m->hop });

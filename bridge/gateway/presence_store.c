@@ -43,9 +43,10 @@ void store_dialog(struct watch *w, enum ledger_direction direction, const struct
 				   .dialog = text,
 				   .event_id = event_id != NULL ? event_id : "",
 				   .expires_at = expires_at };
-	enum err e = *row == 0 ? ledger_add_dialog(w->book->ledger, &d, row)
-			       : ledger_set_dialog(w->book->ledger, &d);
+	enum err e = *row == 0 ? ERR_NOT_FOUND : ledger_set_dialog(w->book->ledger, &d);
 
+	if (e == ERR_NOT_FOUND) /* or it went with a commit that failed */
+		e = ledger_add_dialog(w->book->ledger, &d, row);
 	if (e != OK)
 		log_failure(w, e);
 	free(text);

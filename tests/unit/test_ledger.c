@@ -320,6 +320,28 @@ static void test_dialogs(void **state)
 	assert_dialogs(t, NULL, 0, "");
 }
 
+/* Whoever was given a number in a turn that failed holds nobody's row. */
+static void test_number_of_a_failed_turn(void **state)
+{
+	struct statetest *t = *state;
+	struct ledger_dialog d = {
+		.key = { "romeo@corp.test", "juliet@partner.test", LEDGER_TO_CONTACT },
+		.dialog = "{}",
+		.event_id = "",
+	};
+	int64_t lost = 0, kept = 0;
+
+	put(t, d.key.local, d.key.contact, d.key.direction, active);
+	state_commit(t->state);
+	assert_int_equal(ledger_add_dialog(t->ledger, &d, &lost), OK);
+	assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+	state_commit(t->state);
+	assert_int_equal(ledger_add_dialog(t->ledger, &d, &kept), OK);
+	assert_true(kept > lost);
+	d.id = lost;
+	assert_int_equal(ledger_set_dialog(t->ledger, &d), ERR_NOT_FOUND);
+}
+
 static void test_dialogs_are_bounded(void **state)
 {
 	struct statetest *t = *state;
@@ -569,6 +591,7 @@ int main(void)
 		OPENED(test_told_is_bounded),
 		OPENED(test_rules),
 		OPENED(test_dialogs),
+		OPENED(test_number_of_a_failed_turn),
 		OPENED(test_dialogs_are_bounded),
 		OPENED(test_limit_of_a_user),
 		OPENED(test_limit_in_all),

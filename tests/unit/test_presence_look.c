@@ -309,6 +309,31 @@ static void test_given_back_without_commit(void **state)
 	}
 }
 
+/* A dialog that went with its turn's commit is written again with the next news of it. */
+static void test_dialog_without_commit(void **state)
+{
+	struct peer_dialog d;
+	(void)state;
+
+	watchtest_prepare(&t);
+	t.t1_ms = SLOW_T1;
+	watchtest_open(&t);
+	watchtest_give(&t, "subscribe", NULL, NULL);
+	watchtest_request(&t, "SUBSCRIBE");
+	watchtest_dialog(&t, &d);
+	t.no_commit = true;
+	watchtest_answer(&t, "200 OK", GRANTED, "");
+	watchtest_notify(&t, &d, "pending;expires=3600", NULL);
+	t.no_commit = false;
+	assert_string_equal(watchtest_value(&t, "SELECT count(*) FROM dialog"), "0");
+	watchtest_notify(&t, &d, "active;expires=3600", OPEN_DESK);
+	watchtest_hears_type(&t, "subscribed");
+	watchtest_hears(&t, DESK "/>");
+	watchtest_quiet(&t);
+	assert_string_equal(watchtest_value(&t, "SELECT count(*) FROM dialog"), "1");
+	watchtest_end(&t);
+}
+
 /* A row that the ledger refuses to change keeps nobody behind it waiting. */
 static void test_refused_row(void **state)
 {
@@ -343,6 +368,7 @@ int main(void)
 		cmocka_unit_test_teardown(test_contact_of_rejected, clean),
 		cmocka_unit_test_teardown(test_taken_over_without_commit, clean),
 		cmocka_unit_test_teardown(test_given_back_without_commit, clean),
+		cmocka_unit_test_teardown(test_dialog_without_commit, clean),
 		cmocka_unit_test_teardown(test_refused_row, clean),
 	};
 

@@ -275,6 +275,19 @@ static void test_seen_at_the_end_of_a_turn(void **state)
 	spool_destroy(l.spool);
 }
 
+/* Nor is one that was given in a turn that failed. */
+static void test_numbers_of_a_failed_turn(void **state)
+{
+	struct statetest *t = *state;
+	struct spool *s = spool_create(t->state, &wide);
+	int64_t first = put(s, message(JULIET, ROMEO, "lost"));
+
+	assert_int_equal(state_wrote(t->state, ERR_IO), ERR_IO);
+	state_commit(t->state);
+	assert_true(put(s, message(JULIET, TYBALT, "kept")) > first);
+	spool_destroy(s);
+}
+
 /* sqlite3_set_authorizer(): nobody reads where in its pair a message stands. */
 static int refuse_position(void *ctx, int action, const char *table, const char *column, const char *database,
 			   const char *trigger)
@@ -526,6 +539,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_limits, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_seen_at_the_end_of_a_turn, statetest_setup,
+						statetest_teardown),
+		cmocka_unit_test_setup_teardown(test_numbers_of_a_failed_turn, statetest_setup,
 						statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_half_a_change, statetest_setup, statetest_teardown),
 		cmocka_unit_test_setup_teardown(test_occupancy_follows, statetest_setup, statetest_teardown),
